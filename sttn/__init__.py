@@ -1,0 +1,1 @@
+"""STTN: the network, and inference, training and evaluation around it."""

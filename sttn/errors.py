@@ -1,0 +1,30 @@
+"""Errors raised on purpose by ``sttn``.
+
+::
+
+    SttnError
+    +-- InvalidClipError      the frames or masks cannot be completed
+    +-- CheckpointError       a weights file cannot be used
+    +-- FootageError          training or evaluation material cannot be read
+    +-- CancelledError        the caller asked to stop
+"""
+
+
+class SttnError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidClipError(SttnError, ValueError):
+    """Frames or masks whose shape, type or count cannot be completed."""
+
+
+class CheckpointError(SttnError, ValueError):
+    """A weights file that is missing, unreadable or does not fit the network."""
+
+
+class FootageError(SttnError, OSError):
+    """Footage that is missing or cannot be decoded."""
+
+
+class CancelledError(SttnError):
+    """The caller cancelled the work."""

@@ -1,0 +1,84 @@
+"""Reading 8-bit display-referred footage for training and evaluation.
+
+Plates of artists go through OpenImageIO and OCIO in the hosts; this is for corpora.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.errors import FootageError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+MOVIE_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) RGB, or (T, H, W, 3) for several."""
+
+
+def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """All files below a folder with one of the suffixes, in name order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+
+
+def read_image(path: Path) -> Image:
+    """Read an image as (H, W, 3) uint8 RGB.
+
+    Raises:
+        FootageError: the file is missing or cannot be decoded.
+    """
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise FootageError(f"cannot read the image {path}")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def read_matte(path: Path) -> NDArray[np.bool_]:
+    """Read a mask image as (H, W) bool; any value above 0 is hole.
+
+    Raises:
+        FootageError: the file is missing or cannot be decoded.
+    """
+    return read_image(path).max(axis=-1) > 0
+
+
+def read_movie(path: Path, limit: int, short_side: int) -> Image:
+    """Decode the first frames of a movie, reduced to a short side.
+
+    Args:
+        path: Movie file.
+        limit: Frames to decode at most.
+        short_side: Height or width of the result, whichever is smaller; never enlarged.
+
+    Returns:
+        (T, H, W, 3) uint8 RGB.
+
+    Raises:
+        FootageError: the file is missing or holds no frame that can be decoded.
+    """
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    try:
+        while len(frames) < limit:
+            there, pixels = capture.read()
+            if not there:
+                break
+            frames.append(reduced(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), short_side))
+    finally:
+        capture.release()
+    if not frames:
+        raise FootageError(f"cannot decode any frame of the movie {path}")
+    return np.stack(frames)
+
+
+def reduced(image: NDArray[np.generic], short_side: int) -> Image:
+    """Shrink (H, W, 3) uint8 by area averaging until its short side fits; never enlarge."""
+    height, width = image.shape[:2]
+    scale = short_side / min(height, width)
+    pixels = image.astype(np.uint8, copy=False)
+    if scale >= 1:
+        return pixels
+    size = (round(width * scale), round(height * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
