@@ -1,0 +1,1 @@
+"""Measuring completed clips against the truth."""
