@@ -1,0 +1,1 @@
+"""What an artist's application runs; one folder per host."""

@@ -1,0 +1,46 @@
+"""A server of our own for the length of one job, on a unix socket that nobody else can reach."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from node.errors import ServerUnreachableError
+
+@contextmanager
+def local_server(weights: Path | None) -> Iterator[str]:
+    """Start a server, hand out its address, and stop it whatever happens.
+
+    The server also ends by itself when this process dies, however it dies: it watches the
+    pipe that is its standard input.
+
+    Raises:
+        ServerUnreachableError: it could not start; the message says why.
+    """
+    with tempfile.TemporaryDirectory(prefix="sttn-") as folder:
+        address = f"unix:{folder}/server.sock"
+        command = [sys.executable, "-m", "server", "--address", address, "--until-stdin-closes"]
+        if weights is not None:
+            command += ["--weights", str(weights)]
+        log = Path(folder) / "server.log"
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            ) as process,
+        ):
+            try:
+                assert process.stdout is not None
+                if not process.stdout.readline().startswith("listening"):
+                    process.wait()
+                    told = log.read_text(errors="replace").strip().splitlines() or ["no reason"]
+                    raise ServerUnreachableError(f"the server did not start: {told[-1]}")
+                yield address
+            finally:
+                process.terminate()
+                try:
+                    process.wait(timeout=10)
+                except subprocess.TimeoutExpired:
+                    process.kill()

@@ -1,0 +1,1 @@
+"""The thin adapter inside a compositing host: color, crop, stream, composite."""

@@ -1,0 +1,56 @@
+"""Errors an artist sees; each message names the thing, the value and the way out.
+
+::
+
+    NodeError
+    +-- ClipError               plate or matte cannot be used
+    +-- ColorError              a color space is unknown or cannot be converted
+    +-- ServerUnreachableError  nothing answers at the address
+    +-- ServerLostError         the server went away in the middle of a job
+    +-- JobError                the server refused or failed the job
+    +-- CancelledError          the artist asked to stop
+"""
+
+import grpc
+
+
+class NodeError(Exception):
+    """Base of every error the node raises on purpose."""
+
+
+class ClipError(NodeError, ValueError):
+    """Plate or matte cannot be used as they are."""
+
+
+class ColorError(NodeError, ValueError):
+    """A color space is unknown or cannot be converted."""
+
+
+class ServerUnreachableError(NodeError, ConnectionError):
+    """Nothing answers at the address."""
+
+
+class ServerLostError(NodeError, ConnectionError):
+    """The server went away in the middle of a job."""
+
+
+class JobError(NodeError):
+    """The server refused the job or failed at it."""
+
+
+class CancelledError(NodeError):
+    """The artist asked to stop."""
+
+
+LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+"""Statuses of a connection that broke, rather than of a request that was refused."""
+
+
+def node_error(error: grpc.RpcError, address: str) -> NodeError:
+    """What a failed call means to the artist."""
+    code, details = error.code(), error.details()
+    if code in LOST:
+        return ServerLostError(f"the server at {address} went away")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return JobError(f"the server at {address} is busy: {details}")
+    return JobError(f"the server at {address} refused: {details} ({code.name})")
