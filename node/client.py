@@ -1,11 +1,12 @@
 """Talks to the server: sends what it lacks, submits, hands back frames as they are done.
 
-    with InpaintClient("localhost:50071") as client:
-        frames = [client.send(plate, mask) for plate, mask in clip]
-        for index, completed in client.complete(frames):
-            ...
+with InpaintClient("localhost:50071") as client:
+    frames = [client.send(plate, mask) for plate, mask in clip]
+    for index, completed in client.complete(frames):
+        ...
 """
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -166,10 +167,9 @@ class InpaintClient:
         return codec.decode_image(image, bytes(content))
 
     def _cancel(self, job_id: str) -> None:
-        try:
+        # A server that is gone already took its jobs with it.
+        with contextlib.suppress(grpc.RpcError):
             self._inpaint.Cancel(pb.CancelRequest(job_id=job_id), timeout=2)
-        except grpc.RpcError:
-            pass  # gone already, and its jobs with it
 
     def _retrying(self, call: Callable[[], _Result]) -> _Result:
         failures = 0

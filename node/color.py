@@ -81,7 +81,9 @@ class PlateColor:
         try:
             config = ocio.Config.CreateFromFile(path) if path else built_in
         except ocio.Exception as error:
-            raise ColorError(f"cannot read the OCIO config {path} named by $OCIO: {error}") from None
+            raise ColorError(
+                f"cannot read the OCIO config {path} named by $OCIO: {error}"
+            ) from None
         if config.getColorSpace(self.color_space) is None:
             raise ColorError(_unknown(self.color_space, list(config.getColorSpaceNames())))
         try:
@@ -120,7 +122,7 @@ class PlateColor:
         return values.astype(self._dtype)
 
     @staticmethod
-    def _apply(processor: Any, values: Float) -> Float:
+    def _apply(processor: ocio.CPUProcessor, values: Float) -> Float:
         flat = np.ascontiguousarray(values.reshape(-1, 3))
         if flat is values or flat.base is not None:
             flat = flat.copy()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clips import Clip, Matte, Pixels, Region, covered_region
 from node.client import InpaintClient
+from node.clips import Clip, Matte, Pixels, Region, covered_region
 from node.color import Float, PlateColor, decode, encode, finite
 from node.composite import clean_plate
 from node.errors import CancelledError, ClipError
@@ -79,7 +79,7 @@ class InpaintEffect:
             completing.stopped()
 
     def survey(self, frames: Sequence[int], progress: Progress) -> Survey:
-        """Look at every frame once: are they there, do they fit, what do they hold?
+        """Look at every frame once: is it there, does it fit, what does it hold.
 
         Raises:
             ClipError: a frame is missing or unreadable, or plate and matte differ in size.
@@ -129,9 +129,7 @@ class InpaintEffect:
         mask = hole(self._read_matte(frame), chosen, self._params.matte_grow)
         return np.clip(small, 0, 1).astype(np.float16), mask
 
-    def _render(
-        self, frame: int, completed: NDArray[Any], survey: Survey, chosen: Fit
-    ) -> Pixels:
+    def _render(self, frame: int, completed: NDArray[Any], survey: Survey, chosen: Fit) -> Pixels:
         region = chosen.region
         code: Float = np.clip(resample(completed, region.width, region.height), 0, 1)
         linear = decode(code * np.float32(survey.peak))
@@ -166,9 +164,7 @@ class InpaintEffect:
                     + f"; it has {_ranges(clip.frames)}. Add it or choose other frames"
                 )
 
-    def _require_same_size(
-        self, frame: int, plate: Pixels, matte: Matte, first: Pixels
-    ) -> None:
+    def _require_same_size(self, frame: int, plate: Pixels, matte: Matte, first: Pixels) -> None:
         if matte.shape != plate.shape[:2]:
             raise ClipError(
                 f"frame {frame}: matte is {matte.shape[1]}x{matte.shape[0]}, plate is "

@@ -24,9 +24,7 @@ class Fit:
     """Rows of the model raster."""
 
 
-def fit(
-    covered: Region, size: tuple[int, int], *, surroundings: float, model_pixels: int
-) -> Fit:
+def fit(covered: Region, size: tuple[int, int], *, surroundings: float, model_pixels: int) -> Fit:
     """Choose the part of a plate that the network sees, and its model raster.
 
     Args:
@@ -108,8 +106,10 @@ def hole(matte: NDArray[np.float32], chosen: Fit, grow: int) -> NDArray[np.bool_
         (height, width) bool of the model raster.
     """
     covered = chosen.region.of(matte) > 0
-    rows = np.maximum.reduceat(covered, _starts(covered.shape[0], chosen.height), axis=0)
-    cells = np.maximum.reduceat(rows, _starts(covered.shape[1], chosen.width), axis=1)
+    rows = np.logical_or.reduceat(covered, _starts(covered.shape[0], chosen.height), axis=0)
+    cells: NDArray[np.bool_] = np.logical_or.reduceat(
+        rows, _starts(covered.shape[1], chosen.width), axis=1
+    )
     return _grown(_grown(cells, grow, 0), grow, 1)
 
 

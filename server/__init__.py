@@ -1,2 +1,4 @@
-"""The persistent process that holds the network; imports nothing, so that nodes can use
-``server.protocol`` without torch."""
+"""The persistent process that holds the network.
+
+Imports nothing, so that nodes can use ``server.protocol`` without torch.
+"""

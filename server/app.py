@@ -1,9 +1,9 @@
-"""Puts the server together: store, engine, scheduler, services; runs it until it is told to stop."""
+"""Puts the server together, and runs it until it is told to stop."""
 
 import asyncio
 import contextlib
+import os
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from functools import partial
@@ -86,7 +86,7 @@ async def serve(config: ServerConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if config.until_stdin_closes:
-        loop.add_reader(sys.stdin, lambda: sys.stdin.buffer.read1() or stop.set())  # type: ignore[attr-defined]
+        loop.add_reader(0, lambda: None if os.read(0, 4096) else stop.set())
     async with running(config, engine) as address:
         print(f"listening on {address}, {about}", flush=True)
         await stop.wait()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -12,8 +13,10 @@ from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.scheduler import Scheduler
 
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
-class _Refusal(Exception):
+
+class _RefusalError(Exception):
     """A status on its way to the client."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
@@ -30,7 +33,7 @@ def _status_codes() -> Iterator[None]:
         code = status_code(error)
         if code is None:
             raise
-        raise _Refusal(code, str(error)) from error
+        raise _RefusalError(code, str(error)) from error
 
 
 class PlatesService(inpaint_pb2_grpc.PlatesServicer):
@@ -40,7 +43,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         self._store = store
 
     async def FindMissing(
-        self, request: pb.FindMissingRequest, context: grpc.aio.ServicerContext
+        self, request: pb.FindMissingRequest, context: Context
     ) -> pb.FindMissingResponse:
         """Name the contents that have to be sent, and from which byte on."""
         try:
@@ -54,11 +57,11 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                         if name not in self._store
                     ]
                 )
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             await context.abort(refusal.code, refusal.details)
 
     async def Upload(
-        self, request_iterator: AsyncIterator[pb.UploadRequest], context: grpc.aio.ServicerContext
+        self, request_iterator: AsyncIterator[pb.UploadRequest], context: Context
     ) -> pb.UploadResponse:
         """Take one content in chunks; kept only when the client says it is finished."""
         try:
@@ -79,8 +82,8 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                         return pb.UploadResponse(committed=header.size)
                     else:
                         raise InvalidRequestError(f"an upload has no {part or 'empty part'} here")
-            raise _Refusal(grpc.StatusCode.DATA_LOSS, "the upload broke off before its finish")
-        except _Refusal as refusal:
+            raise _RefusalError(grpc.StatusCode.DATA_LOSS, "the upload broke off before its finish")
+        except _RefusalError as refusal:
             await context.abort(refusal.code, refusal.details)
 
     def _append(self, header: pb.UploadHeader, chunk: pb.Chunk) -> None:
@@ -91,7 +94,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         self._store.append(header.digest, chunk.data)
 
     async def Download(
-        self, request: pb.DownloadRequest, context: grpc.aio.ServicerContext
+        self, request: pb.DownloadRequest, context: Context
     ) -> AsyncIterator[pb.Chunk]:
         """Send one content in chunks, from an offset on."""
         try:
@@ -99,7 +102,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 content = await asyncio.to_thread(self._store.read, request.digest)
             for chunk in codec.chunks(content, request.offset):
                 yield chunk
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             await context.abort(refusal.code, refusal.details)
 
 
@@ -110,25 +113,21 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
         self._scheduler = scheduler
         self._abandoned_seconds = abandoned_seconds
 
-    async def Submit(
-        self, request: pb.SubmitRequest, context: grpc.aio.ServicerContext
-    ) -> pb.SubmitResponse:
+    async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
         """Queue a job."""
         try:
             with _status_codes():
                 self._scheduler.submit(request)
                 return pb.SubmitResponse()
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             await context.abort(refusal.code, refusal.details)
 
-    async def Watch(
-        self, request: pb.WatchRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[pb.JobEvent]:
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.JobEvent]:
         """Tell what happens to a job; one that nobody watches any more is cancelled in time."""
         try:
             with _status_codes():
                 job = self._scheduler.job(request.job_id)
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             await context.abort(refusal.code, refusal.details)
         job.watchers += 1
         try:
@@ -143,13 +142,11 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
 
             asyncio.get_running_loop().call_later(self._abandoned_seconds, abandon)
 
-    async def Cancel(
-        self, request: pb.CancelRequest, context: grpc.aio.ServicerContext
-    ) -> pb.CancelResponse:
+    async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
         """Stop a job within one window."""
         try:
             with _status_codes():
                 self._scheduler.cancel(self._scheduler.job(request.job_id))
                 return pb.CancelResponse()
-        except _Refusal as refusal:
+        except _RefusalError as refusal:
             await context.abort(refusal.code, refusal.details)

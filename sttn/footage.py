@@ -41,7 +41,8 @@ def read_matte(path: Path) -> NDArray[np.bool_]:
     Raises:
         FootageError: the file is missing or cannot be decoded.
     """
-    return read_image(path).max(axis=-1) > 0
+    hole: NDArray[np.bool_] = read_image(path).max(axis=-1) > 0
+    return hole
 
 
 def read_movie(path: Path, limit: int, short_side: int) -> Image:
@@ -59,7 +60,7 @@ def read_movie(path: Path, limit: int, short_side: int) -> Image:
         FootageError: the file is missing or holds no frame that can be decoded.
     """
     capture = cv2.VideoCapture(str(path))
-    frames = []
+    frames: list[Image] = []
     try:
         while len(frames) < limit:
             there, pixels = capture.read()

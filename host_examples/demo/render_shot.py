@@ -218,7 +218,9 @@ def matte_of(plate: np.ndarray, truth: np.ndarray, silhouette: np.ndarray) -> np
     """Cover the silhouette and every visible difference, shadow included; (H, W) in [0, 1]."""
     change = np.abs(plate[..., :3] - truth[..., :3]).max(-1)
     change = change / (truth[..., :3].max(-1) + 0.05)
-    buffer = oiio.ImageBuf(np.ascontiguousarray(np.maximum(change > 0.08, silhouette > 0.01), np.float32))
+    buffer = oiio.ImageBuf(
+        np.ascontiguousarray(np.maximum(change > 0.08, silhouette > 0.01), np.float32)
+    )
     opened = oiio.ImageBufAlgo.dilate(oiio.ImageBufAlgo.erode(buffer, 3, 3), 9, 9)
     grown = np.maximum(
         opened.get_pixels(oiio.FLOAT)[..., 0],

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fileseq
 import numpy as np
 import OpenImageIO as oiio
+from fileseq import findSequenceOnDisk, findSequencesOnDisk
+from fileseq.constants import PAD_STYLE_HASH1
+from fileseq.exceptions import FileSeqException
+from fileseq.filesequence import FileSequence
 from numpy.typing import NDArray
 
 from node.errors import ClipError
@@ -82,7 +85,7 @@ def find_sequence(location: str) -> dict[int, Path]:
     if folder.is_dir():
         found = [
             sequence
-            for sequence in fileseq.findSequencesOnDisk(str(folder))
+            for sequence in findSequencesOnDisk(str(folder))
             if sequence.extension().lower() in IMAGE_SUFFIXES and sequence.frameSet()
         ]
         if len(found) != 1:
@@ -94,12 +97,12 @@ def find_sequence(location: str) -> dict[int, Path]:
         sequence = found[0]
     else:
         try:
-            sequence = fileseq.findSequenceOnDisk(location, pad_style=fileseq.PAD_STYLE_HASH1)
-        except fileseq.FileSeqException:
+            sequence = findSequenceOnDisk(location, pad_style=PAD_STYLE_HASH1)
+        except FileSeqException:
             raise ClipError(f"no frames match {location}") from None
     return {
         int(frame): Path(sequence.frame(frame))
-        for frame in sequence.frameSet()
+        for frame in sequence.frameSet() or ()
         if Path(sequence.frame(frame)).exists()
     }
 
@@ -111,9 +114,7 @@ def is_pattern(location: str) -> bool:
 
 def file_of(pattern: str, frame: int) -> Path:
     """The file that a pattern means for one frame."""
-    sequence = fileseq.FileSequence(
-        pattern, pad_style=fileseq.PAD_STYLE_HASH1, allow_subframes=False
-    )
+    sequence = FileSequence(pattern, pad_style=PAD_STYLE_HASH1, allow_subframes=False)
     return Path(sequence.frame(frame))
 
 
@@ -237,6 +238,6 @@ class ImageWriter:
         """Finished frames stay."""
 
 
-def _oiio_type(dtype: np.dtype[Any]) -> Any:
+def _oiio_type(dtype: np.dtype[Any]) -> oiio.BASETYPE:
     name = {"float16": "half", "float32": "float"}.get(dtype.name, dtype.name)
     return _TYPES[name]

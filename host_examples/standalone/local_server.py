@@ -9,6 +9,7 @@ from pathlib import Path
 
 from node.errors import ServerUnreachableError
 
+
 @contextmanager
 def local_server(weights: Path | None) -> Iterator[str]:
     """Start a server, hand out its address, and stop it whatever happens.

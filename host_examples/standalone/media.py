@@ -112,7 +112,9 @@ def open_output(location: str, plate: Clip, first: NDArray[Any], color_space: st
     if not is_pattern(location):
         raise ClipError(f"{location} names one file for all frames; write name.####{suffix}")
     is_float = first.dtype.kind == "f"
-    if is_float != (suffix in FLOAT_SUFFIXES) or (first.itemsize > 1 and suffix not in DEEP_SUFFIXES):
+    if is_float != (suffix in FLOAT_SUFFIXES) or (
+        first.itemsize > 1 and suffix not in DEEP_SUFFIXES
+    ):
         better = ".exr" if is_float else ".png"
         raise ClipError(
             f"{suffix} cannot hold the plate's {first.dtype} pixels as they are; write {better}"

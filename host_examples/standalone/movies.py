@@ -1,4 +1,4 @@
-"""Movies through PyAV. A movie carries no frame numbers; its first frame gets the one it is told."""
+"""Movies through PyAV; they carry no frame numbers, so the first frame gets one it is told."""
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction

@@ -43,7 +43,7 @@ def encode_image(pixels: NDArray[Any], channels: tuple[str, ...]) -> tuple[pb.Im
     Raises:
         CodecError: a type the wire does not know.
     """
-    assert pixels.ndim == 3 and pixels.shape[2] == len(channels)
+    assert pixels.shape[2:] == (len(channels),)
     kinds = [kind for kind, dtype in _TYPES.items() if dtype == pixels.dtype.newbyteorder("<")]
     if not kinds:
         raise CodecError(f"pixels are {pixels.dtype}; send uint8, float16 or float32")

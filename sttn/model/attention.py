@@ -52,7 +52,8 @@ def from_patches(
     cut = patches.unflatten(-1, (patch_height, patch_width, -1)).unflatten(
         1, (frames, rows, columns)
     )
-    return cut.transpose(3, 4).reshape(patches.shape[0], frames, height, width, -1)
+    joined: Tensor = cut.transpose(3, 4).reshape(patches.shape[0], frames, height, width, -1)
+    return joined
 
 
 def hidden_patches(mask: Tensor, patch_height: int, patch_width: int) -> Tensor:
@@ -128,7 +129,9 @@ class PatchAttention(nn.Module):
         for divisor, q, k, v in zip(self.patch_divisors, query, key, value, strict=True):
             patch = (height // divisor, width // divisor)
             hidden = None if mask is None else hidden_patches(mask, *patch)
-            attended = attend(*(to_patches(part, *patch) for part in (q, k, v)), hidden)
+            attended = attend(
+                to_patches(q, *patch), to_patches(k, *patch), to_patches(v, *patch), hidden
+            )
             heads.append(from_patches(attended, frames, (height, width), patch))
         joined = torch.cat(heads, dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
         attended_features: Tensor = self.output_linear(joined)

@@ -137,7 +137,8 @@ class Generator(nn.Module):
         batch, length = frames.shape[:2]
         features = self.encode(frames.flatten(0, 1))
         features = self.transform(features, self.feature_mask(mask), batch)
-        return self.decode(features).unflatten(0, (batch, length))
+        completed: Tensor = self.decode(features).unflatten(0, (batch, length))
+        return completed
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (N, 3, H, W) in [-1, 1], holes 0, to features (N, C, H/4, W/4)."""

@@ -65,8 +65,7 @@ class TrainingConfig:
         for name in ("decay_steps", "warmup_steps"):
             if not 0 <= getattr(self, name) <= self.steps:
                 raise ValueError(
-                    f"{name} must lie between 0 and steps ({self.steps}), "
-                    f"got {getattr(self, name)}"
+                    f"{name} must lie between 0 and steps ({self.steps}), got {getattr(self, name)}"
                 )
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
@@ -113,7 +112,7 @@ def train(config: TrainingConfig, corpus: Corpus, output: Path, device: torch.de
     torch.manual_seed(config.seed)
     generator = Generator(config.model)
     initialize(generator)
-    generator.to(device, memory_format=torch.channels_last)
+    generator.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(generator.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
     first = _resume(output / "resume.pt", generator, optimizer, device)
     (output / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
@@ -170,9 +169,7 @@ def _step(
 
 
 def _batches(corpus: Corpus, config: TrainingConfig, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-    samples = Samples(
-        corpus, config.sample, seed=config.seed, count=config.steps * config.batch
-    )
+    samples = Samples(corpus, config.sample, seed=config.seed, count=config.steps * config.batch)
     rest = Subset(samples, range(first * config.batch, len(samples)))
     loader = DataLoader(
         rest, batch_size=config.batch, num_workers=config.workers, worker_init_fn=_calm_worker

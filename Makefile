@@ -1,0 +1,36 @@
+# Two commands on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check shot
+
+demo: $(VENV)/installed
+	$(BIN)/python -m host_examples.demo demo_output
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+# What CI asks for beside the tests.
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+# Renders the demo shot anew; takes minutes and an environment with bpy 5.0.1 and openimageio.
+shot:
+	python host_examples/demo/render_shot.py host_examples/demo/shot
+
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	touch $@
+
+$(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt server/protocol/inpaint.proto
+	$(INSTALL) --editable '.[standalone,train,evaluate]'
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) pytest hypothesis ruff mypy import-linter types-grpcio types-protobuf
+	touch $@
