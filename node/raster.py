@@ -123,5 +123,4 @@ def _grown(mask: NDArray[np.bool_], grow: int, axis: int) -> NDArray[np.bool_]:
         return mask
     padded = np.pad(mask, [(grow, grow) if each == axis else (0, 0) for each in (0, 1)])
     views = np.lib.stride_tricks.sliding_window_view(padded, 2 * grow + 1, axis=axis)
-    grown: NDArray[np.bool_] = views.any(axis=-1)
-    return grown
+    return np.asarray(views.any(axis=-1))

@@ -48,9 +48,10 @@ class PlateStore:
         part = self._part(name)
         content = part.read_bytes() if part.exists() else b""
         if len(content) != size:
+            part.unlink(missing_ok=True)
             raise InvalidRequestError(f"upload of {name} has {len(content)} bytes, not {size}")
         if digest(content) != name:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise InvalidRequestError(f"upload of {name} has another digest; send it again")
         part.replace(self._path(name))
 

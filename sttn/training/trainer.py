@@ -126,7 +126,7 @@ def train(config: TrainingConfig, corpus: Corpus, output: Path, device: torch.de
     with (
         _stop_signal() as stop,
         (output / "log.jsonl").open("a") as log,
-        tqdm(total=config.steps, initial=first, unit="step", desc="training") as bar,
+        tqdm(total=config.steps, initial=first, unit="step", desc="training", disable=None) as bar,
     ):
         for frames, mask in _batches(corpus, config, first):
             losses = _step(generator, optimizer, config, step, frames.to(device), mask.to(device))
@@ -159,7 +159,7 @@ def _step(
         completed = generator(frames * (1 - mask), mask).float()
     hole, valid = hole_loss(completed, frames, mask), valid_loss(completed, frames, mask)
     optimizer.zero_grad(set_to_none=True)
-    (hole + valid).backward()  # type: ignore[no-untyped-call]
+    (hole + valid).backward()
     norm = nn.utils.clip_grad_norm_(generator.parameters(), config.gradient_norm)
     if torch.isfinite(norm):
         optimizer.step()

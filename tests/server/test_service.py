@@ -1,0 +1,318 @@
+"""The RPCs, spoken by hand to a real server, as a client in another language would."""
+
+import time
+import zlib
+
+import grpc
+import numpy as np
+import pytest
+
+from server.config import ServerConfig
+from server.protocol import codec, inpaint_pb2_grpc
+from server.protocol import inpaint_pb2 as pb
+from tests.conftest import serving
+
+PLATE = np.full((48, 48, 3), 0.5, np.float16)
+MASK = np.zeros((48, 48, 1), np.uint8)
+MASK[10:20, 10:20] = 1
+
+
+@pytest.fixture
+def channel(address):
+    with grpc.insecure_channel(address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def plates(channel):
+    return inpaint_pb2_grpc.PlatesStub(channel)
+
+
+@pytest.fixture
+def inpaint(channel):
+    return inpaint_pb2_grpc.InpaintStub(channel)
+
+
+def upload(plates, content, name=None, size=None, skip_finish=False):
+    """Send a content the way the contract says, or spoiled on purpose."""
+    size = len(content) if size is None else size
+    header = pb.UploadHeader(digest=name or codec.digest(content), size=size)
+    parts = [pb.UploadRequest(header=header)]
+    parts += [pb.UploadRequest(chunk=chunk) for chunk in codec.chunks(content)]
+    if not skip_finish:
+        parts.append(pb.UploadRequest(finish=pb.UploadFinish()))
+    return plates.Upload(iter(parts))
+
+
+def uploaded_frame(plates):
+    (plate, plate_bytes), (mask, mask_bytes) = (
+        codec.encode_image(PLATE, ("R", "G", "B")),
+        codec.encode_image(MASK, ("A",)),
+    )
+    upload(plates, plate_bytes)
+    upload(plates, mask_bytes)
+    return pb.ClipFrame(plate=plate, mask=mask)
+
+
+def refusal(call):
+    with pytest.raises(grpc.RpcError) as refused:
+        call()
+    return refused.value.code(), refused.value.details()
+
+
+def test_an_upload_is_found_and_downloaded_from_any_offset(plates):
+    """A script that lost its connection asks for the rest only."""
+    content = np.random.default_rng(0).bytes(codec.CHUNK_BYTES + 1000)
+    name = codec.digest(content)
+    assert [each.digest for each in plates.FindMissing(
+        pb.FindMissingRequest(digests=[name])
+    ).missing] == [name]
+
+    upload(plates, content)
+
+    assert not plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
+    rest = b"".join(
+        chunk.data for chunk in plates.Download(pb.DownloadRequest(digest=name, offset=77))
+    )
+    assert rest == content[77:]
+
+
+def test_an_upload_without_finish_is_not_complete_and_is_gone_on_with(plates):
+    """End of stream never means complete; what arrived is not sent again."""
+    content = np.random.default_rng(1).bytes(3 * codec.CHUNK_BYTES)
+    name = codec.digest(content)
+
+    code, _ = refusal(lambda: upload(plates, content[: codec.CHUNK_BYTES], name, len(content), True))
+
+    assert code is grpc.StatusCode.DATA_LOSS
+    missing = plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
+    assert missing[0].committed == codec.CHUNK_BYTES
+    header = pb.UploadRequest(header=pb.UploadHeader(digest=name, size=len(content)))
+    rest = [pb.UploadRequest(chunk=c) for c in codec.chunks(content, missing[0].committed)]
+    plates.Upload(iter([header, *rest, pb.UploadRequest(finish=pb.UploadFinish())]))
+    assert not plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda plates: upload(plates, b"abc", name="0" * 64), "another digest"),
+        (lambda plates: upload(plates, b"abc", name="../../etc/passwd"), "not a digest"),
+        (lambda plates: upload(plates, b"abc", size=5), "3 bytes, not 5"),
+        (lambda plates: upload(plates, b"abc", size=2), "more than the 2 bytes"),
+        (
+            lambda plates: plates.Upload(iter([pb.UploadRequest(finish=pb.UploadFinish())])),
+            "starts with its header",
+        ),
+        (
+            lambda plates: plates.Upload(
+                iter(
+                    [
+                        pb.UploadRequest(
+                            header=pb.UploadHeader(digest=codec.digest(b"abc"), size=3)
+                        ),
+                        pb.UploadRequest(
+                            chunk=pb.Chunk(offset=1, data=b"bc", crc32=zlib.crc32(b"bc"))
+                        ),
+                    ]
+                )
+            ),
+            "offset 1, expected 0",
+        ),
+    ],
+)
+def test_spoiled_uploads_are_invalid_arguments(plates, spoil, told):
+    """Nothing damaged is ever kept, and the channel survives."""
+    code, details = refusal(lambda: spoil(plates))
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert told in details
+    upload(plates, b"abc")
+
+
+def test_a_job_is_completed_and_told_event_by_event(plates, inpaint):
+    """Queue position, frames as they are done, progress, and an end."""
+    frame = uploaded_frame(plates)
+
+    inpaint.Submit(pb.SubmitRequest(job_id="shot", frames=[frame, frame]))
+    events = list(inpaint.Watch(pb.WatchRequest(job_id="shot")))
+
+    kinds = [event.WhichOneof("event") for event in events]
+    assert kinds == ["queued", *["frame_ready", "progress"] * 2, "finished"]
+    assert [event.number for event in events] == list(range(6))
+    assert events[-1].finished.outcome == pb.Finished.COMPLETED
+    image = events[1].frame_ready.image
+    content = b"".join(
+        chunk.data for chunk in plates.Download(pb.DownloadRequest(digest=image.digest))
+    )
+    completed = codec.decode_image(image, content)
+    expected = np.where(MASK > 0, np.float32(0.25), PLATE.astype(np.float32))
+    np.testing.assert_array_equal(completed, expected)
+    later = list(inpaint.Watch(pb.WatchRequest(job_id="shot", first_event=4)))
+    assert [event.number for event in later] == [4, 5]
+
+
+def test_submitting_twice_is_one_job(plates, inpaint):
+    """A client that did not hear the answer may ask again."""
+    request = pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)])
+
+    inpaint.Submit(request)
+    inpaint.Submit(request)
+
+    assert len(list(inpaint.Watch(pb.WatchRequest(job_id="shot")))) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        (lambda r: r.ClearField("job_id"), grpc.StatusCode.INVALID_ARGUMENT, "job_id"),
+        (lambda r: r.ClearField("frames"), grpc.StatusCode.INVALID_ARGUMENT, "no frames"),
+        (
+            lambda r: setattr(r.frames[0].mask, "width", 24),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "mask of frame 0 is 24x48",
+        ),
+        (
+            lambda r: r.frames[0].plate.channels.append("A"),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "4 channels, not 3",
+        ),
+        (
+            lambda r: setattr(r.frames[0].plate, "digest", "0" * 64),
+            grpc.StatusCode.NOT_FOUND,
+            "was not uploaded",
+        ),
+    ],
+)
+def test_jobs_that_cannot_run_are_refused(plates, inpaint, change, code, told):
+    """The message names the frame and the value."""
+    request = pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)])
+    change(request)
+
+    refused = refusal(lambda: inpaint.Submit(request))
+
+    assert refused[0] is code
+    assert told in refused[1]
+
+
+def test_an_unknown_job_is_not_found(inpaint):
+    """Watching what was never submitted says so."""
+    code, _ = refusal(lambda: list(inpaint.Watch(pb.WatchRequest(job_id="nothing"))))
+
+    assert code is grpc.StatusCode.NOT_FOUND
+
+
+def test_cancelling_ends_a_running_and_a_waiting_job(plates, inpaint, fake_engine):
+    """The GPU is free for the next artist."""
+    fake_engine.hold.clear()
+    frame = uploaded_frame(plates)
+    for job in ("running", "waiting"):
+        inpaint.Submit(pb.SubmitRequest(job_id=job, frames=[frame]))
+
+    for job in ("waiting", "running"):
+        inpaint.Cancel(pb.CancelRequest(job_id=job))
+
+    for job in ("running", "waiting"):
+        last = list(inpaint.Watch(pb.WatchRequest(job_id=job)))[-1]
+        assert last.finished.outcome == pb.Finished.CANCELLED
+
+
+def test_a_job_nobody_watches_is_cancelled(fake_engine):
+    """An artist's host that crashed does not hold the queue for ever."""
+    fake_engine.hold.clear()
+    with serving(fake_engine, abandoned_seconds=0.2) as address, grpc.insecure_channel(
+        address
+    ) as channel:
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        inpaint.Submit(pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)]))
+        watch = inpaint.Watch(pb.WatchRequest(job_id="shot"))
+        next(watch)
+        watch.cancel()
+        time.sleep(1.0)
+
+        events = list(inpaint.Watch(pb.WatchRequest(job_id="shot")))
+
+    assert events[-1].finished.outcome == pb.Finished.CANCELLED
+
+
+def test_a_full_queue_refuses_and_says_so(fake_engine):
+    """The limit is clear and harms no running job."""
+    fake_engine.hold.clear()
+    with serving(fake_engine, queue_length=1) as address, grpc.insecure_channel(
+        address
+    ) as channel:
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+        inpaint.Submit(pb.SubmitRequest(job_id="a", frames=[frame]))
+        time.sleep(0.2)
+        inpaint.Submit(pb.SubmitRequest(job_id="b", frames=[frame]))
+
+        code, details = refusal(
+            lambda: inpaint.Submit(pb.SubmitRequest(job_id="c", frames=[frame]))
+        )
+
+        fake_engine.hold.set()
+        outcomes = [
+            list(inpaint.Watch(pb.WatchRequest(job_id=job)))[-1].finished.outcome for job in "ab"
+        ]
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "try again" in details
+    assert outcomes == [pb.Finished.COMPLETED] * 2
+
+
+def test_a_full_store_evicts_the_oldest_and_refuses_what_never_fits(fake_engine):
+    """Disk use stays under the stated limit."""
+    with serving(fake_engine, store_gigabytes=1e-5) as address, grpc.insecure_channel(
+        address
+    ) as channel:
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        first, second = bytes(6000), bytes([1]) * 6000
+
+        upload(plates, first)
+        upload(plates, second)
+        code, details = refusal(lambda: upload(plates, bytes(20000)))
+
+        missing = plates.FindMissing(
+            pb.FindMissingRequest(digests=[codec.digest(first), codec.digest(second)])
+        ).missing
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger store" in details
+    assert codec.digest(first) in [each.digest for each in missing]
+
+
+def test_an_engine_that_fails_fails_the_job_not_the_server():
+    """The reason reaches the artist; the next job runs."""
+
+    def broken(frames, masks, *, cancelled):
+        raise ValueError("the network exploded")
+        yield
+
+    with serving(broken) as address, grpc.insecure_channel(address) as channel:
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+        for job in "ab":
+            inpaint.Submit(pb.SubmitRequest(job_id=job, frames=[frame]))
+
+        ends = [list(inpaint.Watch(pb.WatchRequest(job_id=job)))[-1].finished for job in "ab"]
+
+    for end in ends:
+        assert end.outcome == pb.Finished.FAILED
+        assert "the network exploded" in end.message
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"address": "0.0.0.0:50071"},
+        {"address": "render01:50071"},
+        {"store_gigabytes": 0},
+        {"queue_length": 0},
+        {"precision": "int8"},
+        {"device": "tpu"},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(wrong):
+    """Above all an address that other machines could reach."""
+    with pytest.raises(ValueError, match="address|must"):
+        ServerConfig(**wrong)

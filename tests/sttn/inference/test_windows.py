@@ -1,0 +1,52 @@
+"""How clips are cut into windows."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sttn.inference import WindowConfig
+from sttn.inference.windows import reference_frames, windows
+
+configs = st.builds(
+    WindowConfig,
+    neighbor_stride=st.integers(1, 6),
+    neighbor_radius=st.integers(3, 8),
+    reference_stride=st.integers(1, 12),
+    max_references=st.integers(0, 8),
+)
+
+
+@given(st.integers(1, 80), configs)
+def test_every_frame_is_completed(length, config):
+    """No frame of a shot is forgotten, whatever its length."""
+    covered = {index for window in windows(length, config) for index in window.neighbors}
+
+    assert covered == set(range(length))
+
+
+@given(st.integers(1, 80), configs)
+def test_windows_hold_each_frame_once_and_weigh_it(length, config):
+    """References are never neighbors, and no neighbor has weight 0."""
+    for window in windows(length, config):
+        assert not set(window.references) & set(window.neighbors)
+        assert len(window.references) <= config.max_references
+        assert all(0 < window.weight(index) <= 1 for index in window.neighbors)
+        assert window.weight(window.center) == 1
+
+
+@given(st.integers(1, 5000), st.integers(1, 20), st.integers(1, 20))
+def test_references_are_capped_and_spread(length, stride, limit):
+    """Memory does not grow with length, and both ends stay within reach."""
+    picked = reference_frames(length, stride, limit)
+
+    assert len(picked) <= limit
+    assert picked == sorted(set(picked))
+    assert picked[0] == 0
+    if limit > 1:
+        assert picked[-1] == (length - 1) // stride * stride
+
+
+def test_windows_that_leave_gaps_are_refused():
+    """The message says which radius would do."""
+    with pytest.raises(ValueError, match="at least 4"):
+        WindowConfig(neighbor_stride=8, neighbor_radius=3)

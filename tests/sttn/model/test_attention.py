@@ -1,0 +1,60 @@
+"""Attention against its equations, written out slowly."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sttn.model import Generator, ModelConfig
+from sttn.model.attention import attend, from_patches, hidden_patches, to_patches
+
+
+@given(
+    st.integers(1, 2), st.integers(1, 3), st.sampled_from([1, 2, 3]), st.integers(1, 3)
+)
+def test_patches_go_back_where_they_came_from(batch, frames, divisor, channels):
+    """No pixel changes places between two blocks."""
+    features = torch.randn(batch, frames, 6, 12, channels)
+    patch = (6 // divisor, 12 // divisor)
+
+    patches = to_patches(features, *patch)
+
+    assert patches.shape == (batch, frames * divisor**2, 72 // divisor**2 * channels)
+    torch.testing.assert_close(from_patches(patches, frames, (6, 12), patch), features)
+
+
+def test_attend_is_equations_3_to_5():
+    """Weights are a softmax over visible keys only."""
+    query, key, value = (torch.randn(1, 4, 6, dtype=torch.float64) for _ in range(3))
+    hidden = torch.tensor([[[False, True, False, False]]])
+
+    result = attend(query, key, value, hidden)
+
+    for i in range(4):
+        visible = [j for j in range(4) if j != 1]
+        scores = torch.stack([query[0, i] @ key[0, j] / 6**0.5 for j in visible])
+        weights = scores.exp() / scores.exp().sum()
+        expected = sum(w * value[0, j] for w, j in zip(weights, visible, strict=True))
+        torch.testing.assert_close(result[0, i], expected)
+
+
+def test_a_patch_is_hidden_when_more_than_half_of_it_is_hole():
+    """Half is still visible, as in the release."""
+    mask = torch.zeros(1, 1, 1, 2, 4)
+    mask[..., 0, 0] = mask[..., 1, 0] = 1  # half of the left patch
+    mask[..., 0, 2:] = mask[..., 1, 2] = 1  # three quarters of the right one
+
+    assert hidden_patches(mask, 2, 2).tolist() == [[[False, True]]]
+
+
+def test_pixels_in_holes_never_reach_the_result_of_a_masked_network():
+    """What lies under a matte leaks nowhere, because holes are emptied before encoding."""
+    torch.manual_seed(0)
+    generator = Generator(ModelConfig(channels=16, blocks=1)).eval()
+    frames, mask = torch.rand(1, 2, 3, 48, 48), torch.zeros(1, 2, 1, 48, 48)
+    mask[..., 10:30, 10:30] = 1
+    other = torch.where(mask > 0, torch.rand_like(frames), frames)
+
+    with torch.no_grad():
+        results = [generator(clip * (1 - mask), mask) for clip in (frames, other)]
+
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
