@@ -80,7 +80,7 @@ class PlateColor:
         path = os.environ.get("OCIO") if color_space else None
         try:
             config = ocio.Config.CreateFromFile(path) if path else built_in
-        except ocio.Exception as error:
+        except (ocio.Exception, ocio.ExceptionMissingFile) as error:
             raise ColorError(
                 f"cannot read the OCIO config {path} named by $OCIO: {error}"
             ) from None

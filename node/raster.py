@@ -106,16 +106,19 @@ def hole(matte: NDArray[np.float32], chosen: Fit, grow: int) -> NDArray[np.bool_
         (height, width) bool of the model raster.
     """
     covered = chosen.region.of(matte) > 0
-    rows = np.logical_or.reduceat(covered, _starts(covered.shape[0], chosen.height), axis=0)
-    cells: NDArray[np.bool_] = np.logical_or.reduceat(
-        rows, _starts(covered.shape[1], chosen.width), axis=1
-    )
+    cells = _touched(_touched(covered, chosen.height, 0), chosen.width, 1)
     return _grown(_grown(cells, grow, 0), grow, 1)
 
 
-def _starts(old: int, new: int) -> NDArray[np.intp]:
-    # First old pixel that new pixel i touches; where new is larger, pixels repeat.
-    return np.minimum((np.arange(new) * old) // new, old - 1)
+def _touched(mask: NDArray[np.bool_], new: int, axis: int) -> NDArray[np.bool_]:
+    # A new pixel is set where any old pixel it overlaps is set.
+    old = mask.shape[axis]
+    starts = (np.arange(new) * old) // new
+    stops = -((-(np.arange(new) + 1) * old) // new)
+    padded = np.pad(mask, [(0, 1) if each == axis else (0, 0) for each in (0, 1)])
+    ranges = np.stack([starts, stops], axis=1).ravel()
+    touched = np.logical_or.reduceat(padded, ranges, axis=axis)
+    return np.take(touched, np.arange(0, 2 * new, 2), axis=axis)
 
 
 def _grown(mask: NDArray[np.bool_], grow: int, axis: int) -> NDArray[np.bool_]:

@@ -64,9 +64,9 @@ def test_an_upload_is_found_and_downloaded_from_any_offset(plates):
     """A script that lost its connection asks for the rest only."""
     content = np.random.default_rng(0).bytes(codec.CHUNK_BYTES + 1000)
     name = codec.digest(content)
-    assert [each.digest for each in plates.FindMissing(
-        pb.FindMissingRequest(digests=[name])
-    ).missing] == [name]
+    assert [
+        each.digest for each in plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
+    ] == [name]
 
     upload(plates, content)
 
@@ -82,7 +82,9 @@ def test_an_upload_without_finish_is_not_complete_and_is_gone_on_with(plates):
     content = np.random.default_rng(1).bytes(3 * codec.CHUNK_BYTES)
     name = codec.digest(content)
 
-    code, _ = refusal(lambda: upload(plates, content[: codec.CHUNK_BYTES], name, len(content), True))
+    code, _ = refusal(
+        lambda: upload(plates, content[: codec.CHUNK_BYTES], name, len(content), True)
+    )
 
     assert code is grpc.StatusCode.DATA_LOSS
     missing = plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
@@ -220,9 +222,10 @@ def test_cancelling_ends_a_running_and_a_waiting_job(plates, inpaint, fake_engin
 def test_a_job_nobody_watches_is_cancelled(fake_engine):
     """An artist's host that crashed does not hold the queue for ever."""
     fake_engine.hold.clear()
-    with serving(fake_engine, abandoned_seconds=0.2) as address, grpc.insecure_channel(
-        address
-    ) as channel:
+    with (
+        serving(fake_engine, abandoned_seconds=0.2) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
         plates = inpaint_pb2_grpc.PlatesStub(channel)
         inpaint = inpaint_pb2_grpc.InpaintStub(channel)
         inpaint.Submit(pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)]))
@@ -239,9 +242,7 @@ def test_a_job_nobody_watches_is_cancelled(fake_engine):
 def test_a_full_queue_refuses_and_says_so(fake_engine):
     """The limit is clear and harms no running job."""
     fake_engine.hold.clear()
-    with serving(fake_engine, queue_length=1) as address, grpc.insecure_channel(
-        address
-    ) as channel:
+    with serving(fake_engine, queue_length=1) as address, grpc.insecure_channel(address) as channel:
         inpaint = inpaint_pb2_grpc.InpaintStub(channel)
         frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
         inpaint.Submit(pb.SubmitRequest(job_id="a", frames=[frame]))
@@ -263,9 +264,10 @@ def test_a_full_queue_refuses_and_says_so(fake_engine):
 
 def test_a_full_store_evicts_the_oldest_and_refuses_what_never_fits(fake_engine):
     """Disk use stays under the stated limit."""
-    with serving(fake_engine, store_gigabytes=1e-5) as address, grpc.insecure_channel(
-        address
-    ) as channel:
+    with (
+        serving(fake_engine, store_gigabytes=1e-5) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
         plates = inpaint_pb2_grpc.PlatesStub(channel)
         first, second = bytes(6000), bytes([1]) * 6000
 
@@ -314,5 +316,5 @@ def test_an_engine_that_fails_fails_the_job_not_the_server():
 )
 def test_settings_that_cannot_work_are_refused(wrong):
     """Above all an address that other machines could reach."""
-    with pytest.raises(ValueError, match="address|must"):
+    with pytest.raises(ValueError, match=r"address|must"):
         ServerConfig(**wrong)

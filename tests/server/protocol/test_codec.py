@@ -10,9 +10,7 @@ from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 
 images = st.sampled_from(["u1", "<f2", "<f4"]).flatmap(
-    lambda dtype: hnp.arrays(
-        dtype, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))
-    )
+    lambda dtype: hnp.arrays(dtype, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 )
 
 
@@ -28,13 +26,16 @@ def test_images_survive_the_wire_bit_for_bit(pixels):
     assert image.digest == codec.digest(content)
 
 
-@given(st.binary(max_size=200), st.builds(
-    pb.Image,
-    width=st.integers(0, 2**32 - 1),
-    height=st.integers(0, 2**32 - 1),
-    channels=st.lists(st.sampled_from("RGBA"), max_size=6),
-    type=st.integers(0, 5),
-))
+@given(
+    st.binary(max_size=200),
+    st.builds(
+        pb.Image,
+        width=st.integers(0, 2**32 - 1),
+        height=st.integers(0, 2**32 - 1),
+        channels=st.lists(st.sampled_from("RGBA"), max_size=6),
+        type=st.integers(0, 5),
+    ),
+)
 def test_garbage_is_a_codec_error(content, image):
     """A confused client never crashes the server or makes it allocate."""
     try:

@@ -8,9 +8,7 @@ from sttn.model import Generator, ModelConfig
 from sttn.model.attention import attend, from_patches, hidden_patches, to_patches
 
 
-@given(
-    st.integers(1, 2), st.integers(1, 3), st.sampled_from([1, 2, 3]), st.integers(1, 3)
-)
+@given(st.integers(1, 2), st.integers(1, 3), st.sampled_from([1, 2, 3]), st.integers(1, 3))
 def test_patches_go_back_where_they_came_from(batch, frames, divisor, channels):
     """No pixel changes places between two blocks."""
     features = torch.randn(batch, frames, 6, 12, channels)

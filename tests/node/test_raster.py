@@ -1,0 +1,109 @@
+"""From plate to model raster and back, at any size."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.clips import Region, covered_region
+from node.raster import Fit, fit, hole, resample
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[Region, tuple[int, int]]:
+    width, height = draw(st.integers(1, 5000)), draw(st.integers(1, 3000))
+    left, top = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
+    right, bottom = draw(st.integers(left + 1, width)), draw(st.integers(top + 1, height))
+    return Region(left=left, top=top, right=right, bottom=bottom), (width, height)
+
+
+@given(boxes(), st.floats(0, 2), st.integers(48 * 48, 2_000_000))
+def test_any_matte_in_any_plate_gets_a_raster(box, surroundings, model_pixels):
+    """The part holds the matte, lies in the plate, and the raster is one the network takes."""
+    covered, size = box
+
+    chosen = fit(covered, size, surroundings=surroundings, model_pixels=model_pixels)
+
+    region = chosen.region
+    assert region.left >= 0
+    assert region.top >= 0
+    assert region.right <= size[0]
+    assert region.bottom <= size[1]
+    assert region.united(covered) == region
+    assert chosen.width % 48 == 0
+    assert chosen.height % 48 == 0
+    assert chosen.width * chosen.height <= max(4 * model_pixels, 48 * 48 * 60)
+
+
+def test_a_part_that_fits_the_budget_is_not_resampled():
+    """The demo shot reaches the network pixel for pixel."""
+    covered = Region(left=100, top=60, right=160, bottom=140)
+
+    chosen = fit(covered, (336, 192), surroundings=0.5, model_pixels=432 * 240)
+
+    assert (chosen.region.width, chosen.region.height) == (chosen.width, chosen.height)
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_the_same_size_is_the_same_image(height, width):
+    """An identity network returns the plate exactly."""
+    image = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+
+    np.testing.assert_array_equal(resample(image, width, height), image)
+
+
+@given(st.integers(8, 60), st.integers(8, 60), st.integers(8, 60), st.integers(8, 60))
+def test_resampling_keeps_the_place_of_things(height, width, new_height, new_width):
+    """No half-pixel shift: the middle of a ramp stays in the middle."""
+    ramp = np.linspace(0, 1, width, dtype=np.float32)[None].repeat(height, axis=0)
+
+    result = resample(ramp, new_width, new_height)
+
+    assert result.shape == (new_height, new_width)
+    np.testing.assert_allclose(result + result[:, ::-1], 1, atol=1e-5)
+
+
+def test_resampling_leaves_a_flat_field_flat():
+    """No ringing and no darkening where nothing changes."""
+    flat = np.full((50, 70, 3), 0.3, np.float32)
+
+    np.testing.assert_allclose(resample(flat, 33, 128), 0.3, atol=1e-6)
+
+
+@given(boxes(), st.integers(0, 4), st.integers(0, 100))
+def test_the_hole_covers_whatever_is_composited(box, grow, seed):
+    """No pixel is laid over the plate that the network did not fill."""
+    _, size = box
+    size = (min(size[0], 300), min(size[1], 200))
+    rng = np.random.default_rng(seed)
+    matte = np.zeros((size[1], size[0]), np.float32)
+    y, x = rng.integers(size[1]), rng.integers(size[0])
+    matte[y : y + 20, x : x + 20] = 0.01
+    region = covered_region(matte)
+    assert region is not None
+    chosen = fit(region, size, surroundings=0.5, model_pixels=48 * 96)
+
+    mask = hole(matte, chosen, grow)
+
+    assert mask.shape == (chosen.height, chosen.width)
+    rows = (np.arange(chosen.region.height) + 0.5) * chosen.height / chosen.region.height
+    columns = (np.arange(chosen.region.width) + 0.5) * chosen.width / chosen.region.width
+    seen = mask[rows.astype(int)][:, columns.astype(int)]
+    assert (seen | (chosen.region.of(matte) == 0)).all()
+
+
+def test_growing_is_in_every_direction():
+    """Three pixels of safety all round, corners too."""
+    matte = np.zeros((48, 48), np.float32)
+    matte[20, 30] = 1
+    whole = Fit(region=Region(left=0, top=0, right=48, bottom=48), width=48, height=48)
+
+    mask = hole(matte, whole, 3)
+
+    expected = np.zeros((48, 48), np.bool_)
+    expected[17:24, 27:34] = True
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_an_empty_matte_covers_nothing():
+    """Nothing to do is not an error."""
+    assert covered_region(np.zeros((4, 5), np.float32)) is None
