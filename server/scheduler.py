@@ -85,6 +85,7 @@ class Scheduler:
         self._jobs: dict[str, Job] = {}
         self._waiting: list[Job] = []
         self._work = asyncio.Event()
+        self._stopping = False
 
     def submit(self, request: pb.SubmitRequest) -> Job:
         """Queue a job; the one that is there already if its name is known.
@@ -134,7 +135,8 @@ class Scheduler:
             _end(job, pb.Finished.CANCELLED, "cancelled before it started")
 
     def cancel_all(self) -> None:
-        """Stop everything that waits or runs."""
+        """Stop everything that waits or runs, because the server itself stops."""
+        self._stopping = True
         for job in self._jobs.values():
             if not job.ended:
                 self.cancel(job)
@@ -169,6 +171,8 @@ class Scheduler:
                 tell(pb.JobEvent(progress=pb.Progress(frames_done=index + 1, frames=count)))
         except CancelledError as error:
             outcome, message = pb.Finished.CANCELLED, str(error)
+            if self._stopping:
+                outcome, message = pb.Finished.FAILED, "the server was stopped"
         except Exception as error:
             if status_code(error) is None:
                 logger.exception("job %s failed", job.job_id)

@@ -32,7 +32,7 @@ from host_examples.standalone.media import (
 )
 from node.client import InpaintClient
 from node.effect import InpaintEffect
-from node.errors import CancelledError, ClipError, NodeError, ServerLostError
+from node.errors import CancelledError, ClipError, NodeError
 from node.params import Params
 
 
@@ -109,19 +109,21 @@ def _run(
             writer.write(frame, pixels)
             written.append(frame)
         writer.close()
-    except ServerLostError as error:
-        raise ServerLostError(f"{error}; {_how_to_go_on(frames, written)}") from error
+    except KeyboardInterrupt:
+        raise CancelledError(f"interrupted{_how_to_go_on(writer, frames, written)}") from None
+    except NodeError as error:
+        raise type(error)(f"{error}{_how_to_go_on(writer, frames, written)}") from error
     finally:
         bar.close()
         writer.discard()
 
 
-def _how_to_go_on(frames: Sequence[int], written: Sequence[int]) -> str:
+def _how_to_go_on(writer: Writer, frames: Sequence[int], written: Sequence[int]) -> str:
     rest = [frame for frame in frames if frame not in set(written)]
-    if not written:
-        return "no frame was finished; run the same command again"
+    if not writer.keeps_frames or not written or not rest:
+        return ""
     return (
-        f"{len(written)} of {len(frames)} frames are finished and stay; "
+        f"; {len(written)} of {len(frames)} frames are finished and stay; "
         f"go on with --frames {rest[0]}-{rest[-1]}"
     )
 
@@ -161,8 +163,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         tyro.cli(inpaint, prog="sttn-inpaint", description=__doc__)
-    except (CancelledError, KeyboardInterrupt):
-        print("sttn-inpaint: interrupted; finished frames stay", file=sys.stderr)
+    except (CancelledError, KeyboardInterrupt) as error:
+        print(f"sttn-inpaint: {error or 'interrupted'}", file=sys.stderr)
         sys.exit(130)
     except (NodeError, ValueError) as error:
         print(f"sttn-inpaint: {error}", file=sys.stderr)

@@ -202,6 +202,8 @@ def matte_channel(spec: oiio.ImageSpec, wanted: str | None, path: Path) -> int:
 class ImageWriter:
     """Writes clean plates as a sequence, each like the plate's own file."""
 
+    keeps_frames = True
+
     def __init__(self, pattern: str, plate: ImagePlate | None) -> None:
         self._pattern = pattern
         self._plate = plate

@@ -32,6 +32,9 @@ FIRST_MOVIE_FRAME = 1
 class Writer(Protocol):
     """Takes clean plates as they are done."""
 
+    keeps_frames: bool
+    """Whether frames written before an interruption stay."""
+
     def path(self, frame: int) -> Path:
         """The file a frame goes to."""
 

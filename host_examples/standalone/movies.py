@@ -104,6 +104,8 @@ class MovieMatte:
 class MovieWriter:
     """Writes clean plates as a movie under a temporary name, renamed when it is whole."""
 
+    keeps_frames = False
+
     def __init__(
         self, path: Path, rate: Fraction, to_display: Callable[[NDArray[Any]], NDArray[Any]]
     ) -> None:

@@ -1,0 +1,219 @@
+"""Files as artists have them: sequences, stills, movies, and broken ones."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from host_examples.standalone.images import ImageWriter, read_image, write_image
+from host_examples.standalone.media import (
+    matte_of_plate,
+    open_matte,
+    open_output,
+    open_plate,
+    parse_frames,
+)
+from host_examples.standalone.movies import Movie, MovieWriter
+from node.errors import ClipError
+
+
+def write_exr(path: Path, pixels: np.ndarray, channels: tuple[str, ...] = ("R", "G", "B")) -> None:
+    kind = oiio.HALF if pixels.dtype == np.float16 else oiio.FLOAT
+    spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], kind)
+    spec.channelnames = channels
+    spec["compression"] = "zip"
+    spec["note"] = "kept"
+    write_image(path, pixels, spec)
+
+
+def gray(value: float, channels: int = 3) -> np.ndarray:
+    return np.full((6, 8, channels), value, np.float16)
+
+
+@pytest.fixture
+def sequence(tmp_path: Path) -> Path:
+    """plate.0998.exr to plate.1002.exr, crossing a digit; each holds its number over 1000."""
+    for frame in range(998, 1003):
+        write_exr(tmp_path / f"plate.{frame:04d}.exr", gray(frame / 1000))
+    return tmp_path
+
+
+@pytest.mark.parametrize("location", ["plate.####.exr", "plate.%04d.exr", ""])
+def test_sequences_are_found_by_pattern_and_folder(sequence, location):
+    """Frame numbers come from file names, never from positions."""
+    plate = open_plate(str(sequence / location) if location else str(sequence))
+
+    assert list(plate.frames) == [998, 999, 1000, 1001, 1002]
+    assert plate.read(1001)[0, 0, 0] == np.float16(1.001)
+
+
+def test_numbers_without_padding_are_ordered_as_numbers(tmp_path):
+    """9 comes before 10."""
+    for frame in (9, 10, 100):
+        write_exr(tmp_path / f"p.{frame}.exr", gray(frame))
+
+    plate = open_plate(str(tmp_path / "p.#.exr"))
+
+    assert list(plate.frames) == [9, 10, 100]
+    assert plate.read(10)[0, 0, 0] == 10
+
+
+def test_mattes_come_from_stills_channels_and_sequences(sequence):
+    """Every way to hand over a matte gives the same values."""
+    still = sequence / "still" / "matte.exr"
+    still.parent.mkdir()
+    write_exr(still, gray(0.5, 2), ("Y", "A"))
+    layered = sequence / "layered"
+    layered.mkdir()
+    write_exr(layered / "comp.1001.exr", gray(0.5, 4), ("R", "G", "B", "matte.A"))
+    plate = open_plate(str(sequence / "plate.####.exr"))
+    comp = open_plate(str(layered))
+
+    by_still = open_matte(str(still), None, plate)
+    by_channel = matte_of_plate(comp, str(layered), "matte.A")
+
+    assert list(by_still.frames) == list(plate.frames)
+    assert by_still.read(1000)[0, 0] == by_channel.read(1001)[0, 0] == 0.5
+
+
+def test_integer_mattes_are_scaled_to_one(tmp_path):
+    """White in a PNG is a full matte."""
+    path = tmp_path / "matte.png"
+    write_image(path, np.full((6, 8, 1), 255, np.uint8), oiio.ImageSpec(8, 6, 1, oiio.UINT8))
+
+    assert open_matte(str(path), None, Movieless()).read(7).max() == 1.0
+
+
+class Movieless:
+    """A clip of frames 7 and 8."""
+
+    name = "plate"
+    frames = (7, 8)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_written_files_keep_pixels_channels_and_metadata(tmp_path, dtype):
+    """NaN, inf and channels nobody asked about come through to the bit."""
+    pixels = np.random.default_rng(0).normal(size=(6, 8, 5)).astype(dtype)
+    pixels[0, :4, 0] = [np.nan, np.inf, -np.inf, -0.0]
+    source, target = tmp_path / "in.0007.exr", tmp_path / "out" / "clean.0007.exr"
+    write_exr(source, pixels, ("R", "G", "B", "depth.Z", "matte.A"))
+    plate = open_plate(str(tmp_path / "in.####.exr"))
+
+    ImageWriter(str(target.parent / "clean.####.exr"), plate).write(7, plate.read(7))
+
+    written, spec = read_image(target)
+    stored, original = read_image(source)
+    assert written.tobytes() == stored.tobytes()
+    assert spec.channelnames == original.channelnames
+    assert spec.getattribute("note") == "kept"
+    assert spec.getattribute("compression") == "zip"
+    assert [path.name for path in target.parent.iterdir()] == ["clean.0007.exr"]
+
+
+def test_data_windows_are_kept(tmp_path):
+    """A crop inside a larger format stays where it is."""
+    spec = oiio.ImageSpec(8, 6, 3, oiio.HALF)
+    spec.x, spec.y, spec.full_width, spec.full_height = 20, 10, 64, 48
+    write_image(tmp_path / "in.0001.exr", gray(1), spec)
+    plate = open_plate(str(tmp_path / "in.####.exr"))
+
+    ImageWriter(str(tmp_path / "out.####.exr"), plate).write(1, plate.read(1))
+
+    written = read_image(tmp_path / "out.0001.exr")[1]
+    assert (written.x, written.y, written.full_width, written.full_height) == (20, 10, 64, 48)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+def test_movies_are_written_and_read(tmp_path, suffix):
+    """Numbers, rate and pictures survive; .mkv to the bit."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(40, 200, (3, 6, 8, 3), dtype=np.uint8)
+    frames = coarse.repeat(8, axis=1).repeat(8, axis=2)
+    writer = MovieWriter(tmp_path / f"clip{suffix}", Fraction(24), lambda pixels: pixels)
+    for number, frame in enumerate(frames):
+        writer.write(number, frame)
+    assert not (tmp_path / f"clip{suffix}").exists()
+    writer.close()
+
+    movie = Movie(tmp_path / f"clip{suffix}", 1)
+
+    assert list(movie.frames) == [1, 2, 3]
+    assert movie.rate == 24
+    for number in (2, 1, 3):
+        read = movie.read(number)
+        if read.dtype == np.uint16:
+            read = (read / 257).round()
+        difference = np.abs(read.astype(int) - frames[number - 1].astype(int))
+        assert difference.max() <= (0 if suffix == ".mkv" else 60)
+        assert difference.mean() <= (0 if suffix == ".mkv" else 6)
+
+
+def test_a_discarded_movie_leaves_nothing(tmp_path):
+    """Half a movie never looks whole."""
+    writer = MovieWriter(tmp_path / "clip.mkv", Fraction(24), lambda pixels: pixels)
+    writer.write(1, np.zeros((48, 48, 3), np.uint8))
+
+    writer.discard()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("open_it", "told"),
+    [
+        (lambda p: open_plate(str(p / "none.####.exr")), "no frames match"),
+        (lambda p: open_plate(str(p / "none")), "no file or folder"),
+        (lambda p: open_plate(str(p / "none.mov")), "no file"),
+        (lambda p: open_plate(str(p / "text.txt")), "neither an image nor a movie"),
+        (lambda p: open_plate(str(p / "broken.mov")), "cannot read the movie .*broken.mov"),
+        (lambda p: open_plate(str(p / "cut.0001.exr")).read(1), "cut.0001.exr.*truncated"),
+        (lambda p: open_plate(str(p)), "exactly one image sequence, found .*a.*cut"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, open_it, told):
+    """One clear line with the file in it."""
+    (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "broken.mov").write_bytes(b"not a movie")
+    for name in ("a", "cut"):
+        write_exr(tmp_path / f"{name}.0001.exr", np.random.rand(64, 64, 3).astype(np.float16))
+    whole = (tmp_path / "cut.0001.exr").read_bytes()
+    (tmp_path / "cut.0001.exr").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(ClipError, match=told):
+        open_it(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("location", "dtype", "told"),
+    [
+        ("clean.####.jpg", "f2", "cannot hold the plate's float16.*write .exr"),
+        ("clean.####.exr", "u1", "cannot hold the plate's uint8.*write .png"),
+        ("clean.####.jpg", "u2", "cannot hold the plate's uint16"),
+        ("clean.exr", "f2", r"one file for all frames; write name\.####\.exr"),
+        ("clean.avi", "u1", "movies are written as .mkv"),
+        ("clean", "u1", "files without suffix"),
+    ],
+)
+def test_outputs_that_would_lose_something_are_refused(tmp_path, location, dtype, told):
+    """Before any work is done, with the way out."""
+    with pytest.raises(ClipError, match=told):
+        open_output(str(tmp_path / location), Movieless(), np.zeros((2, 2, 3), dtype), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [("1001-1003", [1001, 1002, 1003]), ("7", [7]), ("-2-1", [-2, -1, 0, 1]), (None, [5, 6])],
+)
+def test_frame_ranges_include_both_ends(text, frames):
+    """As every compositor counts."""
+    assert parse_frames(text, [5, 6]) == frames
+
+
+@pytest.mark.parametrize("text", ["", "1001-", "a-b", "1-2-3", "9-3"])
+def test_ranges_that_are_none_are_refused(text):
+    """A typo does not start an hour of work."""
+    with pytest.raises(ClipError, match="--frames"):
+        parse_frames(text, [5, 6])

@@ -1,0 +1,304 @@
+"""sttn-inpaint as it is typed: a process, real files, a real server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from host_examples.standalone.images import read_image, write_image
+from tests.conftest import FakeEngine, serving
+
+COMMAND = [sys.executable, "-m", "host_examples.standalone"]
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=240,
+    )
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Path:
+    """Four half-float frames with awkward values, 1001 to 1004, the matte in channel A."""
+    rng = np.random.default_rng(0)
+    for frame in range(1001, 1005):
+        pixels = rng.uniform(0, 2, (60, 80, 4)).astype(np.float16)
+        pixels[0, :4, 0] = [np.nan, np.inf, -np.inf, -1]
+        pixels[..., 3] = 0
+        pixels[20:40, 20 + frame % 10 : 50, 3] = 1
+        spec = oiio.ImageSpec(80, 60, 4, oiio.HALF)
+        spec.channelnames = ("R", "G", "B", "A")
+        write_image(tmp_path / f"plate.{frame}.exr", pixels, spec)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_clean_plate_without_any_server(shot):
+    """One command, nothing running, nothing left running; only the matte's pixels change."""
+    done = run(shot / "plate.####.exr", "--matte-channel", "A", "--output", shot / "clean.####.exr")
+
+    assert done.returncode == 0, done.stderr
+    for frame in range(1001, 1005):
+        plate, _ = read_image(shot / f"plate.{frame}.exr")
+        clean, _ = read_image(shot / f"clean.{frame}.exr")
+        outside = plate[..., 3] == 0
+        assert clean[outside].tobytes() == plate[outside].tobytes()
+        assert (clean[~outside][:, :3] != plate[~outside][:, :3]).mean() > 0.9
+        assert np.isfinite(clean[~outside].astype(np.float32)).all()
+    for told in ("reading", "sending", "completing", "4/4", "frame/s"):
+        assert told in done.stderr
+    assert not subprocess.run(
+        ["pgrep", "-f", "until-stdin-close[s]"], capture_output=True, text=True
+    ).stdout
+
+
+def test_a_running_server_and_a_part_of_the_frames(shot, address):
+    """Output frames keep the input's numbers, and nothing is overwritten unasked."""
+    arguments = (shot / "plate.%04d.exr", "--matte-channel", "A", "--server", address)
+    out = ("--output", shot / "clean.%04d.exr", "--frames", "1002-1003")
+
+    done, again = run(*arguments, *out), run(*arguments, *out)
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in shot.glob("clean.*")) == [
+        "clean.1002.exr",
+        "clean.1003.exr",
+    ]
+    assert again.returncode == 2
+    assert "clean.1002.exr (and 1 more) exists; add --overwrite" in last_line(again)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--frames", "1003-1006"], "plate.####.exr has no frame 1005 (nor 1 others)"),
+        (["--frames", "9-3"], "--frames 9-3 is empty"),
+        (["--color-space", "ACESgc"], "no color space 'ACESgc'"),
+        (["--server", "localhost:1"], "no server answers at localhost:1"),
+        (["--matte-channel", "mask"], "has no channel mask; it has R, G, B, A"),
+        (["--matte", "small.exr"], "matte is 40x30, plate is 80x60; reformat the matte first"),
+        (["--matte", "nothing.####.png"], "no frames match"),
+        (["--weights", "nothing.safetensors"], "no weights at nothing.safetensors"),
+        (["--matte-grow", "-1"], "matte_grow must be at least 0, got -1"),
+        (["--output", "clean.mp3"], "cannot write .mp3"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(shot, arguments, told):
+    """It names the thing, the value and the way out, and leaves no file behind."""
+    write_image(
+        shot / "small.exr", np.ones((30, 40, 1), np.float16), oiio.ImageSpec(40, 30, 1, oiio.HALF)
+    )
+    options = {"--matte-channel": "A", "--output": str(shot / "clean.####.exr")}
+    if arguments[0] == "--matte":
+        del options["--matte-channel"]
+        arguments = ["--matte", str(shot / arguments[1])]
+    options[arguments[0]] = arguments[1]
+    flat = [part for pair in options.items() for part in pair]
+
+    done = run(shot / "plate.####.exr", *flat)
+
+    assert done.returncode == 2
+    assert told in last_line(done)
+    assert last_line(done).startswith("sttn-inpaint: ")
+    assert "Traceback" not in done.stderr
+    assert not list(shot.glob("*clean*"))
+
+
+def test_a_truncated_frame_is_named(shot, address):
+    """Before anything is sent or written."""
+    path = shot / "plate.1003.exr"
+    path.write_bytes(path.read_bytes()[:2000])
+
+    done = run(
+        shot / "plate.####.exr",
+        *("--matte-channel", "A", "--server", address, "--output", shot / "clean.####.exr"),
+    )
+
+    assert done.returncode == 2
+    assert "plate.1003.exr" in last_line(done)
+    assert not list(shot.glob("*clean*"))
+
+
+def test_a_matte_out_of_range_is_clamped_with_a_warning(shot, address):
+    """A matte of 0 and 255 in float does what is meant."""
+    write_image(
+        shot / "m.exr", np.full((60, 80, 1), 255, np.float16), oiio.ImageSpec(80, 60, 1, oiio.HALF)
+    )
+
+    done = run(
+        shot / "plate.####.exr",
+        *("--matte", shot / "m.exr", "--server", address, "--output", shot / "clean.####.exr"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "values from 255 to 255 are clamped to [0, 1]" in done.stderr
+
+
+def test_a_server_lost_in_the_middle_leaves_finished_frames_and_says_how_to_go_on(shot):
+    """No half-written file, exit code 2, and the range that is missing."""
+    engine = FakeEngine()
+    engine.held_at = 2
+    engine.hold.clear()
+    with serving(engine) as address:
+        process = subprocess.Popen(
+            [
+                *COMMAND,
+                *(str(shot / "plate.####.exr"), "--matte-channel", "A", "--server", address),
+                *("--output", str(shot / "clean.####.exr")),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(list(shot.glob("clean.*.exr"))) < 2 and process.poll() is None:
+            time.sleep(0.05)
+    told = process.communicate(timeout=60)[1]
+
+    assert process.returncode in (2, 130)
+    assert sorted(path.name for path in shot.glob("*clean*")) == [
+        "clean.1001.exr",
+        "clean.1002.exr",
+    ]
+    assert "go on with --frames 1003-1004" in told
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_the_middle_is_told(shot):
+    """kill -9 on the real server: one line, exit code 2, finished frames stay."""
+    for frame in range(1005, 1033):
+        os.link(shot / f"plate.{frame - 4}.exr", shot / f"plate.{frame}.exr")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "server", "--address", f"unix:{shot}/s.sock"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("listening")
+        host = subprocess.Popen(
+            [
+                *COMMAND,
+                *(str(shot / "plate.####.exr"), "--matte-channel", "A"),
+                *("--server", f"unix:{shot}/s.sock", "--output", str(shot / "clean.####.exr")),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not list(shot.glob("clean.*.exr")) and host.poll() is None:
+            time.sleep(0.005)
+
+        server.kill()
+
+        told = host.communicate(timeout=60)[1]
+    assert host.returncode == 2
+    assert "went away" in told.splitlines()[-1]
+    assert "go on with --frames" in told.splitlines()[-1]
+    assert all(read_image(path)[0].shape == (60, 80, 4) for path in shot.glob("*clean*"))
+
+
+@pytest.mark.slow
+def test_the_started_server_dies_with_its_host(shot):
+    """Even kill -9 leaves nothing on the machine."""
+    process = subprocess.Popen(
+        [
+            *COMMAND,
+            *(str(shot / "plate.####.exr"), "--matte-channel", "A"),
+            *("--output", str(shot / "clean.####.exr")),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    children: list[str] = []
+    while not children and process.poll() is None:
+        time.sleep(0.05)
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+        ).stdout.split()
+    assert children
+
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{children[0]}").exists() and time.monotonic() < deadline:
+        if "Z" in Path(f"/proc/{children[0]}/stat").read_text().rpartition(")")[2][:3]:
+            break
+        time.sleep(0.1)
+    else:
+        assert not Path(f"/proc/{children[0]}").exists()
+
+
+@pytest.mark.slow
+def test_movies_in_and_out(tmp_path, address):
+    """A movie, one still for all frames, a lossless movie back."""
+    from fractions import Fraction
+
+    from host_examples.standalone.movies import Movie, MovieWriter
+
+    frames = np.random.default_rng(0).integers(0, 256, (3, 60, 80, 3), dtype=np.uint8)
+    writer = MovieWriter(tmp_path / "shot.mkv", Fraction(25), lambda pixels: pixels)
+    for number, frame in enumerate(frames, 1):
+        writer.write(number, frame)
+    writer.close()
+    matte = np.zeros((60, 80, 1), np.uint8)
+    matte[20:40, 30:50] = 255
+    write_image(tmp_path / "matte.png", matte, oiio.ImageSpec(80, 60, 1, oiio.UINT8))
+
+    done = run(
+        tmp_path / "shot.mkv",
+        *("--matte", tmp_path / "matte.png", "--server", address),
+        *("--output", tmp_path / "clean.mkv"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    clean = Movie(tmp_path / "clean.mkv", 1)
+    outside = matte[..., 0] == 0
+    assert clean.rate == 25
+    for number, frame in enumerate(frames, 1):
+        np.testing.assert_array_equal(clean.read(number)[outside], frame[outside])
+
+
+def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address):
+    """Exit code 130; what was finished stays, what was begun does not."""
+    fake_engine.held_at = 1
+    fake_engine.hold.clear()
+    process = subprocess.Popen(
+        [
+            *COMMAND,
+            *(str(shot / "plate.####.exr"), "--matte-channel", "A", "--server", address),
+            *("--output", str(shot / "clean.####.exr")),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(shot.glob("clean.*.exr")) and process.poll() is None:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "1 of 4 frames are finished and stay; go on with --frames 1002-1004" in told
+    assert [path.name for path in shot.glob("*clean*")] == ["clean.1001.exr"]
+
+
+def test_help_teaches():
+    """Everything there is to know to start."""
+    told = run("--help").stdout
+
+    for word in ("plate.####.exr", "--matte-channel", "--frames", "Exit codes", "--color-space"):
+        assert word in told
