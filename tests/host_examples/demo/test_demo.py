@@ -1,0 +1,52 @@
+"""The demo is what most people see first."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from host_examples.demo.__main__ import MATTE_CHANNEL, SHOT
+from host_examples.standalone.images import ImageMatte, ImagePlate, find_sequence, read_image
+from host_examples.standalone.movies import Movie
+
+
+def test_the_shot_is_what_the_tests_need():
+    """Half-float HDR, moving matte, and a truth that agrees with the plate outside it."""
+    files = find_sequence(str(SHOT / "plate.####.exr"))
+    plate, matte = ImagePlate("plate", files), ImageMatte("matte", files, MATTE_CHANNEL)
+    truth = ImagePlate("truth", find_sequence(str(SHOT / "truth.####.exr")))
+
+    assert len(plate.frames) >= 32
+    assert list(plate.frames) == list(truth.frames)
+    assert plate.read(1001).dtype == np.float16
+    assert plate.read(1001).max() > 4
+    first, last = matte.read(plate.frames[0]), matte.read(plate.frames[-1])
+    assert (first > 0).any()
+    assert not ((first > 0) & (last > 0)).any()
+    for frame in plate.frames[::10]:
+        outside = matte.read(frame) == 0
+        difference = plate.read(frame)[outside].astype(float) - truth.read(frame)[outside]
+        assert np.abs(difference).mean() < 0.01
+    assert sum(path.stat().st_size for path in SHOT.iterdir()) < 8e6
+
+
+@pytest.mark.slow
+def test_the_demo_shows_its_work_and_beats_telea(tmp_path):
+    """Clean plate, movie, picture and figures; the fill is better than a smear."""
+    done = subprocess.run(
+        [sys.executable, "-m", "host_examples.demo", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["in_matte_psnr_db"] > figures["in_matte_psnr_db_telea"]
+    assert f"{figures['in_matte_psnr_db']:.2f} dB" in done.stdout
+    assert len(list(tmp_path.glob("clean.*.exr"))) == 32
+    assert len(Movie(tmp_path / "preview.mp4", 1).frames) == 32
+    picture, _ = read_image(tmp_path / "comparison.png")
+    assert picture.shape[1] == 4 * 336

@@ -1,0 +1,136 @@
+"""The main job on material that was provided, not made: real clips and real HDR photographs."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from host_examples.standalone.images import read_image, write_image
+from sttn.evaluation.__main__ import read_clip
+from sttn.evaluation.baselines import telea
+from sttn.evaluation.metrics import hole_psnr
+from sttn.inference import completed_frames
+from sttn.model import load_generator
+
+pytestmark = pytest.mark.slow
+
+
+def inpaint(*arguments: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "host_examples.standalone", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_real_clip_with_a_stationary_mask(shared, tmp_path):
+    """JPEG frames in a folder, one PNG for all of them, TIFF out; as a farm script would."""
+    clip = shared / "clips" / "davis_cows"
+    matte = cv2.imread(str(clip / "stationary_432x240.png"), cv2.IMREAD_GRAYSCALE)
+    large = cv2.resize(matte, (854, 480), interpolation=cv2.INTER_NEAREST)
+    cv2.imwrite(str(tmp_path / "matte.png"), large)
+
+    inpaint(
+        clip / "frames",
+        *("--matte", tmp_path / "matte.png", "--frames", "0-11"),
+        *("--output", tmp_path / "clean.#####.tif"),
+    )
+
+    assert len(list(tmp_path.glob("clean.*.tif"))) == 12
+    plate, _ = read_image(clip / "frames" / "00005.jpg")
+    clean, _ = read_image(tmp_path / "clean.00005.tif")
+    np.testing.assert_array_equal(clean[large == 0], plate[large == 0])
+    assert (clean[large > 0] != plate[large > 0]).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["CandleGlass", "Flowers"])
+def test_hdr_photographs_stay_hdr(shared, tmp_path, name):
+    """Scene-linear EXR far above 1, repeated as a sequence; the rest of the file is untouched."""
+    source = shared / "hdr" / f"{name}.exr"
+    for frame in range(1001, 1004):
+        shutil.copy(source, tmp_path / f"plate.{frame}.exr")
+    photograph, spec = read_image(source)
+    rgb = photograph[..., :3].astype(np.float32)
+    # The matte lies beside the brightest part, so that the surroundings are above 1.
+    y, x = np.unravel_index(cv2.blur(rgb.max(-1), (41, 41)).argmax(), rgb.shape[:2])
+    matte = np.zeros((spec.height, spec.width, 1), np.uint8)
+    matte[max(0, y - 10) : y + 30, max(0, x - 10) : x + 30] = 255
+    write_image(
+        tmp_path / "matte.png", matte, oiio.ImageSpec(spec.width, spec.height, 1, oiio.UINT8)
+    )
+
+    inpaint(
+        tmp_path / "plate.####.exr",
+        *("--matte", tmp_path / "matte.png", "--output", tmp_path / "clean.####.exr"),
+    )
+
+    clean, written = read_image(tmp_path / "clean.1002.exr")
+    outside = matte[..., 0] == 0
+    assert clean[outside].tobytes() == photograph[outside].tobytes()
+    assert written.channelnames == spec.channelnames
+    filled = clean[~outside][:, :3].astype(np.float32)
+    assert np.isfinite(filled).all()
+    assert filled.max() > 1
+    assert photograph.max() > 2
+
+
+def test_data_windows_of_real_files_survive(shared, tmp_path):
+    """A data window inside a larger format, 18 channels, as a renderer wrote them."""
+    for number in (1, 2):
+        shutil.copy(
+            shared / "hdr" / "beachball" / "singlepart.0001.exr", tmp_path / f"p.{number:04d}.exr"
+        )
+    plate, spec = read_image(tmp_path / "p.0001.exr")
+    matte = np.zeros((spec.height, spec.width, 1), np.uint8)
+    matte[300:400, 300:420] = 255
+    write_image(
+        tmp_path / "matte.png", matte, oiio.ImageSpec(spec.width, spec.height, 1, oiio.UINT8)
+    )
+
+    inpaint(
+        tmp_path / "p.####.exr",
+        *("--matte", tmp_path / "matte.png", "--output", tmp_path / "c.####.exr"),
+    )
+
+    clean, written = read_image(tmp_path / "c.0001.exr")
+    for name in ("x", "y", "full_width", "full_height", "channelnames"):
+        assert getattr(written, name) == getattr(spec, name)
+    outside = matte[..., 0] == 0
+    assert clean[outside].tobytes() == plate[outside].tobytes()
+    assert clean[..., 3:].tobytes() == plate[..., 3:].tobytes()
+
+
+def test_shipped_weights_beat_telea_on_footage_they_never_saw(shared):
+    """Two clips here; the model card has all of them."""
+    generator = load_generator()
+    gains = []
+    for name in ("davis_cows", "davis_car-roundabout"):
+        truth, masks = read_clip(shared / "clips" / name, 11)
+        frames = np.where(masks[..., None], np.uint8(0), truth)
+        completed = np.stack([frame for _, frame in completed_frames(frames, masks, generator)])
+        gains.append(
+            hole_psnr(completed, truth, masks) - hole_psnr(telea(frames, masks), truth, masks)
+        )
+
+    assert np.mean(gains) > 0
+
+
+def test_the_model_card_credits_every_source(shared):
+    """CC BY asks for it, and users look it up."""
+    card = (Path(__file__).parents[2] / "sttn" / "weights" / "MODEL_CARD.md").read_text()
+    rows = (shared / "train" / "LICENSES.tsv").read_text().splitlines()
+
+    missing = [
+        row.split("\t")[1]
+        for row in rows
+        if row.split("\t")[0] in ("photos", "video") and row.split("\t")[1] not in card
+    ]
+
+    assert missing == []
