@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -60,7 +60,7 @@ class InpaintClient:
         self._plates = inpaint_pb2_grpc.PlatesStub(self._channel)
         self._inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "InpaintClient":
         return self
 
     def __exit__(

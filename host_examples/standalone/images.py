@@ -34,9 +34,17 @@ def read_image(path: Path) -> tuple[NDArray[Any], oiio.ImageSpec]:
     stored = str(spec.format) if buffer.initialized else ""
     pixels = buffer.get_pixels(_TYPES.get(stored, oiio.FLOAT)) if buffer.initialized else None
     if pixels is None or buffer.has_error:
-        reason = " ".join(buffer.geterror().split()) or "no pixels"
+        reason = (buffer.geterror().strip().splitlines() or ["no pixels"])[0]
         raise ClipError(f"cannot read {path}: {reason}; it may be truncated, write it again")
+    if path.suffix.lower() in (".jpg", ".jpeg") and _breaks_off(path.read_bytes()):
+        raise ClipError(f"cannot read {path}: it breaks off; it is truncated, write it again")
     return pixels, spec
+
+
+def _breaks_off(jpeg: bytes) -> bool:
+    # A JPEG decoder paints what is missing gray and says nothing. Inside the picture's data, which
+    # starts with FF DA, the end marker FF D9 cannot occur by chance.
+    return jpeg.find(b"\xff\xd9", jpeg.rfind(b"\xff\xda")) < 0
 
 
 def write_image(path: Path, pixels: NDArray[Any], spec: oiio.ImageSpec) -> None:

@@ -186,6 +186,45 @@ def test_what_cannot_be_read_is_named(tmp_path, open_it, told):
         open_it(tmp_path)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [("exr", "f2"), ("png", "u1"), ("png", "u2"), ("tif", "u2"), ("jpg", "u1"), ("dpx", "u2")],
+)
+def test_a_truncated_file_of_any_format_is_named(tmp_path, suffix, dtype, share):
+    """A copy that broke off is never painted gray and passed on."""
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3)).astype(dtype)
+    path = tmp_path / f"plate.0001.{suffix}"
+    kind = {"f2": oiio.HALF, "u1": oiio.UINT8, "u2": oiio.UINT16}[dtype]
+    write_image(path, pixels, oiio.ImageSpec(80, 64, 3, kind))
+    assert read_image(path)[0].shape == (64, 80, 3)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+
+    with pytest.raises(ClipError, match=rf"plate\.0001\.{suffix}.*truncated"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 16])
+def test_dpx_frames_are_written_as_they_were(tmp_path, bits):
+    """10-bit scans stay 10-bit scans."""
+    codes = np.random.default_rng(0).integers(0, 2**bits, (6, 8, 3)).astype(np.uint16)
+    kind = oiio.UINT8 if bits == 8 else oiio.UINT16
+    pixels = codes.astype(np.uint8) if bits == 8 else codes
+    if bits == 10:
+        pixels = (codes << 6) | (codes >> 4)
+    spec = oiio.ImageSpec(8, 6, 3, kind)
+    spec["oiio:BitsPerSample"] = bits
+    write_image(tmp_path / "scan.0001.dpx", pixels, spec)
+    plate = open_plate(str(tmp_path / "scan.####.dpx"))
+
+    ImageWriter(str(tmp_path / "clean.####.dpx"), plate).write(1, plate.read(1))
+
+    written, described = read_image(tmp_path / "clean.0001.dpx")
+    np.testing.assert_array_equal(written, pixels)
+    assert described.getattribute("oiio:BitsPerSample") == bits
+
+
 @pytest.mark.parametrize(
     ("location", "dtype", "told"),
     [
