@@ -28,8 +28,6 @@ class Survey:
 
     color: PlateColor
     """Conversion of the plate."""
-    size: tuple[int, int]
-    """Width and height of the plate."""
     fit: Fit | None
     """What the network sees; None where every matte is empty."""
     peak: float
@@ -89,20 +87,24 @@ class InpaintEffect:
         self._require_present(frames)
         covered: Region | None = None
         first: Pixels | None = None
+        outside: list[str] = []
         for done, frame in enumerate(frames):
             plate, matte = self._source.read(frame), self._read_matte(frame)
             first = plate if first is None else first
             self._require_same_size(frame, plate, matte, first)
+            outside += filter(None, [self._outside(frame)])
             box = covered_region(matte)
             if box is not None:
                 covered = box if covered is None else covered.united(box)
             _report(progress, "reading", done + 1, len(frames))
+        if outside:
+            logger.warning("%s (%d frames) are clamped to [0, 1]", outside[0], len(outside))
         assert first is not None
         color = PlateColor(self._params.color_space, first.dtype)
         size = (first.shape[1], first.shape[0])
         if covered is None:
             logger.warning("every matte is empty: the result is the plate")
-            return Survey(color=color, size=size, fit=None, peak=1.0)
+            return Survey(color=color, fit=None, peak=1.0)
         chosen = fit(
             covered,
             size,
@@ -110,7 +112,7 @@ class InpaintEffect:
             model_pixels=self._params.model_pixels,
         )
         peak = max(self._peak(frame, chosen, color) for frame in _spread(frames))
-        return Survey(color=color, size=size, fit=chosen, peak=peak)
+        return Survey(color=color, fit=chosen, peak=peak)
 
     def _peak(self, frame: int, chosen: Fit, color: PlateColor) -> float:
         around = chosen.region.of(self._read_matte(frame)) == 0
@@ -142,17 +144,15 @@ class InpaintEffect:
 
     def _read_matte(self, frame: int) -> Matte:
         matte: Matte = self._matte.read(frame)
-        inside = (matte >= 0) & (matte <= 1)
-        if inside.all():
-            return matte
-        logger.warning(
-            "%s, frame %d: matte values from %g to %g are clamped to [0, 1]",
-            self._matte.name,
-            frame,
-            np.nanmin(matte),
-            np.nanmax(matte),
-        )
         return np.clip(np.nan_to_num(matte, nan=0.0), 0, 1)
+
+    def _outside(self, frame: int) -> str | None:
+        """Which values of a matte are not in [0, 1], if any."""
+        matte = self._matte.read(frame)
+        if ((matte >= 0) & (matte <= 1)).all():
+            return None
+        low, high = np.nanmin(matte), np.nanmax(matte)
+        return f"{self._matte.name}, frame {frame}: matte values from {low:g} to {high:g}"
 
     def _require_present(self, frames: Sequence[int]) -> None:
         for clip in (self._source, self._matte):

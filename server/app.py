@@ -73,7 +73,7 @@ async def running(config: ServerConfig, engine: CompleteClip) -> AsyncIterator[s
             unix = config.address.startswith("unix:")
             yield config.address if unix else f"{host}:{port}"
         finally:
-            scheduler.cancel_all()
+            await scheduler.stop()
             work.cancel()
             await server.stop(grace=1.0)
 

@@ -85,6 +85,8 @@ class Scheduler:
         self._jobs: dict[str, Job] = {}
         self._waiting: list[Job] = []
         self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._stopping = False
 
     def submit(self, request: pb.SubmitRequest) -> Job:
@@ -134,12 +136,13 @@ class Scheduler:
             self._waiting.remove(job)
             _end(job, pb.Finished.CANCELLED, "cancelled before it started")
 
-    def cancel_all(self) -> None:
-        """Stop everything that waits or runs, because the server itself stops."""
+    async def stop(self) -> None:
+        """Stop everything that waits or runs, and wait until nothing runs any more."""
         self._stopping = True
         for job in self._jobs.values():
             if not job.ended:
                 self.cancel(job)
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Work through the queue until cancelled."""
@@ -150,7 +153,9 @@ class Scheduler:
             job = self._waiting.pop(0)
             for ahead, other in enumerate(self._waiting):
                 other.tell(pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
+            self._idle.clear()
             await asyncio.to_thread(self._compute, job, asyncio.get_running_loop())
+            self._idle.set()
 
     def _compute(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         # In a thread of its own; everything it tells goes back through the loop.

@@ -151,7 +151,7 @@ def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog
 
     result = rendered(source, matte, address, quiet)
 
-    assert "matte, frame 1002: matte values from -1 to 255 are clamped" in caplog.text
+    assert "matte, frame 1002: matte values from -1 to 255 (1 frames) are clamped" in caplog.text
     assert result[1002][1, 1].tobytes() == source.read(1002)[1, 1].tobytes()
 
 

@@ -146,7 +146,7 @@ def test_a_matte_out_of_range_is_clamped_with_a_warning(shot, address):
     )
 
     assert done.returncode == 0, done.stderr
-    assert "values from 255 to 255 are clamped to [0, 1]" in done.stderr
+    assert "values from 255 to 255 (4 frames) are clamped to [0, 1]" in done.stderr
 
 
 def test_a_server_lost_in_the_middle_leaves_finished_frames_and_says_how_to_go_on(shot):
