@@ -41,6 +41,11 @@ def read_image(path: Path) -> tuple[NDArray[Any], oiio.ImageSpec]:
     return pixels, spec
 
 
+def parts_of(path: Path) -> int:
+    """How many images one file holds (EXR parts, TIFF pages); 1 where it cannot be read."""
+    return max(1, int(oiio.ImageBuf(str(path)).nsubimages))
+
+
 def _breaks_off(jpeg: bytes) -> bool:
     # A JPEG decoder paints what is missing gray and says nothing. Inside the picture's data, which
     # starts with FF DA, the end marker FF D9 cannot occur by chance.

@@ -19,6 +19,7 @@ from host_examples.standalone.images import (
     StillMatte,
     find_sequence,
     is_pattern,
+    parts_of,
 )
 from host_examples.standalone.movies import MOVIE_SUFFIXES, Movie, MovieMatte, MovieWriter
 from node.clips import Clip
@@ -56,7 +57,14 @@ def open_plate(location: str) -> ImagePlate | Movie:
     """
     if _is_movie(location):
         return Movie(_existing(location), FIRST_MOVIE_FRAME)
-    return ImagePlate(location, _files(location))
+    files = _files(location)
+    first = next(iter(files.values()))
+    if parts_of(first) > 1:
+        raise ClipError(
+            f"{first} has {parts_of(first)} parts, and all but the first would be lost; "
+            "write the plate as single-part files first"
+        )
+    return ImagePlate(location, files)
 
 
 def open_matte(location: str, channel: str | None, plate: Clip) -> Clip:
@@ -66,6 +74,8 @@ def open_matte(location: str, channel: str | None, plate: Clip) -> Clip:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
+        if channel is not None:
+            raise ClipError(f"{location} is a movie without a channel {channel}")
         return MovieMatte(Movie(_existing(location), plate.frames[0]))
     if Path(location).is_file():
         return StillMatte(Path(location), channel, plate.frames)

@@ -125,7 +125,7 @@ def train(config: TrainingConfig, corpus: Corpus, output: Path, device: torch.de
     step, saved = first, time.monotonic()
     with (
         _stop_signal() as stop,
-        (output / "log.jsonl").open("a") as log,
+        (output / "log.jsonl").open("a", buffering=1) as log,
         tqdm(total=config.steps, initial=first, unit="step", desc="training", disable=None) as bar,
     ):
         for frames, mask in _batches(corpus, config, first):
@@ -135,7 +135,6 @@ def train(config: TrainingConfig, corpus: Corpus, output: Path, device: torch.de
             bar.set_postfix(hole=f"{losses['hole']:.4f}", valid=f"{losses['valid']:.4f}")
             log.write(json.dumps({"step": step, **losses}) + "\n")
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                log.flush()
                 save(step)
                 saved = time.monotonic()
             if stop:

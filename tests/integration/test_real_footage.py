@@ -11,6 +11,8 @@ import OpenImageIO as oiio
 import pytest
 
 from host_examples.standalone.images import read_image, write_image
+from host_examples.standalone.media import open_plate
+from node.errors import ClipError
 from sttn.evaluation.__main__ import read_clip
 from sttn.evaluation.baselines import telea
 from sttn.evaluation.metrics import hole_psnr
@@ -105,6 +107,14 @@ def test_data_windows_of_real_files_survive(shared, tmp_path):
     outside = matte[..., 0] == 0
     assert clean[outside].tobytes() == plate[outside].tobytes()
     assert clean[..., 3:].tobytes() == plate[..., 3:].tobytes()
+
+
+def test_a_multipart_plate_is_refused_rather_than_cut(shared, tmp_path):
+    """Until parts are kept, nothing is lost silently."""
+    shutil.copy(shared / "hdr" / "beachball" / "multipart.0001.exr", tmp_path / "p.0001.exr")
+
+    with pytest.raises(ClipError, match="parts, and all but the first would be lost"):
+        open_plate(str(tmp_path / "p.####.exr"))
 
 
 def test_shipped_weights_beat_telea_on_footage_they_never_saw(shared):
