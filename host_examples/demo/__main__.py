@@ -39,9 +39,12 @@ def displayed(linear: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def psnr(result: NDArray[np.uint8], truth: NDArray[np.uint8], inside: NDArray[np.bool_]) -> float:
-    """Over all frames' pixels inside the matte, peak 255."""
-    error = result[inside].astype(np.float64) - truth[inside].astype(np.float64)
-    return float(10 * np.log10(255**2 / np.mean(error**2)))
+    """Over the pixels inside the matte, mean over frames, in dB, peak 255."""
+    errors = [
+        np.mean((shown[hole].astype(np.float64) - known[hole].astype(np.float64)) ** 2)
+        for shown, known, hole in zip(result, truth, inside, strict=True)
+    ]
+    return float(np.mean(10 * np.log10(255**2 / np.array(errors))))
 
 
 def complete(output: Path) -> float:
