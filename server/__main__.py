@@ -1,9 +1,7 @@
 """Start the server.
 
-::
-
-    sttn-server                                   # localhost:50071, the shipped weights
-    sttn-server --address unix:/tmp/sttn.sock --weights mine.safetensors
+sttn-server                                   # localhost:50071, the shipped weights
+sttn-server --address unix:/tmp/sttn.sock --weights mine.safetensors
 """
 
 import asyncio

@@ -1,7 +1,5 @@
 """Remove what a matte covers from a plate.
 
-::
-
     sttn-inpaint plate.####.exr --matte matte.####.exr --output clean.####.exr
     sttn-inpaint shot.mov --matte garbage.png --output clean.mkv
     sttn-inpaint comp.%04d.exr --matte-channel matte.A --output clean.%04d.exr --frames 1001-1048
@@ -37,7 +35,7 @@ from node.params import Params
 
 
 def inpaint(
-    plate: Annotated[str, tyro.conf.Positional],
+    plate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PLATE")],
     output: str,
     matte: str | None = None,
     matte_channel: str | None = None,

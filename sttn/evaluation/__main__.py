@@ -1,7 +1,5 @@
 """Score weights on clips with known pixels, beside OpenCV's Telea method.
 
-::
-
     sttn-evaluate CLIPS --pattern 'davis_*'
 
 CLIPS holds a folder per clip, each with frames/ and a stationary mask, stationary_WxH.png; the
@@ -46,7 +44,7 @@ def read_clip(folder: Path, limit: int) -> tuple[Image, NDArray[np.bool_]]:
 
 
 def run(
-    clips: Annotated[Path, tyro.conf.Positional],
+    clips: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIPS")],
     weights: Path = DEFAULT_WEIGHTS,
     pattern: str = "*",
     limit: int = 1000,

@@ -1,7 +1,5 @@
 """Train STTN on a folder of photographs and movies.
 
-::
-
     sttn-train CORPUS --output RUN --config.steps 3000
 
 Every photograph and movie below CORPUS is used; photographs are set in motion. RUN gets
@@ -24,7 +22,7 @@ from sttn.training.trainer import TrainingConfig, train
 
 
 def run(
-    corpus: Annotated[Path, tyro.conf.Positional],
+    corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
     output: Path,
     config: TrainingConfig = TrainingConfig(),
     device: str = "auto",
