@@ -1,7 +1,14 @@
 """Start the server.
 
-sttn-server                                   # localhost:50071, the shipped weights
-sttn-server --address unix:/tmp/sttn.sock --weights mine.safetensors
+Without flags it listens on localhost:50071 with the shipped weights, and prints where it listens:
+
+    sttn-server
+
+On a socket of your own, with weights of your own:
+
+    sttn-server --address unix:/tmp/sttn.sock --weights mine.safetensors
+
+Ctrl-C or SIGTERM stops it.
 """
 
 import asyncio
