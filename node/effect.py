@@ -89,10 +89,12 @@ class InpaintEffect:
         first: Pixels | None = None
         outside: list[str] = []
         for done, frame in enumerate(frames):
-            plate, matte = self._source.read(frame), self._read_matte(frame)
+            plate, given = self._source.read(frame), self._matte.read(frame)
+            matte = _clamped(given)
             first = plate if first is None else first
             self._require_same_size(frame, plate, matte, first)
-            outside += filter(None, [self._outside(frame)])
+            if not ((given >= 0) & (given <= 1)).all():
+                outside.append(self._told_outside(frame, given))
             box = covered_region(matte)
             if box is not None:
                 covered = box if covered is None else covered.united(box)
@@ -143,15 +145,10 @@ class InpaintEffect:
         return result
 
     def _read_matte(self, frame: int) -> Matte:
-        matte: Matte = self._matte.read(frame)
-        return np.clip(np.nan_to_num(matte, nan=0.0), 0, 1)
+        return _clamped(self._matte.read(frame))
 
-    def _outside(self, frame: int) -> str | None:
-        """Which values of a matte are not in [0, 1], if any."""
-        matte = self._matte.read(frame)
-        if ((matte >= 0) & (matte <= 1)).all():
-            return None
-        low, high = np.nanmin(matte), np.nanmax(matte)
+    def _told_outside(self, frame: int, given: Matte) -> str:
+        low, high = np.nanmin(given), np.nanmax(given)
         return f"{self._matte.name}, frame {frame}: matte values from {low:g} to {high:g}"
 
     def _require_present(self, frames: Sequence[int]) -> None:
@@ -189,6 +186,10 @@ class _Completing:
     def stopped(self) -> bool:
         """Whether the artist wants to stop."""
         return not self._progress("completing", self.done, self._total)
+
+
+def _clamped(matte: Matte) -> Matte:
+    return np.clip(np.nan_to_num(matte, nan=0.0), 0, 1)
 
 
 def _report(progress: Progress, stage: str, done: int, total: int) -> None:

@@ -17,16 +17,14 @@ from server.plates import PlateStore
 from server.protocol import inpaint_pb2_grpc
 from server.scheduler import CompleteClip, Scheduler
 from server.service import InpaintService, PlatesService
+from sttn.device import choose_device
 from sttn.inference import completed_frames
 from sttn.model import load_generator
 
 
 def device_and_precision(config: ServerConfig) -> tuple[torch.device, torch.dtype]:
     """Resolve ``auto``: the GPU where there is one, bfloat16 where hardware multiplies it fast."""
-    name = config.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    device = choose_device(config.device)
     if config.precision != "auto":
         return device, {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision]
     # On a CPU without AMX bfloat16 convolutions were measured slower than float32.
@@ -39,6 +37,7 @@ def load_engine(config: ServerConfig) -> tuple[CompleteClip, str]:
 
     Raises:
         CheckpointError: the weights cannot be used.
+        DeviceError: this machine has no such device.
     """
     device, precision = device_and_precision(config)
     generator = load_generator(config.weights).to(device)
@@ -65,7 +64,9 @@ async def running(config: ServerConfig, engine: CompleteClip) -> AsyncIterator[s
         try:
             port = server.add_insecure_port(config.address)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {config.address}: {error}") from error
+            raise OSError(
+                f"cannot listen on {config.address}; it may be in use, or its folder missing"
+            ) from error
         await server.start()
         work = asyncio.create_task(scheduler.run())
         try:

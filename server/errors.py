@@ -4,6 +4,7 @@
 
     ServerError
     +-- InvalidRequestError   the request contradicts itself or the contract
+    +-- BrokenUploadError     the stream ended before its finish
     +-- UnknownDigestError    no such content here
     +-- UnknownJobError       no such job here
     +-- StoreFullError        no room for more plates
@@ -22,6 +23,10 @@ class ServerError(Exception):
 
 class InvalidRequestError(ServerError, ValueError):
     """The request contradicts itself or the contract."""
+
+
+class BrokenUploadError(ServerError):
+    """The stream ended before its finish; what arrived is kept."""
 
 
 class UnknownDigestError(ServerError, KeyError):
@@ -48,6 +53,7 @@ STATUS_CODES: dict[type[Exception], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     CodecError: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidClipError: grpc.StatusCode.INVALID_ARGUMENT,
+    BrokenUploadError: grpc.StatusCode.DATA_LOSS,
     UnknownDigestError: grpc.StatusCode.NOT_FOUND,
     UnknownJobError: grpc.StatusCode.NOT_FOUND,
     StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -6,6 +6,7 @@
     +-- InvalidClipError      the frames or masks cannot be completed
     +-- CheckpointError       a weights file cannot be used
     +-- FootageError          training or evaluation material cannot be read
+    +-- DeviceError           this machine has no such device
     +-- CancelledError        the caller asked to stop
 """
 
@@ -24,6 +25,10 @@ class CheckpointError(SttnError, ValueError):
 
 class FootageError(SttnError, OSError):
     """Footage that is missing or cannot be decoded."""
+
+
+class DeviceError(SttnError, ValueError):
+    """A device that this machine does not have."""
 
 
 class CancelledError(SttnError):

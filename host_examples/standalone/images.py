@@ -64,8 +64,9 @@ def write_image(path: Path, pixels: NDArray[Any], spec: oiio.ImageSpec) -> None:
         ClipError: it cannot be written.
     """
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    output = oiio.ImageOutput.create(str(temporary))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = oiio.ImageOutput.create(str(temporary))
         written = (
             output is not None
             and output.open(str(temporary), spec)
@@ -79,7 +80,8 @@ def write_image(path: Path, pixels: NDArray[Any], spec: oiio.ImageSpec) -> None:
     except OSError as error:
         raise ClipError(f"cannot write {path}: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -232,7 +234,6 @@ class ImageWriter:
             ClipError: it cannot be written.
         """
         path = self.path(frame)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if self._plate is None:
             spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 3, _oiio_type(pixels.dtype))
             write_image(path, pixels, spec)

@@ -13,11 +13,11 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-import torch
 import tyro
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from sttn.device import choose_device
 from sttn.errors import FootageError, SttnError
 from sttn.evaluation.baselines import telea
 from sttn.evaluation.metrics import hole_psnr
@@ -59,9 +59,7 @@ def run(
         limit: Frames used of each clip at most.
         json_file: Also write the figures here.
     """
-    generator = load_generator(weights)
-    if torch.cuda.is_available():
-        generator = generator.to("cuda")
+    generator = load_generator(weights).to(choose_device("auto"))
     folders = [path for path in sorted(clips.glob(pattern)) if (path / "frames").is_dir()]
     folders = [path for path in folders if list(path.glob("stationary_*.png"))]
     if not folders:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
-import torch
 import tyro
 
+from sttn.device import choose_device
 from sttn.errors import SttnError
 from sttn.training.corpus import read_corpus
 from sttn.training.trainer import TrainingConfig, train
@@ -42,7 +42,7 @@ def run(
         movie_frames: Frames used of each movie.
     """
     cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    chosen = choose_device(device)
     material = read_corpus(
         corpus,
         photograph_short_side=photograph_short_side,
@@ -53,7 +53,7 @@ def run(
         f"{len(material.photographs)} photographs and {len(material.movies)} movies, on {chosen}",
         file=sys.stderr,
     )
-    print(train(config, material, output, torch.device(chosen)))
+    print(train(config, material, output, chosen))
 
 
 def main() -> None:

@@ -113,6 +113,14 @@ def test_written_files_keep_pixels_channels_and_metadata(tmp_path, dtype):
     assert [path.name for path in target.parent.iterdir()] == ["clean.0007.exr"]
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    """A wrong output path is one line, not a traceback."""
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(ClipError, match=r"cannot write .*clean\.0001\.exr"):
+        ImageWriter(str(tmp_path / "file" / "clean.####.exr"), None).write(1, gray(1))
+
+
 def test_data_windows_are_kept(tmp_path):
     """A crop inside a larger format stays where it is."""
     spec = oiio.ImageSpec(8, 6, 3, oiio.HALF)
