@@ -40,10 +40,10 @@ def load_engine(config: ServerConfig) -> tuple[CompleteClip, str]:
         DeviceError: this machine has no such device.
     """
     device, precision = device_and_precision(config)
-    generator = load_generator(config.weights).to(device)
+    generator = load_generator(config.weights).to(device, precision)
     name = str(precision).removeprefix("torch.")
     about = f"weights {config.weights.name}, device {device}, precision {name}"
-    return partial(completed_frames, generator=generator, precision=precision), about
+    return partial(completed_frames, generator=generator), about
 
 
 @contextlib.asynccontextmanager

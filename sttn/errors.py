@@ -7,6 +7,7 @@
     +-- CheckpointError       a weights file cannot be used
     +-- FootageError          training or evaluation material cannot be read
     +-- DeviceError           this machine has no such device
+    +-- OutOfMemoryError      the smallest piece of work does not fit into memory
     +-- CancelledError        the caller asked to stop
 """
 
@@ -29,6 +30,10 @@ class FootageError(SttnError, OSError):
 
 class DeviceError(SttnError, ValueError):
     """A device that this machine does not have."""
+
+
+class OutOfMemoryError(SttnError, MemoryError):
+    """Work that does not fit into memory, however small its pieces."""
 
 
 class CancelledError(SttnError):

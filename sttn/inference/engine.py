@@ -1,20 +1,29 @@
-"""Runs the generator over a clip, window by window, in memory that does not grow with length."""
+"""Runs the generator over a clip, window by window, in memory that does not grow with length.
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+Every frame is encoded once. Of a window only the frames that are wanted are decoded, and of
+those only the rectangle around their holes; the last transformer block is limited likewise.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sttn.errors import CancelledError, InvalidClipError
-from sttn.inference.windows import Window, WindowConfig, windows
+from sttn.errors import CancelledError
+from sttn.inference.batches import Batches
+from sttn.inference.clip import Clip, Pixels
+from sttn.inference.overlap import Overlap
+from sttn.inference.plans import Plan, by_shape, gathered, plans_of
+from sttn.inference.store import FeatureStore, MemoryBudget
+from sttn.inference.windows import WindowConfig, clip_references
 from sttn.model import Generator
-from sttn.model.generator import RASTER_MULTIPLE
+from sttn.model.region import Region, around
 
-Pixels = NDArray[Any]
-"""(H, W, 3) uint8 in [0, 255] or float32 in [0, 1], display-referred RGB."""
+FRAMES_AT_ONCE = 4
+"""Frames encoded or decoded in one go; more gained nothing on a CPU."""
 
 
 def never() -> bool:
@@ -27,22 +36,30 @@ def complete(
     masks: NDArray[np.bool_],
     generator: Generator,
     window: WindowConfig | None = None,
+    *,
+    clean: Collection[int] = (),
+    handles: Collection[int] = (),
 ) -> Pixels:
     """Fill the holes of a clip.
 
     Args:
         frames: (T, H, W, 3) uint8, or float32 in [0, 1]; H and W multiples of 48.
         masks: (T, H, W) bool, True inside the hole.
-        generator: The network, on the device that shall compute.
+        generator: The network, on the device and in the precision that shall compute.
         window: How the clip is cut; the default suits most shots.
+        clean: Indices of clean frames, see :func:`completed_frames`.
+        handles: Indices of handles, likewise.
 
     Returns:
-        (T, H, W, 3) of the type of ``frames``; outside the holes bit for bit ``frames``.
+        (T, H, W, 3) of the type of ``frames``, without clean frames and handles; outside the
+        holes bit for bit ``frames``.
 
     Raises:
         InvalidClipError: shapes or types do not fit.
+        OutOfMemoryError: not even one window fits into memory.
     """
-    return np.stack([frame for _, frame in completed_frames(frames, masks, generator, window)])
+    completed = completed_frames(frames, masks, generator, window, clean=clean, handles=handles)
+    return np.stack([frame for _, frame in completed])
 
 
 def completed_frames(
@@ -51,7 +68,10 @@ def completed_frames(
     generator: Generator,
     window: WindowConfig | None = None,
     *,
-    precision: torch.dtype = torch.float32,
+    clean: Collection[int] = (),
+    handles: Collection[int] = (),
+    batch: int = 1,
+    budget: MemoryBudget | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> Iterator[tuple[int, Pixels]]:
     """Fill the holes of a clip, handing over each frame as soon as it is final.
@@ -61,128 +81,200 @@ def completed_frames(
     Args:
         frames: T frames (H, W, 3), read by index; as in :func:`complete`.
         masks: T masks (H, W) bool, True inside the hole.
-        generator: The network, on the device that shall compute.
+        generator: The network, on the device and in the precision that shall compute.
         window: How the clip is cut.
-        precision: Type of the arithmetic, ``torch.float32`` or ``torch.bfloat16``.
-        cancelled: Asked before every window.
+        clean: Indices of clean frames: painted by an artist, without a hole. Every window copies
+            from them, wherever they lie in the clip; they are not returned.
+        handles: Indices of frames that are context only and not returned.
+        batch: Windows computed at once, halved whenever memory runs out.
+        budget: Memory for the features of frames that later windows need.
+        cancelled: Asked before every batch of windows.
 
     Yields:
         Index and completed frame, in order of the index.
 
     Raises:
-        InvalidClipError: shapes or types do not fit.
+        InvalidClipError: shapes, types or indices do not fit.
         CancelledError: ``cancelled`` answered True.
+        OutOfMemoryError: not even one window fits into memory.
     """
-    if len(frames) == 0:
-        raise InvalidClipError("the clip has no frames")
-    if len(frames) != len(masks):
-        raise InvalidClipError(f"the clip has {len(frames)} frames but {len(masks)} masks")
-    engine = _Engine(frames, masks, generator, precision)
-    done = 0
-    for each in windows(len(frames), window or WindowConfig()):
-        if cancelled():
-            raise CancelledError("cancelled by the caller")
-        # What lies before this window gets no further share.
-        for index in range(done, each.neighbors.start):
-            yield index, engine.finished(index)
-        done = max(done, each.neighbors.start)
-        engine.run(each)
-    for index in range(done, len(frames)):
-        yield index, engine.finished(index)
+    clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
+    config = window or WindowConfig()
+    store = FeatureStore(next(generator.parameters()).device, budget or MemoryBudget())
+    engine = _Engine(clip, generator, config, store, batch)
+    try:
+        for plans in gathered(plans_of(clip, config), batch):
+            if cancelled():
+                raise CancelledError("cancelled by the caller")
+            # What lies before these windows gets no further share.
+            yield from engine.finished(plans[0].window.neighbors[0])
+            engine.run(plans)
+        yield from engine.finished(len(clip))
+    finally:
+        store.close()
 
 
 class _Engine:
-    """Features of frames still needed, and sums of completed frames not yet final."""
+    """Features of frames still needed, and what windows said about frames not yet final."""
 
     def __init__(
         self,
-        frames: Sequence[Pixels] | Pixels,
-        masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
+        clip: Clip,
         generator: Generator,
-        precision: torch.dtype,
+        config: WindowConfig,
+        store: FeatureStore,
+        batch: int,
     ) -> None:
-        self._frames = frames
-        self._masks = masks
+        self._clip = clip
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._device = next(generator.parameters()).device
-        self._precision = precision
-        self._features: dict[int, Tensor] = {}  # each (C, H/4, W/4)
-        self._hidden: dict[int, Tensor] = {}  # each (1, H, W), 1 inside the hole
-        self._sums: dict[int, tuple[Tensor, float]] = {}  # (3, H, W) in [-1, 1], and its weight
-        self._shape = np.shape(frames[0])
-        self._type = frames[0].dtype
+        parameter = next(generator.parameters())
+        self._device, self._precision = parameter.device, parameter.dtype
+        self._share = config.share_references
+        self._references = clip_references(len(clip), config, clip.clean)
+        self._features = store  # (C, H/4, W/4) by index, and what references lend by block
+        self._hidden: dict[int, Tensor] = {}  # (1, H/4, W/4), 1 inside the hole
+        self._overlap = Overlap(config)
+        self._window_batches = Batches("window", batch)
+        self._frame_batches = Batches("frame", FRAMES_AT_ONCE)
+        self._returned = 0  # frames handed over
+
+    def finished(self, before: int) -> Iterator[tuple[int, Pixels]]:
+        """The frames before an index that were not handed over yet, final now."""
+        while self._returned < len(self._clip.returned):
+            index = self._clip.returned[self._returned]
+            if index >= before:
+                return
+            self._returned += 1
+            yield index, self._final(index)
 
     @torch.inference_mode()
-    def run(self, window: Window) -> None:
-        """Complete a window's neighbors and add them to the sums."""
-        seen = [*window.neighbors, *window.references]
-        for index in set(self._features) - set(seen):
-            del self._features[index], self._hidden[index]
-        for index in seen:
-            self._encode(index)
-        if not any(self._hidden[index].any() for index in window.neighbors):
-            return
-        with torch.autocast(
-            self._device.type, self._precision, enabled=self._precision is not torch.float32
-        ):
-            features = torch.stack([self._features[index] for index in seen])
-            hidden = torch.stack([self._hidden[index] for index in seen])[None]
-            features = self._generator.transform(
-                features, self._generator.feature_mask(hidden), batch=1
-            )
-            # References only lend; nobody looks at them completed.
-            completed = self._generator.decode(features[: len(window.neighbors)]).float()
-        for index, frame in zip(window.neighbors, completed, strict=True):
-            share = window.weight(index)
-            total, weight = self._sums.get(index, (torch.zeros_like(frame), 0.0))
-            self._sums[index] = (total + share * frame, weight + share)
+    def run(self, plans: Sequence[Plan]) -> None:
+        """Complete what some windows want, and take in what they say about it."""
+        self._forget(plans[0].window.neighbors[0])
+        said: dict[Plan, list[Tensor]] = {}
+        for alike in by_shape(plans):
+            for completed in self._window_batches.over(alike, self._complete):
+                said.update(completed)
+        for plan in plans:
+            shares = dict(zip(plan.window.neighbors, plan.window.shares, strict=True))
+            for index, pixels in zip(plan.wanted, said.get(plan, ()), strict=True):
+                self._overlap.add(index, shares[index], pixels)
 
-    def finished(self, index: int) -> Pixels:
-        """The final frame, its pixels outside the hole untouched."""
-        frame, mask = np.array(self._frames[index]), self._masks[index]
-        if index not in self._sums:  # nothing to fill anywhere near
-            return frame
-        total, weight = self._sums.pop(index)
-        filled = ((total / weight + 1) / 2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-        if frame.dtype == np.uint8:
-            filled = np.round(filled * 255)
-        frame[mask] = filled[mask].astype(frame.dtype)
+    def _complete(self, plans: Sequence[Plan]) -> dict[Plan, list[Tensor]]:
+        """The pixels (3, h, w) in [-1, 1] around each wanted frame's hole, by plan."""
+        if self._share:
+            self._remember()
+        seen = [
+            [*plan.wanted, *plan.context, *(() if self._share else plan.window.references)]
+            for plan in plans
+        ]
+        self._encode({index for frames in seen for index in frames})
+        features = torch.stack([self._stacked(frames) for frames in seen])
+        lends = self._share and plans[0].window.references
+        lent = _Lent(self, plans, self._generator.config.blocks) if lends else ()
+        mask = self._mask([plan.wanted + plan.context + plan.window.references for plan in plans])
+        holes = {index: self._hole(index) for plan in plans for index in plan.wanted}
+        region = around(holes.values())
+        wanted = len(plans[0].wanted)
+        found = self._generator.transform(features, mask, wanted, region, lent).flatten(0, 1)
+        decoded = self._frame_batches.over(
+            found, lambda some: self._generator.decode(some, region, self._clip.size)
+        )
+        frames = iter(torch.cat(list(decoded)))
+        return {
+            plan: [holes[index].within(region).cut(next(frames)) for index in plan.wanted]
+            for plan in plans
+        }
+
+    def _hole(self, index: int) -> Region:
+        hole = self._clip.hole(index)
+        assert hole is not None, "only frames with a hole are wanted"
+        return hole
+
+    def _encode(self, indices: Collection[int]) -> None:
+        """Make sure that the features of some frames are there."""
+        missing = sorted(index for index in indices if ("frame", index) not in self._features)
+        for batch, encoded in self._frame_batches.over(missing, self._encoded):
+            for index, features in zip(batch, encoded, strict=True):
+                # Alone, so that it can go alone.
+                self._features.put(("frame", index), features.clone())
+
+    def _encoded(self, indices: Sequence[int]) -> tuple[Sequence[int], Tensor]:
+        inside = []
+        for index in indices:
+            pixels = torch.from_numpy(np.ascontiguousarray(self._clip.frame(index)))
+            scaled = pixels.to(self._device).float() / (255 if pixels.dtype == torch.uint8 else 1)
+            hole = torch.from_numpy(np.ascontiguousarray(self._clip.mask(index)))
+            hidden = hole.to(self._device).float()[None]
+            inside.append((scaled.permute(2, 0, 1).clamp(0, 1) * 2 - 1) * (1 - hidden))
+            if (mask := self._generator.feature_mask(hidden)) is not None:
+                self._hidden[index] = mask.to(self._precision, copy=True)
+        batch = torch.stack(inside).to(self._precision, memory_format=torch.channels_last)
+        return indices, self._generator.encode(batch)
+
+    def _stacked(self, indices: Sequence[int]) -> Tensor:
+        """Features (T, C, H/4, W/4)."""
+        return torch.stack([self._features.get(("frame", index)) for index in indices])
+
+    def _mask(self, windows: Sequence[Sequence[int]]) -> Tensor | None:
+        """The mask (B, T, 1, H/4, W/4) that attention keeps to."""
+        if not self._generator.config.mask_attention:
+            return None
+        hidden = [torch.stack([self._hidden[index] for index in frames]) for frames in windows]
+        return torch.stack(hidden)
+
+    def _remember(self) -> None:
+        """Let the references see one another, once for the whole clip."""
+        if not self._references or ("lent", 0) in self._features:
+            return
+        self._encode(self._references)
+        features, mask = self._stacked(self._references), self._mask([self._references])
+        for block, lent in enumerate(self._generator.remember(features[None], mask)):
+            self._features.put(("lent", block), lent[0])
+
+    def lent(self, block: int, plans: Sequence[Plan]) -> Tensor:
+        """What each window's references lend at a block, (B, R, C, H/4, W/4)."""
+        lent = self._features.get(("lent", block))
+        place = {index: position for position, index in enumerate(self._references)}
+        return torch.stack(
+            [lent[[place[index] for index in plan.window.references]] for plan in plans]
+        )
+
+    def _forget(self, start: int) -> None:
+        """Drop what no window needs whose neighbors begin at an index or later."""
+        kept = () if self._share else self._references
+        self._features.forget(lambda kind, i: kind == "frame" and i < start and i not in kept)
+        for index in [i for i in self._hidden if i < start and i not in self._references]:
+            del self._hidden[index]
+
+    def _final(self, index: int) -> Pixels:
+        """The frame with its hole filled, every other pixel untouched."""
+        frame, mask = np.array(self._clip.frame(index)), self._clip.mask(index)
+        hole = self._clip.hole(index)
+        if hole is not None:
+            filled = self._overlap.take(index, frame.dtype)
+            rectangle = slice(hole.top, hole.bottom), slice(hole.left, hole.right)
+            inside = mask[rectangle]
+            frame[rectangle][inside] = filled[inside]
         return frame
 
-    @torch.inference_mode()
-    def _encode(self, index: int) -> None:
-        if index in self._features:
-            return
-        frame, mask = self._frames[index], self._masks[index]
-        self._require_fit(index, frame, mask)
-        pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self._device)
-        scaled = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
-        hidden = torch.from_numpy(np.ascontiguousarray(mask)).to(self._device, torch.float32)[None]
-        inside = (scaled.permute(2, 0, 1).clamp(0, 1) * 2 - 1) * (1 - hidden)
-        with torch.autocast(
-            self._device.type, self._precision, enabled=self._precision is not torch.float32
-        ):
-            batch = inside[None].contiguous(memory_format=torch.channels_last)
-            self._features[index] = self._generator.encode(batch)[0]
-        self._hidden[index] = hidden
 
-    def _require_fit(self, index: int, frame: Pixels, mask: NDArray[np.bool_]) -> None:
-        height, width = self._shape[:2]
-        if height % RASTER_MULTIPLE or width % RASTER_MULTIPLE or self._shape[2:] != (3,):
-            raise InvalidClipError(
-                f"frames are {'x'.join(map(str, self._shape))}; height and width must be "
-                f"multiples of {RASTER_MULTIPLE}, with 3 channels"
-            )
-        if self._type not in (np.uint8, np.float32):
-            raise InvalidClipError(f"frames are {self._type}; give uint8, or float32 in [0, 1]")
-        if frame.shape != self._shape or frame.dtype != self._type:
-            raise InvalidClipError(
-                f"frame {index} is {frame.dtype} {frame.shape}, "
-                f"the first one {self._type} {self._shape}"
-            )
-        if mask.shape != self._shape[:2] or mask.dtype != np.bool_:
-            raise InvalidClipError(
-                f"mask {index} is {mask.dtype} {mask.shape}; give bool {self._shape[:2]}"
-            )
-        if not np.isfinite(frame).all():
-            raise InvalidClipError(f"frame {index} holds NaN or inf; replace them first")
+class _Lent(Sequence[Tensor]):
+    """What some windows' references lend, block by block, fetched when a block asks."""
+
+    def __init__(self, engine: _Engine, plans: Sequence[Plan], blocks: int) -> None:
+        self._engine = engine
+        self._plans = plans
+        self._blocks = blocks
+
+    def __len__(self) -> int:
+        return self._blocks
+
+    @overload
+    def __getitem__(self, block: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, block: slice) -> list[Tensor]: ...
+    def __getitem__(self, block: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(block, slice):
+            return [self[number] for number in range(*block.indices(len(self)))]
+        return self._engine.lent(block, self._plans)

@@ -1,7 +1,10 @@
-"""How a clip is cut into windows, and how windows that overlap share a frame (Eq. 1)."""
+"""How a clip is cut into windows, and how much of a frame each window decides (Eq. 1)."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,14 +17,21 @@ class WindowConfig:
     """Frames completed together on either side of a center."""
     reference_stride: int = 10
     """Frames between reference frames."""
-    max_references: int = 12
-    """Reference frames at most; longer clips spread them wider."""
+    max_references: int | None = 12
+    """Reference frames at most; longer clips spread them wider. None takes them all."""
+    share_references: bool = False
+    """Refine references once for the whole clip, among themselves, not anew in every window."""
+    overlap: Literal["symmetric", "running"] = "symmetric"
+    """How windows that overlap share a frame: by distance from their centers, or half and half in
+    the order they come, as released, which pulses every five frames."""
+    truncate: bool = False
+    """Cut completed pixels down to 8 bits window by window, as released; rounds once otherwise."""
 
     def __post_init__(self) -> None:
         for name in ("neighbor_stride", "reference_stride"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.max_references < 0:
+        if self.max_references is not None and self.max_references < 0:
             raise ValueError(f"max_references must be at least 0, got {self.max_references}")
         if 2 * self.neighbor_radius + 1 < self.neighbor_stride:
             raise ValueError(
@@ -30,28 +40,25 @@ class WindowConfig:
                 f"{self.neighbor_stride // 2}"
             )
 
+    @classmethod
+    def released(cls) -> WindowConfig:
+        """The test procedure of the released code, to compare with published numbers."""
+        return cls(max_references=None, overlap="running", truncate=True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
     """What the network sees at once, as indices into the clip."""
 
-    center: int
-    neighbors: range
-    """Frames completed."""
+    neighbors: tuple[int, ...]
+    """Frames completed, in order."""
+    shares: tuple[float, ...]
+    """What this window's opinion of each neighbor weighs in the mean over windows."""
     references: tuple[int, ...]
     """Frames only copied from; none is a neighbor."""
 
-    def weight(self, index: int) -> float:
-        """Share of a neighbor in the mean over windows: 1 at the center, falling evenly.
 
-        Symmetric, unlike the released running half-and-half mean, which pulses every
-        five frames.
-        """
-        reach = max(self.center - self.neighbors.start, self.neighbors.stop - 1 - self.center) + 1
-        return 1.0 - abs(index - self.center) / reach
-
-
-def reference_frames(clip_length: int, stride: int, limit: int) -> list[int]:
+def reference_frames(clip_length: int, stride: int, limit: int | None) -> list[int]:
     """Pick the far frames from which hidden background may be copied.
 
     They are spread over the whole clip, so that a wall uncovered forty frames later is
@@ -60,7 +67,7 @@ def reference_frames(clip_length: int, stride: int, limit: int) -> list[int]:
     Args:
         clip_length: Frames in the clip.
         stride: Frames between two references, at least 1.
-        limit: References at most; more are thinned out evenly.
+        limit: References at most; more are thinned out evenly. None keeps all.
 
     Returns:
         Indices in rising order.
@@ -71,7 +78,7 @@ def reference_frames(clip_length: int, stride: int, limit: int) -> list[int]:
     [0, 30, 60, 90]
     """
     candidates = list(range(0, clip_length, stride))
-    if len(candidates) <= limit:
+    if limit is None or len(candidates) <= limit:
         return candidates
     if limit < 2:
         return candidates[:limit]
@@ -79,19 +86,51 @@ def reference_frames(clip_length: int, stride: int, limit: int) -> list[int]:
     return [candidates[round(step * last / (limit - 1))] for step in range(limit)]
 
 
-def windows(clip_length: int, config: WindowConfig) -> Iterator[Window]:
-    """The windows of a clip in order; their neighbors cover every frame."""
-    references = reference_frames(clip_length, config.reference_stride, config.max_references)
-    for step in range(0, clip_length + config.neighbor_radius, config.neighbor_stride):
-        center = min(step, clip_length - 1)
-        neighbors = range(
-            max(0, center - config.neighbor_radius),
-            min(clip_length, center + config.neighbor_radius + 1),
-        )
+def clip_references(clip_length: int, config: WindowConfig, clean: Collection[int]) -> list[int]:
+    """Every frame that windows copy from, in rising order; clean frames are always among them."""
+    moments = [index for index in range(clip_length) if index not in clean]
+    chosen = reference_frames(len(moments), config.reference_stride, config.max_references)
+    return sorted([*clean, *(moments[position] for position in chosen)])
+
+
+def windows(
+    clip_length: int, config: WindowConfig, clean: Collection[int] = ()
+) -> Iterator[Window]:
+    """The windows of a clip in order; their neighbors cover every frame that is not clean.
+
+    Args:
+        clip_length: Frames in the clip, clean ones included.
+        config: The schedule.
+        clean: Indices of clean frames: references in every window, never neighbors.
+    """
+    moments = [index for index in range(clip_length) if index not in clean]
+    references = clip_references(clip_length, config, clean)
+    for step in range(0, len(moments) + config.neighbor_radius, config.neighbor_stride):
+        if config.overlap == "running" and step >= len(moments):
+            break
+        center = min(step, len(moments) - 1)
+        start = max(0, center - config.neighbor_radius)
+        neighbors = tuple(moments[start : center + config.neighbor_radius + 1])
         yield Window(
-            center=center,
             neighbors=neighbors,
+            shares=_shares(start - center, len(neighbors)),
             references=tuple(index for index in references if index not in neighbors),
         )
-        if neighbors.stop == clip_length:
+        if config.overlap == "symmetric" and neighbors[-1] == moments[-1]:
             break
+
+
+def _shares(first: int, count: int) -> tuple[float, ...]:
+    """1 at the center, falling evenly towards both ends; ``first`` is counted from the center."""
+    distances = [abs(first + position) for position in range(count)]
+    reach = max(distances) + 1
+    return tuple(1.0 - distance / reach for distance in distances)
+
+
+PRESETS: dict[str, WindowConfig] = {
+    "thorough": WindowConfig(),
+    "balanced": WindowConfig(neighbor_stride=8, share_references=True),
+    "fast": WindowConfig(neighbor_stride=10, share_references=True, max_references=6),
+    "released": WindowConfig.released(),
+}
+"""Schedules by name, the slowest first but for the released one; figures in the README."""

@@ -1,9 +1,12 @@
 """Multi-scale patch attention over space and time: Eq. (2) to (5) of the paper."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
+
+from sttn.model.region import Region
 
 MASKED_SCORE = -1e9
 """Score given to a key patch inside a hole; its softmax weight becomes exactly 0."""
@@ -11,6 +14,9 @@ MASKED_SCORE = -1e9
 SUMMED_AT_ONCE = 2**15
 """Longest dot product taken in one go: a whole frame's patch at 432x240 has 414,720 elements,
 and summed in one go in float32 it moved completed pixels by 1e-4."""
+
+SCORES_AT_ONCE = 2**26
+"""Most similarities held at a time, 256 MB; more queries take turns."""
 
 
 def to_patches(features: Tensor, patch_height: int, patch_width: int) -> Tensor:
@@ -74,21 +80,41 @@ def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> 
     """Eq. (3) to (5): a softmax over similarities, then the weighted sum of values.
 
     Args:
-        query: (B, N, D).
+        query: (B, M, D).
         key: (B, N, D).
         value: (B, N, D).
         hidden: (B, 1, N) bool, keys that get weight 0; None hides none. Where all are
             hidden, all weigh the same.
 
     Returns:
-        (B, N, D).
+        (B, M, D).
     """
+    if hidden is not None and len(hidden) == 1 and not hidden.is_cuda:
+        key, value, hidden = _only_visible(key, value, hidden)
+    rows = max(1, SCORES_AT_ONCE // (query.shape[0] * key.shape[1]))
+    parts = [_attend(part, key, value, hidden) for part in query.split(rows, dim=1)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
     pieces = zip(query.split(SUMMED_AT_ONCE, -1), key.split(SUMMED_AT_ONCE, -1), strict=True)
-    scores = torch.stack([q @ k.transpose(1, 2) for q, k in pieces]).sum(0)
-    scores = scores / query.shape[-1] ** 0.5
+    scores = reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / query.shape[-1] ** 0.5
     if hidden is not None:
         scores = scores.masked_fill(hidden, MASKED_SCORE)
-    return torch.softmax(scores, dim=-1) @ value
+    return torch.softmax(scores, dim=-1).to(value.dtype) @ value
+
+
+def _only_visible(
+    key: Tensor, value: Tensor, hidden: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Leave out keys that would weigh 0. On a GPU finding them would wait for the device."""
+    seen = (~hidden[0, 0]).nonzero()[:, 0]
+    if len(seen) == key.shape[1]:
+        return key, value, None
+    if len(seen) == 0:
+        return key, value, hidden
+    return key[:, seen], value[:, seen], None
 
 
 class PatchAttention(nn.Module):
@@ -104,35 +130,55 @@ class PatchAttention(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2)
         )
 
-    def forward(self, features: Tensor, mask: Tensor | None, batch: int) -> Tensor:
+    def forward(
+        self, asking: Tensor, lending: Tensor, mask: Tensor | None, region: Region
+    ) -> Tensor:
         """Copy what each patch needs from wherever it is seen.
 
         Args:
-            features: (B * T, C, H, W).
-            mask: (B, T, 1, H, W), 1 inside the hole; None attends to holes too,
+            asking: (B, T', C, H, W), the frames whose patches look for others.
+            lending: (B, T, C, H, W), the frames whose patches are copied.
+            mask: (B, T, 1, H, W) of ``lending``, 1 inside the hole; None attends to holes too,
                 as the released code does.
-            batch: B.
+            region: Cells that are needed.
 
         Returns:
-            (B * T, C, H, W).
+            (B * T', C, height, width) of the region; one cell along every side of the region
+            that is no side of the frame lacks its neighbors.
         """
-        frames, (height, width) = features.shape[0] // batch, features.shape[-2:]
-        # Every embedding is (B, T, H, W, C), and C is shared out among the heads.
-        query, key, value = (
-            embed(features)
-            .permute(0, 2, 3, 1)
-            .unflatten(0, (batch, frames))
-            .chunk(len(self.patch_divisors), dim=-1)
-            for embed in (self.query_embedding, self.key_embedding, self.value_embedding)
-        )
-        heads = []
-        for divisor, q, k, v in zip(self.patch_divisors, query, key, value, strict=True):
-            patch = (height // divisor, width // divisor)
+        size = (lending.shape[-2], lending.shape[-1])
+        query = self._embed(self.query_embedding, asking)
+        key = self._embed(self.key_embedding, lending)
+        value = self._embed(self.value_embedding, lending)
+        batch, frames = asking.shape[:2]
+        joined = query.new_empty(batch, frames, *region.size, query.shape[-1])
+        heads = len(self.patch_divisors)
+        for divisor, q, k, v, into in zip(
+            self.patch_divisors,
+            *(tensor.chunk(heads, dim=-1) for tensor in (query, key, value, joined)),
+            strict=True,
+        ):
+            patch = (size[0] // divisor, size[1] // divisor)
+            asked = region.coarser(*patch).finer(*patch)
             hidden = None if mask is None else hidden_patches(mask, *patch)
             attended = attend(
-                to_patches(q, *patch), to_patches(k, *patch), to_patches(v, *patch), hidden
+                to_patches(q[:, :, asked.top : asked.bottom, asked.left : asked.right], *patch),
+                to_patches(k, *patch),
+                to_patches(v, *patch),
+                hidden,
             )
-            heads.append(from_patches(attended, frames, (height, width), patch))
-        joined = torch.cat(heads, dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
-        attended_features: Tensor = self.output_linear(joined)
+            found = region.within(asked)
+            into.copy_(
+                from_patches(attended, frames, asked.size, patch)[
+                    :, :, found.top : found.bottom, found.left : found.right
+                ]
+            )
+        attended_features: Tensor = self.output_linear(joined.flatten(0, 1).permute(0, 3, 1, 2))
         return attended_features
+
+    @staticmethod
+    def _embed(embedding: nn.Module, features: Tensor) -> Tensor:
+        """(B, T, C, H, W) to (B, T, H, W, C), whose channels are shared out among the heads."""
+        embedded: Tensor = embedding(features.flatten(0, 1))
+        shared: Tensor = embedded.permute(0, 2, 3, 1).unflatten(0, features.shape[:2])
+        return shared

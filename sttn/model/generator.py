@@ -1,9 +1,11 @@
 """The whole generator: encoder, transformer blocks, decoder (Section 3 and Table 4).
 
-Tensors inside are (B * T, C, H, W): convolutions treat frames one by one, attention
-alone sees the clip. Layer names are those of the published checkpoints.
+Convolutions treat frames one by one; attention alone sees the clip. Layer names are those of
+the published checkpoints. Whatever takes a :class:`Region` computes that part of a frame only,
+with the same result as a whole frame would have there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sttn.model.attention import PatchAttention
+from sttn.model.region import Region, whole
 
 RASTER_MULTIPLE = 48
 """Model rasters are multiples of this: features are a quarter, and the smallest patch a twelfth."""
+
+FEED_FORWARD_REACH = 3
+"""Cells that the feed-forward's convolutions look beyond each side: 2 (dilated) and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +77,27 @@ class TransformerBlock(nn.Module):
         self.attention = PatchAttention(config.channels, config.patch_divisors)
         self.feed_forward = FeedForward(config.channels)
 
-    def forward(self, features: Tensor, mask: Tensor | None, batch: int) -> Tensor:
-        """(B * T, C, H, W) to the same shape; ``mask`` as in :class:`PatchAttention`."""
-        features = features + self.attention(features, mask, batch)
-        refined: Tensor = features + self.feed_forward(features)
-        return refined
+    def forward(self, features: Tensor, mask: Tensor | None, wanted: int, region: Region) -> Tensor:
+        """Refine the first frames by what all frames show.
+
+        Args:
+            features: (B, T, C, H, W).
+            mask: (B, T, 1, H, W), 1 inside the hole; None where attention is unmasked.
+            wanted: How many frames, counted from the first, are refined.
+            region: Cells of them that are refined.
+
+        Returns:
+            (B, wanted, C, height, width) of the region.
+        """
+        size = (features.shape[-2], features.shape[-1])
+        refined = region.grown(FEED_FORWARD_REACH, size)
+        attended = refined.grown(1, size)  # the 3x3 convolution that ends attention
+        asking = features[:, :wanted]
+        found = self.attention(asking, features, mask, attended)
+        result = refined.cut(asking.flatten(0, 1)) + refined.within(attended).cut(found)
+        result = result + self.feed_forward(result)
+        wanted_part: Tensor = region.within(refined).cut(result).unflatten(0, asking.shape[:2])
+        return wanted_part
 
 
 class Upsample(nn.Module):
@@ -85,13 +107,48 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B * T, C, H, W) to (B * T, C', 2H, 2W)."""
-        larger = functional.interpolate(
-            features, scale_factor=2, mode="bilinear", align_corners=True
-        )
+    def forward(self, features: Tensor, here: Region, size: tuple[int, int], to: Region) -> Tensor:
+        """Enlarge a part of a frame.
+
+        Args:
+            features: (N, C, height, width), the part ``here`` of frames of ``size``.
+            here: Cells given.
+            size: Height and width of whole frames of features, H and W.
+            to: Cells wanted, on the raster twice as fine; ``here`` reaches one cell further.
+
+        Returns:
+            (N, C', height, width) of ``to``; as at any border of a 3x3 convolution, its outermost
+            cells are right only where the frame ends there.
+        """
+        if here == whole(size):
+            larger = functional.interpolate(
+                features, scale_factor=2, mode="bilinear", align_corners=True
+            )
+            larger = to.cut(larger)
+        else:
+            larger = _enlarged(features, -2, here.top, size[0], range(to.top, to.bottom))
+            larger = _enlarged(larger, -1, here.left, size[1], range(to.left, to.right))
         refined: Tensor = self.conv(larger)
         return refined
+
+
+def _enlarged(features: Tensor, axis: int, first: int, length: int, to: range) -> Tensor:
+    """Linear interpolation with aligned corners along an axis that shows cells from ``first`` on.
+
+    Whole, the axis has ``length`` cells, and twice as many afterwards.
+    """
+    target = torch.arange(to.start, to.stop, device=features.device)
+    position = target.double() * ((length - 1) / (2 * length - 1))
+    below = position.long()
+    above = (below + 1).clamp(max=length - 1)
+    shape = [1] * features.ndim
+    shape[axis] = len(to)
+    fraction = (position - below).to(features.dtype).reshape(shape)
+    return torch.lerp(
+        features.index_select(axis, below - first),
+        features.index_select(axis, above - first),
+        fraction,
+    )
 
 
 class Generator(nn.Module):
@@ -134,11 +191,12 @@ class Generator(nn.Module):
         Returns:
             (B, T, 3, H, W) in [-1, 1]: whole frames, holes and all.
         """
-        batch, length = frames.shape[:2]
-        features = self.encode(frames.flatten(0, 1))
-        features = self.transform(features, self.feature_mask(mask), batch)
-        completed: Tensor = self.decode(features).unflatten(0, (batch, length))
-        return completed
+        features = self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        pixels = whole((frames.shape[-2], frames.shape[-1]))
+        features = self.transform(features, self.feature_mask(mask), frames.shape[1], pixels)
+        completed: Tensor = self.decode(features.flatten(0, 1), pixels, pixels.size)
+        clips: Tensor = completed.unflatten(0, frames.shape[:2])
+        return clips
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (N, 3, H, W) in [-1, 1], holes 0, to features (N, C, H/4, W/4)."""
@@ -151,12 +209,76 @@ class Generator(nn.Module):
             return None
         return mask[..., ::4, ::4]
 
-    def transform(self, features: Tensor, mask: Tensor | None, batch: int) -> Tensor:
-        """Let the frames of each window copy from one another, (B * T, C, H/4, W/4)."""
-        for block in self.transformer:
-            features = block(features, mask, batch)
+    def transform(
+        self,
+        features: Tensor,
+        mask: Tensor | None,
+        wanted: int,
+        pixels: Region,
+        memory: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """Let the frames of each window copy from one another.
+
+        Args:
+            features: (B, T, C, H/4, W/4), frames to be completed first.
+            mask: (B, T + R, 1, H/4, W/4) as :meth:`feature_mask` gives it.
+            wanted: How many frames, counted from the first, are to be decoded.
+            pixels: The part of them that is to be decoded, in pixels.
+            memory: What :meth:`remember` kept of R more frames, which are only copied from.
+
+        Returns:
+            (B, wanted, C, height, width), the part that :meth:`decode` needs.
+        """
+        frames, size = features.shape[1], (features.shape[-2], features.shape[-1])
+        for number, block in enumerate(self.transformer, start=1):
+            lent = torch.cat([features, memory[number - 1]], dim=1) if memory else features
+            if number < len(self.transformer):
+                features = block(lent, mask, frames, whole(size))
+            else:
+                features = block(lent, mask, wanted, _decoded_from(pixels, size)[0])
         return features
 
-    def decode(self, features: Tensor) -> Tensor:
-        """Features (N, C, H/4, W/4) to frames (N, 3, H, W) in [-1, 1]."""
-        return torch.tanh(self.decoder(features))
+    def remember(self, features: Tensor, mask: Tensor | None) -> list[Tensor]:
+        """What frames lend at every block when they see one another and nothing else.
+
+        Args:
+            features: (B, R, C, H/4, W/4).
+            mask: (B, R, 1, H/4, W/4), or None.
+
+        Returns:
+            Per block (B, R, C, H/4, W/4).
+        """
+        lent = [features]
+        size = (features.shape[-2], features.shape[-1])
+        for block in self.transformer[:-1]:
+            lent.append(block(lent[-1], mask, features.shape[1], whole(size)))
+        return lent
+
+    def decode(self, features: Tensor, pixels: Region, size: tuple[int, int]) -> Tensor:
+        """Turn features into pixels.
+
+        Args:
+            features: (N, C, height, width), the part that :meth:`transform` gave.
+            pixels: The part of a frame to decode.
+            size: Height and width of a whole frame.
+
+        Returns:
+            (N, 3, height, width) of ``pixels``, in [-1, 1].
+        """
+        coarse, half = (size[0] // 4, size[1] // 4), (size[0] // 2, size[1] // 2)
+        here, between, fine = _decoded_from(pixels, coarse)
+        enlarge, act, refine, _, enlarge_again, _, to_pixels = self.decoder
+        middle = act(refine(act(enlarge(features, here, coarse, between))))
+        decoded = to_pixels(act(enlarge_again(middle, between, half, fine)))
+        return torch.tanh(pixels.within(fine).cut(decoded))
+
+
+def _decoded_from(pixels: Region, coarse: tuple[int, int]) -> tuple[Region, Region, Region]:
+    """What the decoder needs for a part of the frame: at a quarter, a half and the full raster.
+
+    Each of the two finer rasters sees two 3x3 convolutions, each enlargement one cell more.
+    """
+    half, full = (coarse[0] * 2, coarse[1] * 2), (coarse[0] * 4, coarse[1] * 4)
+    fine = pixels.grown(2, full)
+    between = fine.coarser(2, 2).grown(3, half)
+    return between.coarser(2, 2).grown(1, coarse), between, fine

@@ -30,8 +30,38 @@ def test_windows_hold_each_frame_once_and_weigh_it(length, config):
     for window in windows(length, config):
         assert not set(window.references) & set(window.neighbors)
         assert len(window.references) <= config.max_references
-        assert all(0 < window.weight(index) <= 1 for index in window.neighbors)
-        assert window.weight(window.center) == 1
+        assert len(window.shares) == len(window.neighbors)
+        assert all(0 < share <= 1 for share in window.shares)
+        assert max(window.shares) == 1
+
+
+def test_shares_are_symmetric():
+    """Neither side of a window pulls harder: no pulse every five frames."""
+    second = list(windows(40, WindowConfig()))[1]
+
+    assert second.neighbors == tuple(range(11))
+    assert second.shares == second.shares[::-1]
+    assert second.shares[5] == 1
+
+
+@given(st.integers(2, 60), configs, st.sets(st.integers(0, 59), max_size=5))
+def test_clean_frames_are_references_in_every_window(length, config, painted):
+    """What the artist painted is looked at for every frame, however far away."""
+    clean = {index for index in painted if index < length - 1}
+
+    cut = list(windows(length, config, clean))
+
+    assert all(clean <= set(window.references) for window in cut)
+    assert {i for window in cut for i in window.neighbors} == set(range(length)) - clean
+
+
+def test_released_schedule_is_the_published_one():
+    """Every fifth frame is a center, all references are taken, and the last window is kept."""
+    cut = list(windows(131, WindowConfig.released()))
+
+    assert [window.neighbors[0] for window in cut] == [max(0, c - 5) for c in range(0, 131, 5)]
+    assert cut[-1].neighbors == tuple(range(125, 131))
+    assert cut[-1].references == tuple(range(0, 121, 10))
 
 
 @given(st.integers(1, 5000), st.integers(1, 20), st.integers(1, 20))

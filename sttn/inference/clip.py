@@ -1,0 +1,117 @@
+"""The clip as the caller hands it over: checked frame by frame when it is read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.errors import InvalidClipError
+from sttn.model.generator import RASTER_MULTIPLE
+from sttn.model.region import Region
+
+Pixels = NDArray[Any]
+"""(H, W, 3) uint8 in [0, 255] or float32 in [0, 1], display-referred RGB."""
+
+Mask = NDArray[np.bool_]
+"""(H, W), True inside the hole."""
+
+
+class Clip:
+    """Frames, masks, and which frames are clean frames or handles.
+
+    Raises:
+        InvalidClipError: here for counts and indices; for shapes, types and values when a frame
+            is read.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Pixels] | Pixels,
+        masks: Sequence[Mask] | Mask,
+        clean: frozenset[int],
+        handles: frozenset[int],
+    ) -> None:
+        if len(frames) == 0:
+            raise InvalidClipError("the clip has no frames")
+        if len(frames) != len(masks):
+            raise InvalidClipError(f"the clip has {len(frames)} frames but {len(masks)} masks")
+        for kind, indices in (("clean frame", clean), ("handle", handles)):
+            for index in indices:
+                if not 0 <= index < len(frames):
+                    raise InvalidClipError(
+                        f"{kind} {index} does not exist; the clip's {len(frames)} frames are "
+                        "counted from 0"
+                    )
+        if both := clean & handles:
+            raise InvalidClipError(f"frame {min(both)} cannot be clean frame and handle at once")
+        self._frames = frames
+        self._masks = masks
+        self.clean = clean
+        self.handles = handles
+        self.returned = [i for i in range(len(frames)) if i not in clean and i not in handles]
+        if not self.returned:
+            raise InvalidClipError("all frames are clean frames or handles; nothing is left to do")
+        first = frames[0]
+        self._shape, self._type = first.shape, first.dtype
+        self._require_raster()
+        self._holes: dict[int, Region | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self._shape[0], self._shape[1]
+
+    def frame(self, index: int) -> Pixels:
+        """One frame."""
+        frame = self._frames[index]
+        if frame.shape != self._shape or frame.dtype != self._type:
+            raise InvalidClipError(
+                f"frame {index} is {frame.dtype} {frame.shape}, "
+                f"the first one {self._type} {self._shape}"
+            )
+        if not np.isfinite(frame).all():
+            raise InvalidClipError(f"frame {index} holds NaN or inf; replace them first")
+        return frame
+
+    def mask(self, index: int) -> Mask:
+        """One mask."""
+        mask = self._masks[index]
+        if mask.shape != self.size or mask.dtype != np.bool_:
+            raise InvalidClipError(
+                f"mask {index} is {mask.dtype} {mask.shape}; give bool {self.size}"
+            )
+        if index in self.clean and mask.any():
+            raise InvalidClipError(f"clean frame {index} has a hole; its mask must be empty")
+        return mask
+
+    def hole(self, index: int) -> Region | None:
+        """The rectangle around a frame's hole in pixels; None where there is none."""
+        if index not in self._holes:
+            self._holes[index] = _around(self.mask(index))
+        return self._holes[index]
+
+    def _require_raster(self) -> None:
+        shape = self._shape
+        if (
+            len(shape) != 3
+            or shape[2] != 3
+            or shape[0] % RASTER_MULTIPLE
+            or shape[1] % RASTER_MULTIPLE
+        ):
+            raise InvalidClipError(
+                f"frames are {'x'.join(map(str, shape))}; height and width must be "
+                f"multiples of {RASTER_MULTIPLE}, with 3 channels"
+            )
+        if self._type not in (np.uint8, np.float32):
+            raise InvalidClipError(f"frames are {self._type}; give uint8, or float32 in [0, 1]")
+
+
+def _around(mask: Mask) -> Region | None:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return Region(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)

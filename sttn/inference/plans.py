@@ -1,0 +1,46 @@
+"""What of every window has to be computed, and which windows can be computed together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from sttn.inference.clip import Clip
+from sttn.inference.windows import Window, WindowConfig, windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be computed of a window."""
+
+    window: Window
+    wanted: tuple[int, ...]
+    """Neighbors that have a hole and are returned."""
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """The other neighbors."""
+        return tuple(index for index in self.window.neighbors if index not in self.wanted)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Windows of the same shape can be computed together."""
+        return len(self.wanted), len(self.window.neighbors), len(self.window.references)
+
+
+def plans_of(clip: Clip, config: WindowConfig) -> Iterator[Plan]:
+    """A plan for every window of a clip, in order."""
+    for window in windows(len(clip), config, clip.clean):
+        wanted = (i for i in window.neighbors if i not in clip.handles and clip.hole(i))
+        yield Plan(window=window, wanted=tuple(wanted))
+
+
+def gathered(plans: Iterator[Plan], count: int) -> Iterator[list[Plan]]:
+    """Successive plans, ``count`` at a time."""
+    while batch := list(islice(plans, count)):
+        yield batch
+
+
+def by_shape(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
+    """Plans that can be computed together; those that want nothing are left out."""
+    for shape in dict.fromkeys(plan.shape for plan in plans if plan.wanted):
+        yield [plan for plan in plans if plan.shape == shape]
