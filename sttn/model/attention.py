@@ -152,12 +152,9 @@ class PatchAttention(nn.Module):
         value = self._embed(self.value_embedding, lending)
         batch, frames = asking.shape[:2]
         joined = query.new_empty(batch, frames, *region.size, query.shape[-1])
-        heads = len(self.patch_divisors)
-        for divisor, q, k, v, into in zip(
-            self.patch_divisors,
-            *(tensor.chunk(heads, dim=-1) for tensor in (query, key, value, joined)),
-            strict=True,
-        ):
+        width = query.shape[-1] // len(self.patch_divisors)
+        shares = (tensor.split(width, dim=-1) for tensor in (query, key, value))
+        for head, (divisor, q, k, v) in enumerate(zip(self.patch_divisors, *shares, strict=True)):
             patch = (size[0] // divisor, size[1] // divisor)
             asked = region.coarser(*patch).finer(*patch)
             hidden = None if mask is None else hidden_patches(mask, *patch)
@@ -168,11 +165,9 @@ class PatchAttention(nn.Module):
                 hidden,
             )
             found = region.within(asked)
-            into.copy_(
-                from_patches(attended, frames, asked.size, patch)[
-                    :, :, found.top : found.bottom, found.left : found.right
-                ]
-            )
+            joined[..., head * width : (head + 1) * width] = from_patches(
+                attended, frames, asked.size, patch
+            )[:, :, found.top : found.bottom, found.left : found.right]
         attended_features: Tensor = self.output_linear(joined.flatten(0, 1).permute(0, 3, 1, 2))
         return attended_features
 
