@@ -1,13 +1,17 @@
 """Examples in docstrings are true."""
 
 import doctest
+from importlib import import_module
 
-from sttn.inference import windows
+import pytest
 
 
-def test_examples_in_docstrings():
+@pytest.mark.parametrize(
+    "module", ["sttn.inference.windows", "sttn.model.cost", "sttn.model.region"]
+)
+def test_examples_in_docstrings(module):
     """What a reader sees is what the function answers."""
-    result = doctest.testmod(windows)
+    result = doctest.testmod(import_module(module))
 
     assert result.attempted > 0
     assert result.failed == 0

@@ -131,7 +131,7 @@ class _Engine:
         self._device, self._precision = parameter.device, parameter.dtype
         self._share = config.share_references
         self._references = clip_references(len(clip), config, clip.clean)
-        self._features = store  # (C, H/4, W/4) by index, and what references lend by block
+        self._features = store  # (H/4, W/4, C) by index, and what references lend by block
         self._hidden: dict[int, Tensor] = {}  # (1, H/4, W/4), 1 inside the hole
         self._overlap = Overlap(config)
         self._window_batches = Batches("window", batch)
@@ -161,7 +161,7 @@ class _Engine:
                 self._overlap.add(index, shares[index], pixels)
 
     def _complete(self, plans: Sequence[Plan]) -> dict[Plan, list[Tensor]]:
-        """The pixels (3, h, w) in [-1, 1] around each wanted frame's hole, by plan."""
+        """The pixels (h, w, 3) in [-1, 1] around each wanted frame's hole, by plan."""
         if self._share:
             self._remember()
         seen = [
@@ -180,7 +180,7 @@ class _Engine:
         decoded = self._frame_batches.over(
             found, lambda some: self._generator.decode(some, region, self._clip.size)
         )
-        frames = iter(torch.cat(list(decoded)))
+        frames = iter(torch.cat(list(decoded)).permute(0, 2, 3, 1))
         return {
             plan: [holes[index].within(region).cut(next(frames)) for index in plan.wanted]
             for plan in plans
@@ -213,7 +213,7 @@ class _Engine:
         return indices, self._generator.encode(batch)
 
     def _stacked(self, indices: Sequence[int]) -> Tensor:
-        """Features (T, C, H/4, W/4)."""
+        """Features (T, H/4, W/4, C)."""
         return torch.stack([self._features.get(("frame", index)) for index in indices])
 
     def _mask(self, windows: Sequence[Sequence[int]]) -> Tensor | None:
@@ -233,7 +233,7 @@ class _Engine:
             self._features.put(("lent", block), lent[0])
 
     def lent(self, block: int, plans: Sequence[Plan]) -> Tensor:
-        """What each window's references lend at a block, (B, R, C, H/4, W/4)."""
+        """What each window's references lend at a block, (B, R, H/4, W/4, C)."""
         lent = self._features.get(("lent", block))
         place = {index: position for position, index in enumerate(self._references)}
         return torch.stack(

@@ -19,7 +19,7 @@ class Overlap:
         self._opinions: dict[int, tuple[Tensor, float]] = {}  # weighted mean in steps, and weight
 
     def add(self, index: int, share: float, completed: Tensor) -> None:
-        """Take in what a window said about a frame: (3, h, w) in [-1, 1]."""
+        """Take in what a window said about a frame: (h, w, 3) in [-1, 1]."""
         steps = ((completed.float() + 1) / 2 * STEPS).clamp(0, STEPS)
         if self._config.truncate:
             steps = steps.floor()
@@ -41,4 +41,4 @@ class Overlap:
         if self._config.truncate:
             steps = steps.floor()
         pixels = steps.round().to(torch.uint8) if dtype == np.uint8 else steps / STEPS
-        return pixels.permute(1, 2, 0).cpu().numpy()
+        return pixels.cpu().numpy()

@@ -117,6 +117,13 @@ def _only_visible(
     return key[:, seen], value[:, seen], None
 
 
+def per_frame(layer: nn.Module, features: Tensor) -> Tensor:
+    """Apply a layer for images to every frame of (B, T, H, W, C)."""
+    images: Tensor = layer(features.flatten(0, 1).permute(0, 3, 1, 2))
+    frames: Tensor = images.permute(0, 2, 3, 1).unflatten(0, features.shape[:2])
+    return frames
+
+
 class PatchAttention(nn.Module):
     """Each head attends over all frames with patches of its own size."""
 
@@ -136,20 +143,21 @@ class PatchAttention(nn.Module):
         """Copy what each patch needs from wherever it is seen.
 
         Args:
-            asking: (B, T', C, H, W), the frames whose patches look for others.
-            lending: (B, T, C, H, W), the frames whose patches are copied.
+            asking: (B, T', H, W, C), the frames whose patches look for others.
+            lending: (B, T, H, W, C), the frames whose patches are copied.
             mask: (B, T, 1, H, W) of ``lending``, 1 inside the hole; None attends to holes too,
                 as the released code does.
             region: Cells that are needed.
 
         Returns:
-            (B * T', C, height, width) of the region; one cell along every side of the region
+            (B, T', height, width, C) of the region; one cell along every side of the region
             that is no side of the frame lacks its neighbors.
         """
-        size = (lending.shape[-2], lending.shape[-1])
-        query = self._embed(self.query_embedding, asking)
-        key = self._embed(self.key_embedding, lending)
-        value = self._embed(self.value_embedding, lending)
+        size = (lending.shape[2], lending.shape[3])
+        # Channels are shared out among the heads.
+        query = per_frame(self.query_embedding, asking)
+        key = per_frame(self.key_embedding, lending)
+        value = per_frame(self.value_embedding, lending)
         batch, frames = asking.shape[:2]
         joined = query.new_empty(batch, frames, *region.size, query.shape[-1])
         width = query.shape[-1] // len(self.patch_divisors)
@@ -159,21 +167,12 @@ class PatchAttention(nn.Module):
             asked = region.coarser(*patch).finer(*patch)
             hidden = None if mask is None else hidden_patches(mask, *patch)
             attended = attend(
-                to_patches(q[:, :, asked.top : asked.bottom, asked.left : asked.right], *patch),
+                to_patches(asked.cut(q), *patch),
                 to_patches(k, *patch),
                 to_patches(v, *patch),
                 hidden,
             )
-            found = region.within(asked)
-            joined[..., head * width : (head + 1) * width] = from_patches(
-                attended, frames, asked.size, patch
-            )[:, :, found.top : found.bottom, found.left : found.right]
-        attended_features: Tensor = self.output_linear(joined.flatten(0, 1).permute(0, 3, 1, 2))
-        return attended_features
-
-    @staticmethod
-    def _embed(embedding: nn.Module, features: Tensor) -> Tensor:
-        """(B, T, C, H, W) to (B, T, H, W, C), whose channels are shared out among the heads."""
-        embedded: Tensor = embedding(features.flatten(0, 1))
-        shared: Tensor = embedded.permute(0, 2, 3, 1).unflatten(0, features.shape[:2])
-        return shared
+            joined[..., head * width : (head + 1) * width] = region.within(asked).cut(
+                from_patches(attended, frames, asked.size, patch)
+            )
+        return per_frame(self.output_linear, joined)

@@ -1,8 +1,9 @@
 """The whole generator: encoder, transformer blocks, decoder (Section 3 and Table 4).
 
-Convolutions treat frames one by one; attention alone sees the clip. Layer names are those of
-the published checkpoints. Whatever takes a :class:`Region` computes that part of a frame only,
-with the same result as a whole frame would have there.
+Convolutions treat frames one by one; attention alone sees the clip. Features are (B, T, H, W, C),
+as they lie in memory: fast for convolutions, and patches are whole rows of it. Layer names are
+those of the published checkpoints. Whatever takes a :class:`Region` computes that part of a frame
+only, with the same result as a whole frame would have there.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sttn.model.attention import PatchAttention
+from sttn.model.attention import PatchAttention, per_frame
 from sttn.model.region import Region, whole
 
 RASTER_MULTIPLE = 48
@@ -81,23 +82,22 @@ class TransformerBlock(nn.Module):
         """Refine the first frames by what all frames show.
 
         Args:
-            features: (B, T, C, H, W).
+            features: (B, T, H, W, C).
             mask: (B, T, 1, H, W), 1 inside the hole; None where attention is unmasked.
             wanted: How many frames, counted from the first, are refined.
             region: Cells of them that are refined.
 
         Returns:
-            (B, wanted, C, height, width) of the region.
+            (B, wanted, height, width, C) of the region.
         """
-        size = (features.shape[-2], features.shape[-1])
+        size = (features.shape[2], features.shape[3])
         refined = region.grown(FEED_FORWARD_REACH, size)
         attended = refined.grown(1, size)  # the 3x3 convolution that ends attention
         asking = features[:, :wanted]
         found = self.attention(asking, features, mask, attended)
-        result = refined.cut(asking.flatten(0, 1)) + refined.within(attended).cut(found)
-        result = result + self.feed_forward(result)
-        wanted_part: Tensor = region.within(refined).cut(result).unflatten(0, asking.shape[:2])
-        return wanted_part
+        result = refined.cut(asking) + refined.within(attended).cut(found)
+        result = result + per_frame(self.feed_forward, result)
+        return region.within(refined).cut(result)
 
 
 class Upsample(nn.Module):
@@ -124,10 +124,12 @@ class Upsample(nn.Module):
             larger = functional.interpolate(
                 features, scale_factor=2, mode="bilinear", align_corners=True
             )
-            larger = to.cut(larger)
+            larger = to.cut(larger.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         else:
-            larger = _enlarged(features, -2, here.top, size[0], range(to.top, to.bottom))
-            larger = _enlarged(larger, -1, here.left, size[1], range(to.left, to.right))
+            rows_last = features.permute(0, 2, 3, 1)  # as it lies in memory
+            tall = _enlarged(rows_last, 1, here.top, size[0], range(to.top, to.bottom))
+            large = _enlarged(tall, 2, here.left, size[1], range(to.left, to.right))
+            larger = large.permute(0, 3, 1, 2)
         refined: Tensor = self.conv(larger)
         return refined
 
@@ -194,14 +196,14 @@ class Generator(nn.Module):
         features = self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         pixels = whole((frames.shape[-2], frames.shape[-1]))
         features = self.transform(features, self.feature_mask(mask), frames.shape[1], pixels)
-        completed: Tensor = self.decode(features.flatten(0, 1), pixels, pixels.size)
+        completed = self.decode(features.flatten(0, 1), pixels, pixels.size)
         clips: Tensor = completed.unflatten(0, frames.shape[:2])
         return clips
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (N, 3, H, W) in [-1, 1], holes 0, to features (N, C, H/4, W/4)."""
+        """Frames (N, 3, H, W) in [-1, 1], holes 0, to features (N, H/4, W/4, C)."""
         features: Tensor = self.encoder(frames)
-        return features
+        return features.permute(0, 2, 3, 1)
 
     def feature_mask(self, mask: Tensor) -> Tensor | None:
         """Mask (B, T, 1, H, W) to (B, T, 1, H/4, W/4), nearest; None where unused."""
@@ -220,16 +222,16 @@ class Generator(nn.Module):
         """Let the frames of each window copy from one another.
 
         Args:
-            features: (B, T, C, H/4, W/4), frames to be completed first.
+            features: (B, T, H/4, W/4, C), frames to be completed first.
             mask: (B, T + R, 1, H/4, W/4) as :meth:`feature_mask` gives it.
             wanted: How many frames, counted from the first, are to be decoded.
             pixels: The part of them that is to be decoded, in pixels.
             memory: What :meth:`remember` kept of R more frames, which are only copied from.
 
         Returns:
-            (B, wanted, C, height, width), the part that :meth:`decode` needs.
+            (B, wanted, height, width, C), the part that :meth:`decode` needs.
         """
-        frames, size = features.shape[1], (features.shape[-2], features.shape[-1])
+        frames, size = features.shape[1], (features.shape[2], features.shape[3])
         for number, block in enumerate(self.transformer, start=1):
             lent = torch.cat([features, memory[number - 1]], dim=1) if memory else features
             if number < len(self.transformer):
@@ -242,14 +244,14 @@ class Generator(nn.Module):
         """What frames lend at every block when they see one another and nothing else.
 
         Args:
-            features: (B, R, C, H/4, W/4).
+            features: (B, R, H/4, W/4, C).
             mask: (B, R, 1, H/4, W/4), or None.
 
         Returns:
-            Per block (B, R, C, H/4, W/4).
+            Per block (B, R, H/4, W/4, C).
         """
         lent = [features]
-        size = (features.shape[-2], features.shape[-1])
+        size = (features.shape[2], features.shape[3])
         for block in self.transformer[:-1]:
             lent.append(block(lent[-1], mask, features.shape[1], whole(size)))
         return lent
@@ -258,7 +260,7 @@ class Generator(nn.Module):
         """Turn features into pixels.
 
         Args:
-            features: (N, C, height, width), the part that :meth:`transform` gave.
+            features: (N, height, width, C), the part that :meth:`transform` gave.
             pixels: The part of a frame to decode.
             size: Height and width of a whole frame.
 
@@ -268,9 +270,11 @@ class Generator(nn.Module):
         coarse, half = (size[0] // 4, size[1] // 4), (size[0] // 2, size[1] // 2)
         here, between, fine = _decoded_from(pixels, coarse)
         enlarge, act, refine, _, enlarge_again, _, to_pixels = self.decoder
-        middle = act(refine(act(enlarge(features, here, coarse, between))))
+        images = features.permute(0, 3, 1, 2)
+        middle = act(refine(act(enlarge(images, here, coarse, between))))
         decoded = to_pixels(act(enlarge_again(middle, between, half, fine)))
-        return torch.tanh(pixels.within(fine).cut(decoded))
+        wanted = pixels.within(fine).cut(decoded.permute(0, 2, 3, 1))
+        return torch.tanh(wanted.permute(0, 3, 1, 2))
 
 
 def _decoded_from(pixels: Region, coarse: tuple[int, int]) -> tuple[Region, Region, Region]:

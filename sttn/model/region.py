@@ -75,8 +75,8 @@ class Region(NamedTuple):
         )
 
     def cut(self, tensor: Tensor) -> Tensor:
-        """The part (..., height, width) of a tensor (..., H, W); a view."""
-        return tensor[..., self.top : self.bottom, self.left : self.right]
+        """The part (..., height, width, C) of a tensor (..., H, W, C); a view."""
+        return tensor[..., self.top : self.bottom, self.left : self.right, :]
 
 
 def whole(size: tuple[int, int]) -> Region:
