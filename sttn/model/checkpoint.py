@@ -10,6 +10,7 @@ from safetensors.torch import save
 
 from sttn.errors import CheckpointError
 from sttn.model.generator import Generator, ModelConfig
+from sttn.model.published import PUBLISHED_SUFFIXES, read_published
 
 DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "sttn_small.safetensors"
 """The weights this package ships; their model card lies beside them."""
@@ -37,23 +38,32 @@ def save_generator(
 
 
 def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
-    """Read a generator written by :func:`save_generator`, in float32 and evaluation mode.
+    """Read a generator in float32 and evaluation mode.
+
+    Args:
+        path: Written by :func:`save_generator`, or a published checkpoint, .pth.
 
     Raises:
-        CheckpointError: no such file, not safetensors, or tensors that do not fit.
+        CheckpointError: no such file, not a checkpoint, or tensors that do not fit.
     """
     if not path.is_file():
-        raise CheckpointError(f"no weights at {path}; give a .safetensors file")
+        raise CheckpointError(f"no weights at {path}; give a .safetensors or a published .pth file")
+    published = path.suffix in PUBLISHED_SUFFIXES
+    config, tensors = read_published(path) if published else _read(path)
+    generator = Generator(config)
+    _require_fit(path, generator, tensors)
+    generator.load_state_dict(tensors)
+    return generator.eval()
+
+
+def _read(path: Path) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    generator = Generator(_config(path, header))
-    _require_fit(path, generator, tensors)
-    generator.load_state_dict(tensors)
-    return generator.eval()
+    return _config(path, header), tensors
 
 
 def _config(path: Path, header: dict[str, str]) -> ModelConfig:

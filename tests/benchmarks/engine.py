@@ -5,8 +5,8 @@
 Prints one row per preset: finished frames per second, the ratio to the plain path (the median over
 rounds of ratios taken next to each other), how far completed pixels lie from the plain path's in
 8-bit steps, peak memory above the start, and the share of the device's own measured bfloat16
-matrix peak. The plain path is compared without its truncation to 8 bits, which alone moves pixels by
-half a step and more.
+matrix peak. Pixels are compared before the plain path's truncation to 8 bits, which alone moves
+them by half a step and more. Without --footage the clip is made by rule.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from sttn.evaluation.__main__ import read_clip
 from sttn.inference import PRESETS, complete
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
@@ -98,7 +99,11 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     device = torch.device(options.device)
     full = network(options.network).to(device)
     fast = network(options.network).to(device, getattr(torch, options.precision))
-    frames, masks = moving_clip(options.frames, options.width, options.height, options.hole)
+    frames, masks = (
+        read_clip(options.footage, options.frames)
+        if options.footage
+        else moving_clip(options.frames, options.width, options.height, options.hole)
+    )
     runs: dict[str, Run] = {"plain": lambda: plain_path(frames, masks, full)}
     for name in options.presets:
         runs[name] = lambda name=name: complete(frames, masks, fast, PRESETS[name])  # type: ignore[misc]
@@ -124,10 +129,11 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     peak = matrix_peak(device)
     for name, row in rows.items():
         best = min(times[name])
-        row["frames_per_second"] = options.frames / best
+        row["frames_per_second"] = len(frames) / best
         row["ratio"] = statistics.median(ratios[name])
         row["share_of_peak"] = row["operations"] / best / peak
     about = {key: str(value) for key, value in vars(options).items() if key != "json"}
+    about["frames"] = str(len(frames))
     about |= {
         "device_name": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
         "threads": str(torch.get_num_threads()),
@@ -166,6 +172,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--width", type=int, default=432)
     parser.add_argument("--height", type=int, default=240)
+    parser.add_argument("--footage", type=Path, help="a clip folder as sttn-evaluate takes it")
     parser.add_argument("--hole", type=float, default=0.2, help="share of a frame that is hole")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
