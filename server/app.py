@@ -18,7 +18,7 @@ from server.protocol import inpaint_pb2_grpc
 from server.scheduler import CompleteClip, Scheduler
 from server.service import InpaintService, PlatesService
 from sttn.device import choose_device
-from sttn.inference import completed_frames
+from sttn.inference import PRESETS, completed_frames
 from sttn.model import load_generator
 
 
@@ -43,7 +43,13 @@ def load_engine(config: ServerConfig) -> tuple[CompleteClip, str]:
     generator = load_generator(config.weights).to(device, precision)
     name = str(precision).removeprefix("torch.")
     about = f"weights {config.weights.name}, device {device}, precision {name}"
-    return partial(completed_frames, generator=generator), about
+    engine = partial(
+        completed_frames,
+        generator=generator,
+        window=PRESETS[config.preset],
+        budget=config.memory,
+    )
+    return engine, f"{about}, preset {config.preset}"
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,10 @@
 """What an operator may set."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from sttn.inference import DEFAULT_PRESET, MemoryBudget, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
 
@@ -14,11 +15,15 @@ class ServerConfig:
     address: str = "localhost:50071"
     """Where to listen: HOST:PORT on this machine (port 0 takes a free one) or unix:/PATH."""
     weights: Path = DEFAULT_WEIGHTS
-    """Generator weights, .safetensors."""
+    """Generator weights, .safetensors or a published .pth."""
     device: str = "auto"
     """cpu, cuda, or auto: cuda where there is one."""
     precision: str = "auto"
     """float32, bfloat16, or auto: bfloat16 on GPUs and on CPUs with AMX."""
+    preset: Preset = DEFAULT_PRESET
+    """How clips are cut into windows: thorough looks longest, fast shortest, released as published."""
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
+    """Memory for the features of frames that later windows need."""
     store_gigabytes: float = 50.0
     """Disk that plates and completed frames may take, in a temporary folder; oldest go first."""
     queue_length: int = 64

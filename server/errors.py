@@ -14,7 +14,7 @@
 import grpc
 
 from server.protocol.codec import CodecError
-from sttn.errors import InvalidClipError, SttnError
+from sttn.errors import InvalidClipError, OutOfMemoryError, SttnError
 
 
 class ServerError(Exception):
@@ -58,6 +58,7 @@ STATUS_CODES: dict[type[Exception], grpc.StatusCode] = {
     UnknownJobError: grpc.StatusCode.NOT_FOUND,
     StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ServerBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     SttnError: grpc.StatusCode.INTERNAL,
 }
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
@@ -43,6 +43,7 @@ def inpaint(
     color_space: str | None = None,
     server: str | None = None,
     weights: Path | None = None,
+    preset: Literal["thorough", "balanced", "fast", "released"] | None = None,
     overwrite: bool = False,
     matte_grow: int = Params.matte_grow,
     model_pixels: int = Params.model_pixels,
@@ -60,6 +61,8 @@ def inpaint(
             scene-linear Rec.709 for float files, sRGB for integer ones.
         server: Address of a running sttn-server; without it one is started for this job.
         weights: Weights for the server that is started, .safetensors.
+        preset: How the server that is started cuts the clip into windows: thorough looks longest,
+            fast shortest; balanced by default.
         overwrite: Replace output files that exist.
         matte_grow: Model pixels by which the hole is larger than the matte.
         model_pixels: Pixels per frame that the network works on.
@@ -72,8 +75,9 @@ def inpaint(
         hole = matte_of_plate(source, plate, matte_channel)
     else:
         raise ClipError("give --matte, or --matte-channel for a channel of the plate")
-    if server is not None and weights is not None:
-        raise ClipError("--weights goes with a server that is started; leave out --server")
+    for flag, value in (("--weights", weights), ("--preset", preset)):
+        if server is not None and value is not None:
+            raise ClipError(f"{flag} goes with a server that is started; leave out --server")
     params = Params(
         color_space=color_space,
         matte_grow=matte_grow,
@@ -89,7 +93,7 @@ def inpaint(
     with ExitStack() as stack:
 
         def connect() -> InpaintClient:
-            return InpaintClient(server or stack.enter_context(local_server(weights)))
+            return InpaintClient(server or stack.enter_context(local_server(weights, preset)))
 
         _run(InpaintEffect(source, hole, params), chosen, writer, connect)
 

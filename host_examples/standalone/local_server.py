@@ -11,7 +11,7 @@ from node.errors import ServerUnreachableError
 
 
 @contextmanager
-def local_server(weights: Path | None) -> Iterator[str]:
+def local_server(weights: Path | None = None, preset: str | None = None) -> Iterator[str]:
     """Start a server, hand out its address, and stop it whatever happens.
 
     The server also ends by itself when this process dies, however it dies: it watches the
@@ -25,6 +25,8 @@ def local_server(weights: Path | None) -> Iterator[str]:
         command = [sys.executable, "-m", "server", "--address", address, "--until-stdin-closes"]
         if weights is not None:
             command += ["--weights", str(weights)]
+        if preset is not None:
+            command += ["--preset", preset]
         log = Path(folder) / "server.log"
         with (
             log.open("wb") as errors,

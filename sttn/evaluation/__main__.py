@@ -22,7 +22,7 @@ from sttn.errors import FootageError, SttnError
 from sttn.evaluation.baselines import telea
 from sttn.evaluation.metrics import hole_psnr
 from sttn.footage import IMAGE_SUFFIXES, Image, files_in, read_image, read_matte
-from sttn.inference import completed_frames
+from sttn.inference import DEFAULT_PRESET, PRESETS, Preset, complete
 from sttn.model import load_generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
@@ -46,6 +46,7 @@ def read_clip(folder: Path, limit: int) -> tuple[Image, NDArray[np.bool_]]:
 def run(
     clips: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIPS")],
     weights: Path = DEFAULT_WEIGHTS,
+    preset: Preset = DEFAULT_PRESET,
     pattern: str = "*",
     limit: int = 1000,
     json_file: Path | None = None,
@@ -54,7 +55,8 @@ def run(
 
     Args:
         clips: Folder with a folder per clip.
-        weights: A .safetensors file; the shipped weights if not given.
+        weights: A .safetensors file, or a published .pth; the shipped weights if not given.
+        preset: How clips are cut into windows.
         pattern: Which folders count.
         limit: Frames used of each clip at most.
         json_file: Also write the figures here.
@@ -68,7 +70,7 @@ def run(
     for folder in tqdm(folders, unit="clip"):
         truth, masks = read_clip(folder, limit)
         frames = np.where(masks[..., None], np.uint8(0), truth)
-        completed = np.stack([frame for _, frame in completed_frames(frames, masks, generator)])
+        completed = complete(frames, masks, generator, PRESETS[preset])
         rows.append(
             {
                 "clip": folder.name,

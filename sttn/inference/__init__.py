@@ -2,6 +2,14 @@
 
 from sttn.inference.engine import complete, completed_frames
 from sttn.inference.store import MemoryBudget
-from sttn.inference.windows import PRESETS, WindowConfig
+from sttn.inference.windows import DEFAULT_PRESET, PRESETS, Preset, WindowConfig
 
-__all__ = ["PRESETS", "MemoryBudget", "WindowConfig", "complete", "completed_frames"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "PRESETS",
+    "MemoryBudget",
+    "Preset",
+    "WindowConfig",
+    "complete",
+    "completed_frames",
+]

@@ -127,10 +127,16 @@ def _shares(first: int, count: int) -> tuple[float, ...]:
     return tuple(1.0 - distance / reach for distance in distances)
 
 
-PRESETS: dict[str, WindowConfig] = {
+Preset = Literal["thorough", "balanced", "fast", "released"]
+"""Names of :data:`PRESETS`."""
+
+PRESETS: dict[Preset, WindowConfig] = {
     "thorough": WindowConfig(),
     "balanced": WindowConfig(neighbor_stride=8, share_references=True),
     "fast": WindowConfig(neighbor_stride=10, share_references=True, max_references=6),
     "released": WindowConfig.released(),
 }
-"""Schedules by name, the slowest first but for the released one; figures in the README."""
+"""Schedules by name, slowest first; ``released`` is for comparison with published numbers."""
+
+DEFAULT_PRESET: Preset = "balanced"
+"""What artists get who do not choose."""
