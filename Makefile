@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check shot
+.PHONY: demo test check benchmark benchmark-growth shot
 
 demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
@@ -18,6 +18,15 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# The engine against the plain path; minutes on a CPU. BENCHMARK passes options on.
+benchmark: $(VENV)/installed
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/engine.py $(BENCHMARK)
+
+# How time and memory grow; a quarter of an hour on a CPU.
+benchmark-growth: $(VENV)/installed
+	$(INSTALL) matplotlib
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/growth.py --json tests/benchmarks/growth.json --plot tests/benchmarks/growth.png
 
 # Renders the demo shot anew; takes minutes and an environment with bpy 5.0.1 and openimageio.
 shot:

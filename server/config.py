@@ -21,7 +21,7 @@ class ServerConfig:
     precision: str = "auto"
     """float32, bfloat16, or auto: bfloat16 on GPUs and on CPUs with AMX."""
     preset: Preset = DEFAULT_PRESET
-    """How clips are cut into windows: thorough looks longest, fast shortest, released as published."""
+    """How clips are cut into windows: thorough takes longest, fast least; released as published."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     """Memory for the features of frames that later windows need."""
     store_gigabytes: float = 50.0

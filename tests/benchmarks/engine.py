@@ -11,11 +11,8 @@ them by half a step and more. Without --footage the clip is made by rule.
 
 import argparse
 import json
-import resource
 import statistics
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,74 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sttn.evaluation.__main__ import read_clip
 from sttn.inference import PRESETS, complete
-from sttn.model import Generator, ModelConfig, load_generator
-from sttn.model.checkpoint import DEFAULT_WEIGHTS
-from sttn.training.trainer import initialize
 from tests.benchmarks.footage import moving_clip
+from tests.benchmarks.measures import NETWORKS, PeakMemory, machine, matrix_peak, network, seconds
 from tests.benchmarks.plain_path import plain_path
-
-Run = Callable[[], np.ndarray]
-
-
-def matrix_peak(device: torch.device) -> float:
-    """Operations per second of a large bfloat16 matrix product, best of several."""
-    size = 8192 if device.type == "cuda" else 2048
-    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
-    return max(2 * size**3 / seconds(lambda: a @ a, device) for _ in range(5))
-
-
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-class PeakMemory:
-    """Bytes above the start that were in use at most inside the block."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.bytes = 0
-
-    def __enter__(self) -> "PeakMemory":
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-            self.start = torch.cuda.memory_allocated()
-        else:
-            self.start, self.highest, self.done = resident(), 0, threading.Event()
-            self.watch = threading.Thread(target=self._watch, daemon=True)
-            self.watch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.device.type == "cuda":
-            self.bytes = torch.cuda.max_memory_allocated() - self.start
-        else:
-            self.done.set()
-            self.watch.join()
-            self.bytes = self.highest - self.start
-
-    def _watch(self) -> None:
-        while not self.done.wait(0.01):
-            self.highest = max(self.highest, resident())
-
-
-def resident() -> int:
-    """Bytes of physical memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
-def network(name: str) -> Generator:
-    """``shipped``, or ``paper``: the published size with random weights, for timing only."""
-    if name == "shipped":
-        return load_generator(DEFAULT_WEIGHTS)
-    torch.manual_seed(0)
-    generator = Generator(ModelConfig())
-    initialize(generator)
-    return generator.eval()
 
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
@@ -104,7 +36,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         if options.footage
         else moving_clip(options.frames, options.width, options.height, options.hole)
     )
-    runs: dict[str, Run] = {"plain": lambda: plain_path(frames, masks, full)}
+    runs: dict[str, Callable[[], np.ndarray]] = {"plain": lambda: plain_path(frames, masks, full)}
     for name in options.presets:
         runs[name] = lambda name=name: complete(frames, masks, fast, PRESETS[name])  # type: ignore[misc]
     expected = plain_path(frames, masks, full, truncate=False)[masks]
@@ -134,18 +66,8 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         row["share_of_peak"] = row["operations"] / best / peak
     about = {key: str(value) for key, value in vars(options).items() if key != "json"}
     about["frames"] = str(len(frames))
-    about |= {
-        "device_name": torch.cuda.get_device_name() if device.type == "cuda" else processor(),
-        "threads": str(torch.get_num_threads()),
-        "torch": torch.__version__,
-        "amx": str(torch.cpu._is_amx_tile_supported()),
-    }
+    about |= machine(device)
     return {"about": about, "bfloat16_peak_teraflops": peak / 1e12, "rows": rows}
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "CPU")
 
 
 def table(result: dict[str, object]) -> str:
@@ -168,7 +90,7 @@ def table(result: dict[str, object]) -> str:
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--network", choices=["shipped", "paper"], default="shipped")
+    parser.add_argument("--network", choices=NETWORKS, default="shipped")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--width", type=int, default=432)
     parser.add_argument("--height", type=int, default=240)

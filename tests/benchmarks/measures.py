@@ -1,0 +1,91 @@
+"""What benchmarks measure: time, memory, the device's matrix peak, and what the machine is."""
+
+import resource
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sttn.model import Generator, ModelConfig, load_generator
+from sttn.training.trainer import initialize
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def matrix_peak(device: torch.device) -> float:
+    """Operations per second of a large bfloat16 matrix product, best of several."""
+    size = 8192 if device.type == "cuda" else 2048
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    return max(2 * size**3 / seconds(lambda: a @ a, device) for _ in range(5))
+
+
+class PeakMemory:
+    """Bytes above the start that were in use at most inside the block."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.bytes = 0
+
+    def __enter__(self) -> "PeakMemory":
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            self.start = torch.cuda.memory_allocated()
+        else:
+            self.start, self.highest, self.done = resident(), 0, threading.Event()
+            self.watch = threading.Thread(target=self._watch, daemon=True)
+            self.watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated() - self.start
+        else:
+            self.done.set()
+            self.watch.join()
+            self.bytes = self.highest - self.start
+
+    def _watch(self) -> None:
+        while not self.done.wait(0.01):
+            self.highest = max(self.highest, resident())
+
+
+def resident() -> int:
+    """Bytes of physical memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def network(name: str) -> Generator:
+    """``shipped``; ``paper`` or ``tiny``: that size with random weights, for timing only."""
+    if name == "shipped":
+        return load_generator()
+    torch.manual_seed(0)
+    generator = Generator(ModelConfig(channels=16, blocks=1) if name == "tiny" else ModelConfig())
+    initialize(generator)
+    return generator.eval()
+
+
+NETWORKS = ("shipped", "paper", "tiny")
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What the figures were measured on."""
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+        "amx": str(torch.cpu._is_amx_tile_supported()),
+    }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "CPU")

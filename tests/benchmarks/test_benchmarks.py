@@ -1,0 +1,52 @@
+"""Whoever repeats our figures runs these scripts: they run, and say what the README quotes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+pytestmark = pytest.mark.slow
+
+
+def run(script: str, folder: Path, *options: str) -> tuple[str, dict]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / script), "--json", str(folder / "out.json"), *options],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads((folder / "out.json").read_text())
+
+
+def test_engine_is_compared_with_the_plain_path(tmp_path):
+    """Fewer operations, the same pixels; no times are asserted."""
+    small = ["--network", "tiny", "--frames", "25", "--width", "96", "--height", "48"]
+
+    printed, result = run("engine.py", tmp_path, *small, "--rounds", "1", "--device", "cpu")
+
+    rows = result["rows"]
+    assert list(rows) == ["plain", "released", "thorough", "balanced", "fast"]
+    assert all(f"| {name} |" in printed for name in rows)
+    work = [rows[name]["operations"] for name in ("plain", "thorough", "balanced", "fast")]
+    assert work == sorted(work, reverse=True)
+    assert rows["released"]["largest_difference"] < 2  # truncation, and nothing else
+    assert result["about"]["frames"] == "25"
+
+
+def test_memory_does_not_grow_with_length(tmp_path):
+    """A clip ten times as long takes no more memory."""
+    printed, result = run(
+        "growth.py", tmp_path, "--network", "tiny", "--series", "frames", "--scale", "0.1"
+    )
+
+    shorter, longest = result["series"]["frames"][-2:]
+    assert (shorter["frames"], longest["frames"]) == (20, 200)
+    assert longest["peak_megabytes"] < shorter["peak_megabytes"] + 40
+    assert "200 frames take" in printed
