@@ -6,6 +6,7 @@
     +-- InvalidClipError      the frames or masks cannot be completed
     +-- CheckpointError       a weights file cannot be used
     +-- FootageError          training or evaluation material cannot be read
+    +-- TrainingError         a run that cannot go on
     +-- DeviceError           this machine has no such device
     +-- OutOfMemoryError      the smallest piece of work does not fit into memory
     +-- CancelledError        the caller asked to stop
@@ -26,6 +27,10 @@ class CheckpointError(SttnError, ValueError):
 
 class FootageError(SttnError, OSError):
     """Footage that is missing or cannot be decoded."""
+
+
+class TrainingError(SttnError):
+    """A run that no longer learns anything."""
 
 
 class DeviceError(SttnError, ValueError):

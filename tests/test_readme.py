@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import OpenImageIO as oiio
 import pytest
+import torch
 
 from host_examples.standalone.images import write_image
 from host_examples.standalone.movies import MovieWriter
+from sttn.model import Generator, ModelConfig
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -23,6 +25,9 @@ MAKE = {
     # second is running this very test
     "make demo": "-m host_examples.demo demo_output",
     "make test": "-m pytest",
+    # run small by tests/benchmarks
+    "make benchmark": "tests/benchmarks/engine.py",
+    "make benchmark-growth": "tests/benchmarks/growth.py",
 }
 
 
@@ -67,6 +72,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(2):
         cv2.imwrite(str(frames / f"{number}.png"), rng.integers(0, 256, (96, 144, 3)))
     cv2.imwrite(str(folder / "clips/one/stationary_144x96.png"), matte[..., 0] * 255.0)
+    released = Generator(ModelConfig(channels=16, blocks=1, mask_attention=False))
+    torch.save({"netG": released.state_dict()}, folder / "published.pth")
     return folder
 
 

@@ -1,66 +1,184 @@
 """Train STTN on a folder of photographs and movies.
 
-    sttn-train CORPUS --output RUN --config.steps 3000
+    sttn-train CORPUS --output RUN --steps 3000 --batch 8 --bfloat16
 
-Every photograph and movie below CORPUS is used; photographs are set in motion. RUN gets
-generator.safetensors, which `sttn-inpaint --weights` takes. Stopped by Ctrl-C or SIGTERM it
-saves first; the same command goes on where it stopped.
+Everything below CORPUS is used: photographs (set in motion on the fly), movies, folders and zips
+of numbered frames, shards. RUN gets generator.safetensors, which `sttn-inpaint --weights` takes, a
+log, a curve and what TensorBoard reads. Stopped by Ctrl-C or SIGTERM it saves first; the same
+command goes on where it stopped. With --config the run is read from a TOML file or a preset
+(youtube-vos, davis, tiny); flags have the last word. On several GPUs:
+
+    torchrun --nproc-per-node 4 -m sttn.training CORPUS --output RUN --config youtube-vos.toml
+
+Other commands, each with --help of its own:
+
+    sttn-train pack CORPUS --output SHARDS     for training machines that decode no movies
+    sttn-train adapt --plate SHOT --matte MATTE --output mine.safetensors     for one shot
 """
 
+import argparse
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import cv2
+import torch
 import tyro
+from tqdm import tqdm
 
 from sttn.device import choose_device
 from sttn.errors import SttnError
-from sttn.training.corpus import read_corpus
-from sttn.training.trainer import TrainingConfig, train
+from sttn.footage import (
+    IMAGE_SUFFIXES,
+    MOVIE_SUFFIXES,
+    files_in,
+    read_image,
+    read_movie,
+    read_shot,
+    reduced,
+)
+from sttn.model import load_generator, save_generator
+from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.training.adaptation import AdaptationConfig, adapt
+from sttn.training.config import TrainingConfig
+from sttn.training.corpus import CorpusLimits, read_corpus
+from sttn.training.presets import read_preset
+from sttn.training.processes import joined
+from sttn.training.shards import write_shards
+from sttn.training.trainer import train
 
 
-def run(
+def pack(
     corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
     output: Path,
-    config: TrainingConfig = TrainingConfig(),
-    device: str = "auto",
-    photograph_short_side: int = 720,
-    movie_short_side: int = 270,
-    movie_frames: int = 150,
+    megabytes: float = 48.0,
+    limits: CorpusLimits = CorpusLimits(),
 ) -> None:
-    """Train STTN on a folder of photographs and movies.
+    """Gather photographs and movies into shards: zips of JPEG images.
 
     Args:
-        corpus: Folder of .jpg, .png, .mp4, .mkv ... files, searched in depth.
-        output: Folder of the run; an existing run is gone on with.
-        config: The run's settings.
-        device: cpu, cuda or auto.
-        photograph_short_side: Photographs are shrunk to this many pixels.
-        movie_short_side: Movies are shrunk to this many pixels.
-        movie_frames: Frames used of each movie.
+        corpus: Folder, searched in depth for photographs and movies.
+        output: Folder that gets shard-000.zip and so on; train on it like on any corpus.
+        megabytes: Size at which the next shard begins.
+        limits: What is kept of the material.
     """
-    cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
-    chosen = choose_device(device)
-    material = read_corpus(
-        corpus,
-        photograph_short_side=photograph_short_side,
-        movie_short_side=movie_short_side,
-        movie_frames=movie_frames,
+    photographs = (
+        (path.stem, reduced(read_image(path), limits.photograph_short_side))
+        for path in files_in(corpus, IMAGE_SUFFIXES)
     )
+    movies = (
+        (path.stem, read_movie(path, limits.movie_frames, limits.movie_short_side))
+        for path in files_in(corpus, MOVIE_SUFFIXES)
+    )
+    for path in write_shards(photographs, movies, output, megabytes):
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def adapt_command(
+    plate: Path,
+    matte: Path,
+    output: Path,
+    weights: Path = DEFAULT_WEIGHTS,
+    device: str = "auto",
+    settings: Annotated[AdaptationConfig, tyro.conf.arg(name="")] = AdaptationConfig(),
+) -> None:
+    """Fine-tune weights on the visible pixels of one shot.
+
+    Args:
+        plate: The shot: a folder of images or a movie, display-referred (what a monitor shows).
+        matte: What is to be removed: one still for all frames, a folder of images, or a movie;
+            anything above 0 is covered. Images pair with the plate's in order of their names.
+        output: The weights to write, for `sttn-inpaint --weights`.
+        weights: The weights to begin with.
+        device: cpu, cuda or auto.
+        settings: How long and how boldly.
+    """
+    if output.suffix != ".safetensors":
+        raise ValueError(f"--output {output} must end in .safetensors")
+    frames, masks = read_shot(plate, matte)
+    with tqdm(total=100, unit="%", desc="adapting", disable=None) as bar:
+        adapted = adapt(
+            load_generator(weights),
+            frames,
+            masks,
+            settings,
+            choose_device(device),
+            lambda share: bar.update(round(100 * share) - bar.n) and None,
+        )
+    facts = {"adapted_from": weights.name, "adapted_to": plate.name, "steps": str(adapted.steps)}
+    save_generator(adapted.generator, output, torch.float16, facts)
     print(
-        f"{len(material.photographs)} photographs and {len(material.movies)} movies, on {chosen}",
-        file=sys.stderr,
+        f"{output}: {adapted.steps} steps; inside holes cut into the shot "
+        f"{adapted.psnr_before:.2f} dB before, {adapted.psnr_after:.2f} dB after"
     )
-    print(train(config, material, output, chosen))
+
+
+def training_command(defaults: TrainingConfig) -> Callable[..., None]:
+    """The command that trains, with the settings that flags have not changed."""
+
+    def run(
+        corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
+        output: Path,
+        settings: Annotated[TrainingConfig, tyro.conf.arg(name="")] = defaults,
+        config: Path | None = None,
+        start: Path | None = None,
+        device: str = "auto",
+        limits: CorpusLimits = CorpusLimits(),
+    ) -> None:
+        """Train STTN on a folder of photographs and movies.
+
+        Args:
+            corpus: Folder, searched in depth.
+            output: Folder of the run; an existing run is gone on with.
+            settings: The run.
+            config: TOML file with the run's settings, or the name of a preset.
+            start: Weights to begin with, .safetensors or .pth, of the size that model says.
+            device: cpu, cuda or auto.
+            limits: What is kept of the material.
+        """
+        cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
+        with joined(choose_device(device), settings.batch) as (processes, chosen):
+            material = read_corpus(corpus, limits)
+            if processes.first:
+                print(
+                    f"{len(material.photographs)} photographs and {len(material.movies)} movies, "
+                    f"{processes.count} processes on {chosen}",
+                    file=sys.stderr,
+                )
+            first = None if start is None else load_generator(start)
+            weights = train(settings, material, output, chosen, start=first, processes=processes)
+            if processes.first:
+                print(weights)
+
+    return run
+
+
+def _train(arguments: list[str]) -> None:
+    """Flags have the last word, then the TOML file, then the defaults."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=Path)
+    named = finder.parse_known_args(arguments)[0].config
+    defaults = TrainingConfig() if named is None else read_preset(named)
+    tyro.cli(training_command(defaults), prog="sttn-train", description=__doc__, args=arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
+    "pack": lambda arguments: tyro.cli(pack, prog="sttn-train pack", args=arguments),
+}
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; exit code 2 where something is wrong with what was given."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
-        tyro.cli(run, prog="sttn-train", description=__doc__)
+        if command is not None:
+            command(sys.argv[2:])
+        else:
+            _train(sys.argv[1:])
     except (SttnError, ValueError) as error:
         print(f"sttn-train: {error}", file=sys.stderr)
         sys.exit(2)

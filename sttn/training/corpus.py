@@ -1,6 +1,14 @@
-"""The material a run trains on, held in memory."""
+"""The material a run trains on, held in memory.
 
+A corpus is a folder. Below it, in any depth: photographs; movies; folders of numbered frames, as
+DAVIS has them; zips of numbered frames, one per video, as the released code wants YouTube-VOS; and
+shards that ``sttn-train pack`` wrote. A ``train.json`` beside them, an object whose keys are names
+of videos, limits which videos count.
+"""
+
+import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +20,40 @@ from sttn.footage import (
     files_in,
     read_image,
     read_movie,
+    read_sequence,
     reduced,
 )
+from sttn.training.shards import SHARD_PATTERN, read_frames_zip, read_shard
 
 logger = logging.getLogger(__name__)
+
+HELD_OUT_EVERY = 12
+"""One photograph and movie in this many is kept for validation."""
+
+FEWEST_FRAMES = 5
+"""A folder of numbered images is a video from this many on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusShape:
+    """What a recipe has to know of a corpus."""
+
+    photographs: tuple[tuple[int, int], ...]
+    """Height and width of each."""
+    movies: tuple[tuple[int, int, int], ...]
+    """Frames, height and width of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusLimits:
+    """What is kept of the material, so that it fits into memory."""
+
+    photograph_short_side: int = 720
+    """Photographs are shrunk to this many pixels."""
+    movie_short_side: int = 270
+    """Videos are shrunk to this many pixels."""
+    movie_frames: int = 150
+    """Frames used of each video."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,28 +69,108 @@ class Corpus:
         if not self.photographs and not self.movies:
             raise FootageError("the corpus holds neither a photograph nor a movie")
 
+    @property
+    def shape(self) -> CorpusShape:
+        """The sizes of everything in it."""
+        return CorpusShape(
+            photographs=tuple(image.shape[:2] for image in self.photographs),
+            movies=tuple(movie.shape[:3] for movie in self.movies),
+        )
 
-def read_corpus(
-    folder: Path, *, photograph_short_side: int, movie_short_side: int, movie_frames: int
-) -> Corpus:
-    """Read every photograph and movie below a folder.
+    def split(self) -> tuple["Corpus", "Corpus"]:
+        """Material to train on and material held out; the same twice where there is little."""
+        if min(len(self.photographs), len(self.movies)) < HELD_OUT_EVERY:
+            return self, self
+        parts = []
+        for out in (False, True):
+            photographs, movies = (
+                [one for n, one in enumerate(kind) if (n % HELD_OUT_EVERY == 0) == out]
+                for kind in (self.photographs, self.movies)
+            )
+            parts.append(Corpus(photographs=photographs, movies=movies))
+        return parts[0], parts[1]
 
-    A file that cannot be decoded is named in a warning and left out.
+
+def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:
+    """Read everything below a folder.
+
+    What cannot be decoded is named in a warning, counted, and left out.
 
     Raises:
         FootageError: the folder is missing or holds nothing usable.
     """
     if not folder.is_dir():
         raise FootageError(f"no corpus folder at {folder}")
-    photographs, movies = [], []
-    for path in files_in(folder, IMAGE_SUFFIXES):
+    photographs: list[Image] = []
+    movies: list[Image] = []
+    left_out = 0
+    for found in _found(folder):
         try:
-            photographs.append(reduced(read_image(path), photograph_short_side))
+            some = found.read(limits or CorpusLimits())
         except FootageError as error:
+            left_out += 1
             logger.warning("left out: %s", error)
-    for path in files_in(folder, MOVIE_SUFFIXES):
-        try:
-            movies.append(read_movie(path, movie_frames, movie_short_side))
-        except FootageError as error:
-            logger.warning("left out: %s", error)
+        else:
+            photographs += some.photographs
+            movies += some.movies
+    if left_out:
+        logger.warning("%d of the corpus' files could not be read", left_out)
     return Corpus(photographs=photographs, movies=movies)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    path: Path
+    kind: str
+
+    def read(self, limits: CorpusLimits) -> Corpus:
+        if self.kind == "shard":
+            photographs, movies = read_shard(self.path)
+            return Corpus(photographs=photographs, movies=movies)
+        if self.kind == "photograph":
+            image = reduced(read_image(self.path), limits.photograph_short_side)
+            return Corpus(photographs=[image], movies=[])
+        read = {"movie": read_movie, "sequence": read_sequence, "zip": read_frames_zip}[self.kind]
+        movie = read(self.path, limits.movie_frames, limits.movie_short_side)
+        return Corpus(photographs=[], movies=[movie])
+
+
+def _found(folder: Path) -> Iterator[_Found]:
+    listed = _listed_videos(folder)
+    sequences = _sequences(folder)
+    videos = [_Found(path=path, kind="sequence") for path in sequences]
+    videos += [_Found(path=path, kind="movie") for path in files_in(folder, MOVIE_SUFFIXES)]
+    for path in files_in(folder, frozenset({".zip"})):
+        if path.match(SHARD_PATTERN):
+            yield _Found(path=path, kind="shard")
+        else:
+            videos.append(_Found(path=path, kind="zip"))
+    for video in videos:
+        name = video.path.name if video.kind == "sequence" else video.path.stem
+        if listed is None or name in listed:
+            yield video
+    for path in files_in(folder, IMAGE_SUFFIXES):
+        if path.parent not in sequences:
+            yield _Found(path=path, kind="photograph")
+
+
+def _listed_videos(folder: Path) -> set[str] | None:
+    path = folder / "train.json"
+    if not path.is_file():
+        return None
+    try:
+        return set(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise FootageError(f"{path} is not a JSON object of video names: {error}") from error
+
+
+def _sequences(folder: Path) -> list[Path]:
+    """Folders whose images are all numbered."""
+    images: dict[Path, list[Path]] = {}
+    for path in files_in(folder, IMAGE_SUFFIXES):
+        images.setdefault(path.parent, []).append(path)
+    return [
+        parent
+        for parent, found in images.items()
+        if len(found) >= FEWEST_FRAMES and all(path.stem.isdecimal() for path in found)
+    ]

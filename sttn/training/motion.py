@@ -1,17 +1,9 @@
-"""Photographs set in motion: what a clip with known pixels looks like when none was filmed.
-
-A camera travels smoothly over a photograph, pieces of other photographs pass at their own
-speed (parallax and moving objects), and exposure drifts.
-"""
+"""The camera that sets a photograph in motion, where no clip with known pixels was filmed."""
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from sttn.footage import Image
-from sttn.training.masks import blob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,82 +70,3 @@ def random_camera(
         angle=float(rng.normal(0, 0.03)),
         spin=float(rng.normal(0, 1.5e-3)),
     )
-
-
-def film(
-    photograph: Image, camera: CameraPath, times: NDArray[np.float64], raster: tuple[int, int]
-) -> NDArray[np.float32]:
-    """What the camera sees.
-
-    Args:
-        photograph: (H, W, 3) uint8.
-        camera: Path in pixels of ``photograph``.
-        times: (T,) in frames.
-        raster: Width and height of the frames.
-
-    Returns:
-        (T, height, width, 3) float32 in [0, 255]; mirrored beyond the photograph's edge.
-    """
-    # Reduced first where the raster is much coarser, for a warp alone would alias.
-    coarser = max(1.0, camera.scale / 1.3)
-    height, width = photograph.shape[:2]
-    small = cv2.resize(
-        photograph,
-        (max(2, round(width / coarser)), max(2, round(height / coarser))),
-        interpolation=cv2.INTER_AREA,
-    )
-    shrink = np.diag([small.shape[1] / width, small.shape[0] / height])
-    frames = [
-        cv2.warpAffine(
-            small,
-            shrink @ camera.matrix(float(time), raster),
-            raster,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
-        for time in times
-    ]
-    return np.stack(frames).astype(np.float32)
-
-
-def pass_object(
-    frames: NDArray[np.float32],
-    photograph: Image,
-    times: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> None:
-    """Let a piece of another photograph pass through a clip, in place.
-
-    Args:
-        frames: (T, H, W, 3) float32 in [0, 255].
-        photograph: (H', W', 3) uint8 that the piece is cut from.
-        times: (T,) in frames.
-        rng: Source of shape, place and speed.
-    """
-    height, width = frames.shape[1:3]
-    box = (int(width * rng.uniform(0.1, 0.5)), int(height * rng.uniform(0.2, 0.9)))
-    alpha = cv2.GaussianBlur(blob(box[1], box[0], rng), (0, 0), rng.uniform(0.5, 1.5))
-    texture = film(
-        photograph,
-        random_camera((photograph.shape[1], photograph.shape[0]), box, rng),
-        np.zeros(1),
-        box,
-    )[0]
-    start = rng.uniform([-box[0] / 2, -box[1] / 2], [width - box[0] / 2, height - box[1] / 2])
-    speed = rng.normal(0, 0.015, 2) * width * [1.0, 0.4]
-    for index, time in enumerate(times - times.mean()):
-        left, top = start + speed * time
-        move = np.array([[1, 0, left], [0, 1, top]])
-        cover = cv2.warpAffine(alpha, move, (width, height)).astype(np.float32) / 255
-        drawn = cv2.warpAffine(texture, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        frames[index] += (drawn - frames[index]) * cover[..., np.newaxis]
-
-
-def drift_exposure(
-    frames: NDArray[np.float32], times: NDArray[np.float64], rng: np.random.Generator
-) -> None:
-    """Let exposure and white balance change slowly, in place; (T, H, W, 3) in [0, 255]."""
-    drift = rng.normal(0, 2e-3) + rng.normal(0, 5e-4, 3)
-    gain = np.exp((times - times.mean())[:, np.newaxis] * drift) * np.exp(rng.normal(0, 0.1))
-    frames *= gain[:, np.newaxis, np.newaxis, :].astype(np.float32)
-    np.clip(frames, 0, 255, out=frames)

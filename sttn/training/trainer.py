@@ -2,184 +2,251 @@
 
 import json
 import logging
-import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from sttn.errors import CheckpointError
-from sttn.model import Generator, ModelConfig, save_generator
+from sttn.errors import TrainingError
+from sttn.model import Generator
+from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
-from sttn.training.losses import hole_loss, valid_loss
-from sttn.training.samples import SampleConfig, Samples
+from sttn.training.journal import Journal
+from sttn.training.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    hole_loss,
+    laid_over,
+    valid_loss,
+)
+from sttn.training.processes import Processes
+from sttn.training.recipes import Recipe, Recipes
+from sttn.training.rendering import render
+from sttn.training.schedules import learning_rate
+from sttn.training.state import TrainingState, all_finite
+from sttn.training.validation import Validation
 
 logger = logging.getLogger(__name__)
 
-RESIDUAL_SCALE = 0.3
-"""He initialization is scaled by this where a residual branch ends, so that depth starts calm."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """One training run. The learning rate warms up, stays, and falls to a twentieth at the end."""
-
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The network."""
-    sample: SampleConfig = field(default_factory=SampleConfig)
-    """The clips it sees."""
-    steps: int = 3000
-    """Optimizer steps in all, those before a resume included."""
-    decay_steps: int = 1000
-    """Steps at the end over which the learning rate falls."""
-    warmup_steps: int = 100
-    """Steps at the start over which the learning rate rises."""
-    batch: int = 4
-    """Clips per step."""
-    learning_rate: float = 1e-3
-    """Adam's, between warm-up and decay."""
-    gradient_norm: float = 1.0
-    """Gradients longer than this are shortened to it."""
-    bfloat16: bool = False
-    """Run the network in bfloat16; pays on GPUs and on CPUs with AMX, slower elsewhere."""
-    checkpoint_minutes: float = 5.0
-    """Minutes between two saves."""
-    workers: int = 1
-    """Processes that make clips beside the training process."""
-    seed: int = 0
-    """The same seed sees the same clips in the same order."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("decay_steps", "warmup_steps"):
-            if not 0 <= getattr(self, name) <= self.steps:
-                raise ValueError(
-                    f"{name} must lie between 0 and steps ({self.steps}), got {getattr(self, name)}"
-                )
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-
-
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Adam's learning rate at a step counted from 0."""
-    rise = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    left = min(1.0, (config.steps - step) / max(1, config.decay_steps))
-    fall = 0.05 + 0.95 * (0.5 - 0.5 * math.cos(math.pi * left))
-    return config.learning_rate * rise * fall
-
-
-def initialize(generator: Generator) -> None:
-    """He initialization, calmer where a residual branch ends, zero biases."""
-    for name, module in generator.named_modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.2, nonlinearity="leaky_relu")
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
-            if name.endswith(("output_linear.0", "feed_forward.conv.2", "decoder.6")):
-                with torch.no_grad():
-                    module.weight.mul_(RESIDUAL_SCALE)
-
-
-def train(config: TrainingConfig, corpus: Corpus, output: Path, device: torch.device) -> Path:
+def train(
+    config: TrainingConfig,
+    corpus: Corpus,
+    output: Path,
+    device: torch.device,
+    *,
+    start: Generator | None = None,
+    processes: Processes | None = None,
+) -> Path:
     """Train, saving to a folder, and go on from what the folder already holds.
 
     Args:
         config: The run.
         corpus: Material with known pixels.
-        output: Gets ``config.json``, ``log.jsonl``, ``resume.pt`` and ``generator.safetensors``.
-        device: Where the network runs.
+        output: Gets checkpoints, ``generator.safetensors``, ``config.json``, ``log.jsonl``,
+            ``curve.png`` and what TensorBoard reads.
+        device: Where the networks run.
+        start: Weights to begin with, where the folder holds no checkpoint yet.
+        processes: The processes that share the run; this one alone by default.
 
     Returns:
         The weights, half precision.
 
     Raises:
-        CheckpointError: the folder holds a run of a network of another size.
+        CheckpointError: the folder holds a run of networks of another size.
+        TrainingError: too many steps had no finite gradient.
     """
     # Workers are forked, and a forked OpenCV waits forever for threads it does not have.
     cv2.setNumThreads(0)
+    processes = processes or Processes()
     output.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    generator = Generator(config.model)
-    initialize(generator)
-    generator.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(generator.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
-    first = _resume(output / "resume.pt", generator, optimizer, device)
-    (output / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
-    weights = output / "generator.safetensors"
-
-    def save(step: int) -> None:
-        _save_resume(output / "resume.pt", step, generator, optimizer)
-        save_generator(generator, weights, torch.float16, {"steps": str(step)})
-
-    step, saved = first, time.monotonic()
+    state = TrainingState(config, device)
+    if start is not None:
+        state.start_from(start)
+    state.resume(output, device)
+    training, held_out = corpus.split()
+    step = _Step(config, state, training, device, processes)
+    validation = Validation(config, held_out, device)
     with (
         _stop_signal() as stop,
-        (output / "log.jsonl").open("a", buffering=1) as log,
-        tqdm(total=config.steps, initial=first, unit="step", desc="training", disable=None) as bar,
+        Journal(output, config, first=state.step, active=processes.first) as journal,
+        tqdm(
+            total=config.steps,
+            initial=state.step,
+            unit="step",
+            desc="training",
+            disable=None if processes.first else True,
+        ) as bar,
     ):
-        for frames, mask in _batches(corpus, config, first):
-            losses = _step(generator, optimizer, config, step, frames.to(device), mask.to(device))
-            step += 1
+        saved = time.monotonic()
+        waited = time.perf_counter()
+        for recipes in _batches(training, config, state.step, processes):
+            began = time.perf_counter()
+            figures = step(recipes)
+            figures["loader_share"] = (began - waited) / (time.perf_counter() - waited)
+            waited = time.perf_counter()
             bar.update()
-            bar.set_postfix(hole=f"{losses['hole']:.4f}", valid=f"{losses['valid']:.4f}")
-            log.write(json.dumps({"step": step, **losses}) + "\n")
-            if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                save(step)
+            bar.set_postfix(hole=f"{figures['hole']:.4f}", valid=f"{figures['valid']:.4f}")
+            journal.write(state.step, figures)
+            if config.validate_every and state.step % config.validate_every == 0:
+                psnr, picture = validation.look(state.averaged())
+                journal.write_validation(state.step, psnr, picture)
+            if state.rejected > config.rejected_limit:
+                _give_up(state, output, recipes)
+            if processes.first and time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                state.save(output)
                 saved = time.monotonic()
-            if stop:
-                logger.warning("stopped after step %d; run the same command to go on", step)
+            if processes.any(bool(stop)):
+                logger.warning("stopped after step %d; run the same command to go on", state.step)
                 break
-    save(step)
+    weights = output / "generator.safetensors"
+    if processes.first:
+        weights = state.save(output)
+    processes.wait()
     return weights
 
 
-def _step(
-    generator: Generator,
-    optimizer: torch.optim.Optimizer,
-    config: TrainingConfig,
-    step: int,
-    frames: Tensor,
-    mask: Tensor,
-) -> dict[str, float]:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(config, step)
-    with torch.autocast(frames.device.type, torch.bfloat16, enabled=config.bfloat16):
-        completed = generator(frames * (1 - mask), mask).float()
-    hole, valid = hole_loss(completed, frames, mask), valid_loss(completed, frames, mask)
-    optimizer.zero_grad(set_to_none=True)
-    (hole + valid).backward()
-    norm = nn.utils.clip_grad_norm_(generator.parameters(), config.gradient_norm)
-    if torch.isfinite(norm):
-        optimizer.step()
-    else:
-        logger.warning("step %d left out: its gradient is %s", step, norm.item())
-    return {"hole": hole.item(), "valid": valid.item()}
+class _Step:
+    """One optimizer step of both networks, Eq. (8) and (10)."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        state: TrainingState,
+        corpus: Corpus,
+        device: torch.device,
+        processes: Processes,
+    ) -> None:
+        self._config = config
+        self._state = state
+        self._corpus = corpus
+        self._device = device
+        self._processes = processes
+        self._generator = processes.share(state.generator)
+        self._discriminator = (
+            None if state.discriminator is None else processes.share(state.discriminator)
+        )
+
+    def __call__(self, recipes: Sequence[Recipe]) -> dict[str, float]:
+        """Learn from this process's part of a batch; the figures of all parts."""
+        config, state = self._config, self._state
+        for optimizer in state.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, state.step)
+        sums: dict[str, Tensor] = {}
+        size = len(recipes) // config.accumulate
+        for turn in range(config.accumulate):
+            some = recipes[turn * size : (turn + 1) * size]
+            with self._unsynchronized(turn < config.accumulate - 1):
+                for name, value in self._learn(some).items():
+                    sums[name] = sums.get(name, torch.zeros_like(value)) + value
+        self._apply()
+        state.step += 1
+        state.average()
+        names = list(sums)
+        values = self._processes.mean(torch.stack([sums[name] for name in names]))
+        return dict(zip(names, (values / config.accumulate).tolist(), strict=True))
+
+    def _learn(self, recipes: Sequence[Recipe]) -> dict[str, Tensor]:
+        config = self._config
+        truth, given, mask = render(recipes, self._corpus, self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):
+            completed = self._generator(given * (1 - mask), mask).float()
+        figures = {
+            "hole": hole_loss(completed, truth, mask),
+            "valid": valid_loss(completed, truth, mask),
+        }
+        total = config.hole_weight * figures["hole"] + config.valid_weight * figures["valid"]
+        if self._discriminator is not None:
+            seen = laid_over(completed, truth, mask)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):
+                real, fake = self._judged(truth), self._judged(seen.detach())
+                figures["discriminator"] = discriminator_loss(real.float(), fake.float())
+            (figures["discriminator"] / config.accumulate).backward()
+            # The discriminator judges here and learns nothing from it.
+            self._discriminator.requires_grad_(False)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):
+                figures["adversarial"] = adversarial_loss(self._judged(seen).float())
+            total = total + config.adversarial_weight * figures["adversarial"]
+        (total / config.accumulate).backward()
+        if self._discriminator is not None:
+            self._discriminator.requires_grad_(True)
+        return {name: value.detach() for name, value in figures.items()}
+
+    def _judged(self, clips: Tensor) -> Tensor:
+        assert self._discriminator is not None
+        if self._config.clips_end_to_end:
+            clips = clips.flatten(0, 1)[None]
+        scores: Tensor = self._discriminator(clips)
+        return scores
+
+    def _apply(self) -> None:
+        config, state = self._config, self._state
+        networks = [n for n in (state.generator, state.discriminator) if n is not None]
+        norms = [
+            nn.utils.clip_grad_norm_(network.parameters(), config.gradient_norm)
+            for network in networks
+        ]
+        if not all_finite(norms):
+            state.rejected += 1
+            logger.warning("step %d left out: its gradient is not finite", state.step)
+            return
+        for optimizer in state.optimizers:
+            optimizer.step()
+
+    @contextmanager
+    def _unsynchronized(self, on: bool) -> Iterator[None]:
+        """Add up gradients without exchanging them yet."""
+        shared = [
+            network.no_sync()
+            if on and isinstance(network, DistributedDataParallel)
+            else nullcontext()
+            for network in (self._generator, self._discriminator)
+        ]
+        with shared[0], shared[1]:
+            yield
 
 
-def _batches(corpus: Corpus, config: TrainingConfig, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-    samples = Samples(corpus, config.sample, seed=config.seed, count=config.steps * config.batch)
-    rest = Subset(samples, range(first * config.batch, len(samples)))
-    loader = DataLoader(
-        rest, batch_size=config.batch, num_workers=config.workers, worker_init_fn=_calm_worker
+def _batches(
+    corpus: Corpus, config: TrainingConfig, first: int, processes: Processes
+) -> Iterator[list[Recipe]]:
+    """From a step on, the part of every batch that falls to this process."""
+    count = config.steps * config.batch
+    recipes = Recipes(corpus.shape, config.sample, seed=config.seed, count=count)
+    mine = Subset(recipes, processes.part(range(first * config.batch, count), config.batch))
+    yield from DataLoader(
+        mine,
+        batch_size=config.batch // processes.count,
+        num_workers=config.workers,
+        collate_fn=list,
+        worker_init_fn=_calm_worker,
     )
-    yield from loader
 
 
 def _calm_worker(_: int) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _give_up(state: TrainingState, output: Path, recipes: Sequence[Recipe]) -> None:
+    path = output / "rejected.json"
+    told = [asdict(recipe) | {"masks": float(recipe.masks.mean())} for recipe in recipes]
+    path.write_text(json.dumps(told, default=lambda array: array.tolist()) + "\n")
+    raise TrainingError(
+        f"{state.rejected} steps had no finite gradient; lower learning_rate, or look at the last "
+        f"batch in {path}"
+    )
 
 
 @contextmanager
@@ -195,32 +262,3 @@ def _stop_signal() -> Iterator[list[int]]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-def _save_resume(
-    path: Path, step: int, generator: Generator, optimizer: torch.optim.Optimizer
-) -> None:
-    state: dict[str, Any] = {
-        "step": step,
-        "generator": generator.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
-def _resume(
-    path: Path, generator: Generator, optimizer: torch.optim.Optimizer, device: torch.device
-) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    try:
-        generator.load_state_dict(state["generator"])
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path} belongs to a network of another size; give another --output"
-        ) from error
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])

@@ -17,6 +17,8 @@ class Drawn(Sequence[np.ndarray]):
         return self.count
 
     def __getitem__(self, index):
+        if not 0 <= index < self.count:
+            raise IndexError(index)
         return self.draw(index)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sttn.model import Generator, ModelConfig, load_generator
-from sttn.training.trainer import initialize
+from sttn.training.state import initialize
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

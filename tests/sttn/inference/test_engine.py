@@ -9,7 +9,7 @@ import torch
 from sttn.errors import CancelledError, InvalidClipError, OutOfMemoryError
 from sttn.inference import PRESETS, MemoryBudget, WindowConfig, complete, completed_frames
 from sttn.model import Generator, ModelConfig
-from sttn.training.trainer import initialize
+from sttn.training.state import initialize
 from tests.benchmarks.plain_path import plain_path
 
 

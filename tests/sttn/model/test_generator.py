@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sttn.model import Generator, ModelConfig
 from sttn.model.cost import transformer_cost
 from sttn.model.region import Region, whole
-from sttn.training.trainer import initialize
+from sttn.training.state import initialize
 
 HEIGHT, WIDTH = 48, 96
 

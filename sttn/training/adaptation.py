@@ -1,0 +1,209 @@
+"""Fine-tuning on one shot: the network learns the shot's own look from its own visible pixels.
+
+Holes are cut where the shot is known, and filled, and compared. What the shot's matte covers is
+hidden from the network and never compared with anything.
+"""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sttn.errors import FootageError
+from sttn.footage import Image
+from sttn.model import Generator
+from sttn.training.losses import region_loss
+from sttn.training.masks import random_masks
+from sttn.training.recipes import TIMELINE, random_times
+
+PROBES = 6
+"""Fixed holes by which before and after are compared."""
+
+WARMUP = 0.05
+"""Share of the time over which the learning rate rises; it falls over the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptationConfig:
+    """How long and how boldly weights follow a shot."""
+
+    minutes: float = 10.0
+    """Time for learning."""
+    learning_rate: float = 3e-4
+    """Adam's, at its highest."""
+    width: int = 288
+    """Columns of the raster learned at, a multiple of 48."""
+    height: int = 144
+    """Rows of the raster learned at, a multiple of 48."""
+    frames: int = 5
+    """Frames seen together."""
+    seed: int = 0
+    """The same seed cuts the same holes."""
+
+    def __post_init__(self) -> None:
+        if self.minutes <= 0 or self.learning_rate <= 0:
+            raise ValueError("minutes and learning_rate must be above 0")
+        if self.frames < 2:
+            raise ValueError(f"frames must be at least 2, got {self.frames}")
+        for name in ("width", "height"):
+            if getattr(self, name) < 48 or getattr(self, name) % 48:
+                raise ValueError(f"{name} must be a multiple of 48, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapted:
+    """What came of it."""
+
+    generator: Generator
+    steps: int
+    psnr_before: float
+    """Inside holes cut into the shot, in dB, with the weights given."""
+    psnr_after: float
+    """With the weights that came out."""
+
+
+def adapt(
+    generator: Generator,
+    frames: Image,
+    masks: NDArray[np.bool_],
+    config: AdaptationConfig,
+    device: torch.device,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Adapted:
+    """Fine-tune weights on a shot.
+
+    Args:
+        generator: The weights to begin with; left as they are.
+        frames: (T, H, W, 3) uint8, display-referred; what the masks cover is not looked at.
+        masks: (T, H, W), True where the shot is unknown.
+        config: How long and how boldly.
+        device: Where it is computed.
+        progress: Told the share of the time that is gone.
+
+    Returns:
+        The new weights; the old ones where the new ones are no better.
+
+    Raises:
+        FootageError: the shot has no visible pixels, or frames and masks do not fit.
+    """
+    if frames.shape[:3] != masks.shape:
+        raise FootageError(f"frames are {frames.shape[:3]}, masks {masks.shape} (T, H, W)")
+    if masks.all():
+        raise FootageError("the matte covers every pixel of every frame; nothing to learn from")
+    cuts = _Cuts(frames, masks, config, device)
+    probes = [cuts.cut(np.random.default_rng((config.seed, 1, n))) for n in range(PROBES)]
+    network = deepcopy(generator).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = _psnr(network, probes)
+    optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
+    started, steps, gone = time.monotonic(), 0, 0.0
+    while gone < 1:
+        rate = config.learning_rate * min(gone / WARMUP + 0.02, 1.0, 1.02 - gone)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        _learn(network, optimizer, cuts.cut(np.random.default_rng((config.seed, 0, steps))))
+        steps += 1
+        gone = (time.monotonic() - started) / (60 * config.minutes)
+        progress(min(1.0, gone))
+    after = _psnr(network, probes)
+    kept = network if after > before else generator
+    return Adapted(generator=kept, steps=steps, psnr_before=before, psnr_after=max(before, after))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    truth: Tensor  # (1, T, 3, H, W) in [-1, 1]
+    unknown: Tensor  # (1, T, 1, H, W), 1 where the shot itself is unknown
+    hole: Tensor  # the same shape, 1 where a known place was hidden
+
+
+class _Cuts:
+    """Pieces of the shot with holes cut into what is known."""
+
+    def __init__(
+        self,
+        frames: Image,
+        masks: NDArray[np.bool_],
+        config: AdaptationConfig,
+        device: torch.device,
+    ) -> None:
+        self._frames = frames
+        self._masks = masks
+        self._config = config
+        self._device = device
+
+    def cut(self, rng: np.random.Generator) -> _Cut:
+        config = self._config
+        size = (config.width, config.height)
+        span = min(len(self._frames), TIMELINE)
+        times = random_times(config.frames, span, rng)
+        chosen = int(rng.integers(len(self._frames) - span + 1)) + times.astype(np.int64)
+        rows, columns = self._box(rng)
+        truth = [
+            cv2.resize(self._frames[n][rows, columns], size, interpolation=cv2.INTER_AREA)
+            for n in chosen
+        ]
+        covered = [
+            cv2.resize(
+                self._masks[n][rows, columns].astype(np.float32), size, interpolation=cv2.INTER_AREA
+            )
+            for n in chosen
+        ]
+        unknown = np.stack(covered) > 0
+        holes = self._holes(unknown, times, rng) & ~unknown
+        pixels = np.stack(truth).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        return _Cut(self._sent(pixels), *(self._sent(m[:, None]) for m in (unknown, holes)))
+
+    def _box(self, rng: np.random.Generator) -> tuple[slice, slice]:
+        """A piece of the raster's shape, from all of the frame down to a third of it."""
+        height, width = self._frames.shape[1:3]
+        scale = min(width / self._config.width, height / self._config.height)
+        scale *= rng.uniform(1 / 3, 1)
+        tall, wide = int(self._config.height * scale), int(self._config.width * scale)
+        top, left = int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))
+        return slice(top, top + tall), slice(left, left + wide)
+
+    def _holes(
+        self, unknown: NDArray[np.bool_], times: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Half of them drawn, half of the shot's own shape moved elsewhere."""
+        if rng.random() < 0.5 and unknown.any():
+            shift = (int(rng.integers(unknown.shape[1])), int(rng.integers(unknown.shape[2])))
+            return np.roll(unknown, shift, axis=(1, 2))
+        return random_masks(times, self._config.height, self._config.width, rng)
+
+    def _sent(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device).float()[None]
+
+
+def _completed(network: nn.Module, cut: _Cut) -> Tensor:
+    mask = (cut.unknown + cut.hole).clamp(max=1)
+    completed: Tensor = network(cut.truth * (1 - mask), mask)
+    return completed
+
+
+def _learn(network: nn.Module, optimizer: torch.optim.Optimizer, cut: _Cut) -> None:
+    completed = _completed(network, cut)
+    visible = 1 - (cut.unknown + cut.hole).clamp(max=1)
+    loss = region_loss(completed, cut.truth, cut.hole) + region_loss(completed, cut.truth, visible)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    if norm.isfinite():
+        optimizer.step()
+
+
+@torch.no_grad()
+def _psnr(network: nn.Module, cuts: list[_Cut]) -> float:
+    """Inside the holes cut, in dB, over all of them together."""
+    error, count = 0.0, 0.0
+    for cut in cuts:
+        apart = (_completed(network, cut) - cut.truth).clamp(-2, 2) / 2
+        error += float((apart.square() * cut.hole).sum())
+        count += float(cut.hole.sum()) * 3
+    return float(-10 * np.log10(max(error / max(count, 1.0), 1e-10)))

@@ -1,0 +1,213 @@
+"""What a training clip is to look like, drawn by lot: numbers only, no pixels.
+
+Worker processes draw recipes; the device renders them (:mod:`sttn.training.rendering`). So workers
+never hold the corpus, and a clip is a function of ``(seed, index)`` alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from sttn.training.corpus import CorpusShape
+from sttn.training.masks import blob, random_masks
+from sttn.training.motion import CameraPath, random_camera
+
+TIMELINE = 50
+"""Frames between the first and the last of a scattered sample at most."""
+
+SHUTTER_POSITIONS = 4
+"""Moments within an exposure at which a moving object is drawn; their mean is motion blur."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """What one training clip looks like."""
+
+    width: int = 192
+    """Columns of the raster, a multiple of 48."""
+    height: int = 96
+    """Rows of the raster, a multiple of 48."""
+    frames: int = 5
+    """Frames per clip; half of all clips are consecutive frames, half are scattered."""
+    movie_share: float = 0.2
+    """Share of clips from movies; the others are photographs set in motion."""
+    traces_share: float = 0.3
+    """Share of clips whose input, not their truth, carries noise and JPEG traces."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("width", self.width), ("height", self.height)):
+            if value < 48 or value % 48:
+                raise ValueError(f"{name} must be a multiple of 48, got {value}")
+        if self.frames < 2:
+            raise ValueError(f"frames must be at least 2, got {self.frames}")
+        for name in ("movie_share", "traces_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What a camera sees of a photograph."""
+
+    photograph: int
+    """Index into the corpus."""
+    maps: NDArray[np.float32]
+    """(T, S, 2, 3) affine maps from raster pixels to the photograph's, S moments per exposure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingObject:
+    """A piece of a photograph that passes through the clip."""
+
+    texture: View
+    shape: NDArray[np.uint8]
+    """(h, w), 255 inside, with a soft edge."""
+    maps: NDArray[np.float32]
+    """(T, S, 2, 3) affine maps from raster pixels to the shape's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """Frames of a movie, cut to a box."""
+
+    movie: int
+    """Index into the corpus."""
+    frames: NDArray[np.int64]
+    """(T,) indices into the movie."""
+    box: tuple[int, int, int, int]
+    """Left, top, width and height in movie pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training clip."""
+
+    background: View | Excerpt
+    objects: tuple[MovingObject, ...]
+    gains: NDArray[np.float32]
+    """(T, 3) exposure and white balance of every frame."""
+    mirrored: bool
+    noise: float
+    """Standard deviation of noise on the input, in [0, 1]."""
+    jpeg_quality: int | None
+    """Quality of the input's JPEG traces in [1, 100]."""
+    masks: NDArray[np.bool_]
+    """(T, H, W), True inside the hole."""
+    seed: int
+    """Of the noise."""
+
+
+class Recipes(Dataset[Recipe]):
+    """``count`` recipes, each a function of ``(seed, index)`` alone."""
+
+    def __init__(self, corpus: CorpusShape, config: SampleConfig, *, seed: int, count: int) -> None:
+        self._corpus = corpus
+        self._config = config
+        self._seed = seed
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Recipe:
+        rng = np.random.default_rng((self._seed, index))
+        config, corpus = self._config, self._corpus
+        from_movie = corpus.movies and (not corpus.photographs or rng.random() < config.movie_share)
+        objects: tuple[MovingObject, ...] = ()
+        background: View | Excerpt
+        if from_movie:
+            movie = int(rng.integers(len(corpus.movies)))
+            length = corpus.movies[movie][0]
+            times = random_times(config.frames, min(length, TIMELINE), rng)
+            background = self._excerpt(movie, times, rng)
+            gains = np.ones((config.frames, 3), np.float32)
+        else:
+            times = random_times(config.frames, TIMELINE, rng)
+            background = self._view(times, rng)
+            count = int(rng.choice(3, p=[0.45, 0.35, 0.2]))
+            objects = tuple(self._object(times, rng) for _ in range(count))
+            gains = _drift(times, rng)
+        traces = rng.random() < config.traces_share
+        return Recipe(
+            background=background,
+            objects=objects,
+            gains=gains,
+            mirrored=bool(rng.random() < 0.5),
+            noise=float(rng.uniform(0, 0.03)) if traces else 0.0,
+            jpeg_quality=int(rng.integers(35, 96)) if traces and rng.random() < 0.5 else None,
+            masks=random_masks(times, config.height, config.width, rng),
+            seed=int(rng.integers(2**31)),
+        )
+
+    def _view(self, times: NDArray[np.float64], rng: np.random.Generator) -> View:
+        number = int(rng.integers(len(self._corpus.photographs)))
+        raster = (self._config.width, self._config.height)
+        camera = random_camera(self._corpus.photographs[number][::-1], raster, rng)
+        return View(photograph=number, maps=_maps(camera, times[:, np.newaxis], raster))
+
+    def _object(self, times: NDArray[np.float64], rng: np.random.Generator) -> MovingObject:
+        width, height = self._config.width, self._config.height
+        box = (int(width * rng.uniform(0.1, 0.5)), int(height * rng.uniform(0.2, 0.9)))
+        shape = cv2.GaussianBlur(blob(box[1], box[0], rng), (0, 0), rng.uniform(0.5, 1.5))
+        start = rng.uniform([-box[0] / 2, -box[1] / 2], [width - box[0] / 2, height - box[1] / 2])
+        speed = rng.normal(0, 0.015, 2) * width * [1.0, 0.4]
+        shutter = rng.uniform(0, 0.5) * np.linspace(-0.5, 0.5, SHUTTER_POSITIONS)
+        moments = (times - times.mean())[:, np.newaxis] + shutter
+        to_shape = np.zeros((*moments.shape, 2, 3))
+        to_shape[..., 0, 0] = to_shape[..., 1, 1] = 1
+        to_shape[..., 2] = -(start + speed * moments[..., np.newaxis])
+        number = int(rng.integers(len(self._corpus.photographs)))
+        camera = random_camera(self._corpus.photographs[number][::-1], box, rng)
+        turn = camera.matrix(0.0, box)
+        to_photograph = turn[:, :2] @ to_shape
+        to_photograph[..., 2] += turn[:, 2]
+        return MovingObject(
+            texture=View(photograph=number, maps=to_photograph.astype(np.float32)),
+            shape=np.asarray(shape, np.uint8),
+            maps=to_shape.astype(np.float32),
+        )
+
+    def _excerpt(self, movie: int, times: NDArray[np.float64], rng: np.random.Generator) -> Excerpt:
+        length, height, width = self._corpus.movies[movie]
+        start = int(rng.integers(length - int(times.max())))
+        raster = (self._config.width, self._config.height)
+        scale = min(width / raster[0], height / raster[1]) * rng.uniform(0.5, 1.0)
+        box = (max(2, int(raster[0] * scale)), max(2, int(raster[1] * scale)))
+        left, top = (
+            int(rng.integers(width - box[0] + 1)),
+            int(rng.integers(height - box[1] + 1)),
+        )
+        return Excerpt(movie=movie, frames=start + times.astype(np.int64), box=(left, top, *box))
+
+
+def random_times(count: int, length: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Positions of a sample's frames on a timeline of ``length`` frames, in rising order.
+
+    Consecutive for half of all samples, scattered for the others (Section D). A timeline
+    shorter than ``count`` repeats frames.
+    """
+    if rng.random() < 0.5 and length >= count:
+        return (rng.integers(length - count + 1) + np.arange(count)).astype(np.float64)
+    picked = rng.choice(length, count, replace=length < count)
+    return np.sort(picked).astype(np.float64)
+
+
+def _maps(
+    camera: CameraPath, moments: NDArray[np.float64], raster: tuple[int, int]
+) -> NDArray[np.float32]:
+    """(T, S, 2, 3) for (T, S) moments."""
+    maps: Sequence[Sequence[NDArray[np.float64]]] = [
+        [camera.matrix(float(moment), raster) for moment in exposure] for exposure in moments
+    ]
+    return np.array(maps, np.float32)
+
+
+def _drift(times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Exposure and white balance that change slowly, (T, 3)."""
+    drift = rng.normal(0, 2e-3) + rng.normal(0, 5e-4, 3)
+    gains = np.exp((times - times.mean())[:, np.newaxis] * drift) * np.exp(rng.normal(0, 0.1))
+    return np.asarray(gains, np.float32)

@@ -1,0 +1,138 @@
+"""Everything that a run has to keep to go on as if it had never stopped."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sttn.errors import CheckpointError
+from sttn.model import Discriminator, Generator, save_generator
+from sttn.training.config import TrainingConfig
+
+RESIDUAL_SCALE = 0.3
+"""He initialization is scaled by this where a residual branch ends, so that depth starts calm."""
+
+
+class TrainingState:
+    """Networks, optimizers, the running mean of the weights, and how far the run is."""
+
+    def __init__(self, config: TrainingConfig, device: torch.device) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.generator = Generator(config.model)
+        initialize(self.generator)
+        self.generator.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
+        betas = (config.beta1, config.beta2)
+        self.optimizers = [
+            torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas)
+            for network in (self.generator, self.discriminator)
+            if network is not None
+        ]
+        self.mean = {name: value.clone() for name, value in self.generator.state_dict().items()}
+        self.step = 0
+        self.rejected = 0
+
+    def average(self) -> None:
+        """Let the running mean follow the weights; closely at first."""
+        stays = min(self.config.average, (1 + self.step) / (10 + self.step))
+        if not self.config.average:
+            stays = 0.0
+        for name, value in self.generator.state_dict().items():
+            self.mean[name].lerp_(value, 1 - stays)
+
+    def averaged(self) -> Generator:
+        """A generator with the weights that are handed over."""
+        generator = Generator(self.config.model).to(next(self.generator.parameters()).device)
+        generator.load_state_dict(self.mean)
+        return generator.eval()
+
+    def save(self, folder: Path) -> Path:
+        """Write a checkpoint and the weights, each in one step, and drop what is too old.
+
+        Returns:
+            The weights, half precision.
+        """
+        path = folder / f"checkpoint-{self.step:08d}.pt"
+        temporary = path.with_suffix(".part")
+        torch.save(self._content(), temporary)
+        temporary.replace(path)
+        for old in checkpoints(folder)[: -self.config.checkpoints_kept]:
+            old.unlink()
+        weights = folder / "generator.safetensors"
+        save_generator(self.averaged(), weights, torch.float16, {"steps": str(self.step)})
+        return weights
+
+    def resume(self, folder: Path, device: torch.device) -> None:
+        """Go on from the newest checkpoint of a folder, if it holds one.
+
+        Raises:
+            CheckpointError: it belongs to networks of another size, or cannot be read.
+        """
+        found = checkpoints(folder)
+        if not found:
+            return
+        try:
+            content = torch.load(found[-1], map_location=device, weights_only=True)
+        except (RuntimeError, EOFError) as error:
+            raise CheckpointError(f"{found[-1]} cannot be read; delete it: {error}") from error
+        try:
+            self.generator.load_state_dict(content["generator"])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{found[-1]} belongs to a network of another size; give another --output"
+            ) from error
+        self.mean = content["mean"]
+        self.step, self.rejected = content["step"], content["rejected"]
+        if self.discriminator is not None and content["discriminator"] is not None:
+            self.discriminator.load_state_dict(content["discriminator"])
+        for optimizer, state in zip(self.optimizers, content["optimizers"], strict=False):
+            optimizer.load_state_dict(state)
+
+    def start_from(self, generator: Generator) -> None:
+        """Begin with trained weights.
+
+        Raises:
+            CheckpointError: they are of another size.
+        """
+        if generator.config != self.config.model:
+            raise CheckpointError(
+                f"the weights to start from are {generator.config}, the run is {self.config.model}"
+            )
+        self.generator.load_state_dict(generator.state_dict())
+        self.mean = {name: value.clone() for name, value in self.generator.state_dict().items()}
+
+    def _content(self) -> dict[str, object]:
+        discriminator = self.discriminator
+        return {
+            "step": self.step,
+            "rejected": self.rejected,
+            "generator": self.generator.state_dict(),
+            "mean": self.mean,
+            "discriminator": None if discriminator is None else discriminator.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    named = re.compile(r"checkpoint-\d+\.pt")
+    return sorted(path for path in folder.glob("*.pt") if named.fullmatch(path.name))
+
+
+def initialize(generator: Generator) -> None:
+    """He initialization, calmer where a residual branch ends, zero biases."""
+    for name, module in generator.named_modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=0.2, nonlinearity="leaky_relu")
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+            if name.endswith(("output_linear.0", "feed_forward.conv.2", "decoder.6")):
+                with torch.no_grad():
+                    module.weight.mul_(RESIDUAL_SCALE)
+
+
+def all_finite(tensors: list[Tensor]) -> bool:
+    """No NaN and no infinity anywhere."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)

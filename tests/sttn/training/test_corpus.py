@@ -1,0 +1,102 @@
+"""Folders as people have them: what is read, what is left out, and who hears of it."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sttn.errors import FootageError
+from sttn.training.corpus import Corpus, CorpusLimits, read_corpus
+from sttn.training.shards import read_shard, write_shards
+
+
+def images(folder: Path, count: int, size: tuple[int, int] = (40, 60)) -> None:
+    folder.mkdir(parents=True)
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number:05d}.png"), np.full((*size, 3), 10 * number, np.uint8))
+
+
+def zipped(path: Path, count: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(count):
+            image = np.full((40, 60, 3), 10 * number, np.uint8)
+            archive.writestr(f"{number:05d}.jpg", cv2.imencode(".jpg", image)[1].tobytes())
+
+
+def test_unreadable_material_is_named_counted_and_left_out(tmp_path, caplog):
+    """A broken download does not stop a run, nor pass unseen."""
+    for name in ("broken.jpg", "broken.mp4", "broken.zip"):
+        (tmp_path / name).write_bytes(b"nothing")
+
+    with pytest.raises(FootageError, match="neither"):
+        read_corpus(tmp_path)
+    cv2.imwrite(str(tmp_path / "good.png"), np.zeros((80, 90, 3), np.uint8))
+    corpus = read_corpus(tmp_path)
+
+    assert len(corpus.photographs) == 1
+    for told in ("broken.jpg", "broken.mp4", "broken.zip", "3 of the corpus' files"):
+        assert told in caplog.text
+
+
+def test_layouts_of_davis_and_youtube_vos_are_read(tmp_path):
+    """Folders of frames are videos, zips of frames are videos, single images are photographs."""
+    images(tmp_path / "JPEGImages" / "480p" / "bear", 6)
+    zipped(tmp_path / "JPEGImages" / "003234408d.zip", 7)
+    images(tmp_path / "stills", 2)
+
+    corpus = read_corpus(tmp_path, CorpusLimits(movie_frames=6, movie_short_side=20))
+
+    assert [movie.shape for movie in corpus.movies] == [(6, 20, 30, 3)] * 2
+    assert len(corpus.photographs) == 2
+    assert corpus.movies[0][3].mean() == pytest.approx(30, abs=1)
+
+
+def test_train_json_says_which_videos_count(tmp_path):
+    """Test videos are never trained on."""
+    images(tmp_path / "bear", 6)
+    images(tmp_path / "swan", 6)
+    (tmp_path / "train.json").write_text(json.dumps({"swan": 6}))
+
+    assert len(read_corpus(tmp_path).movies) == 1
+
+
+def test_shards_hold_what_was_packed(tmp_path):
+    """A machine without movie decoders trains on the same pixels, up to JPEG's loss."""
+    rng = np.random.default_rng(0)
+    flat = [np.full((40, 60, 3), value, np.uint8) for value in (30, 200)]
+    movie = np.stack([cv2.resize(rng.integers(0, 255, (4, 6, 3), np.uint8), (60, 40))] * 5)
+
+    paths = write_shards(
+        [("a", flat[0]), ("b", flat[1])], [("m", movie)], tmp_path, megabytes=0.002
+    )
+
+    assert len(paths) > 1
+    corpus = read_corpus(tmp_path)
+    assert sorted(int(image.mean()) for image in corpus.photographs) == [30, 200]
+    assert corpus.movies[0].shape == movie.shape
+    assert np.abs(corpus.movies[0].astype(int) - movie).mean() < 6
+
+
+def test_a_damaged_shard_is_refused(tmp_path):
+    """Half a transfer is not half a corpus."""
+    (path,) = write_shards([("a", np.zeros((9, 9, 3), np.uint8))], [], tmp_path, megabytes=1)
+    path.write_bytes(path.read_bytes()[:-30])
+
+    with pytest.raises(FootageError, match="shard-000"):
+        read_shard(path)
+
+
+def test_some_material_is_held_out_where_there_is_enough():
+    """Validation clips are never trained on."""
+    photographs = [np.full((9, 9, 3), value, np.uint8) for value in range(24)]
+    movies = [np.full((2, 9, 9, 3), value, np.uint8) for value in range(13)]
+
+    training, held_out = Corpus(photographs=photographs, movies=movies).split()
+
+    assert [int(image[0, 0, 0]) for image in held_out.photographs] == [0, 12]
+    assert len(training.photographs) == 22
+    assert len(training.movies) + len(held_out.movies) == 13

@@ -1,0 +1,162 @@
+"""Clips to train on: drawn by lot, the same for the same seed."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sttn.training.jpeg import with_jpeg_traces
+from sttn.training.masks import random_masks
+from sttn.training.recipes import (
+    Excerpt,
+    MovingObject,
+    Recipe,
+    Recipes,
+    SampleConfig,
+    View,
+    random_times,
+)
+from sttn.training.rendering import render
+
+CPU = torch.device("cpu")
+
+
+def drawn(corpus, seed: int, index: int = 2, **changes: object):
+    config = SampleConfig(**{"width": 96, "height": 48, **changes})
+    recipe = Recipes(corpus.shape, config, seed=seed, count=4)[index]
+    return render([recipe], corpus, CPU)
+
+
+def view(to_x: float, to_y: float, scale: float = 1.0) -> View:
+    maps = np.array([[[[scale, 0, to_x], [0, scale, to_y]]]], np.float32)
+    return View(photograph=0, maps=maps)
+
+
+def recipe(background: View | Excerpt, **changes: object) -> Recipe:
+    plain = {
+        "background": background,
+        "objects": (),
+        "gains": np.ones((1, 3), np.float32),
+        "mirrored": False,
+        "noise": 0.0,
+        "jpeg_quality": None,
+        "masks": np.zeros((1, 48, 48), np.bool_),
+        "seed": 0,
+    }
+    return Recipe(**{**plain, **changes})
+
+
+def as_bytes(clip: torch.Tensor) -> np.ndarray:
+    """The first frame, (H, W, 3) in [0, 255]."""
+    return ((clip[0, 0] + 1) * 127.5).permute(1, 2, 0).numpy()
+
+
+def test_masks_stand_still_or_move_and_leave_something_to_copy():
+    """Half of all holes are stationary, as in the paper."""
+    still = 0
+    for seed in range(200):
+        masks = random_masks(np.arange(5.0), 96, 192, np.random.default_rng(seed))
+        still += (masks == masks[0]).all()
+        assert masks.any()
+        assert masks.mean() < 0.6
+
+    assert 75 < still < 135
+
+
+@pytest.mark.parametrize("length", [3, 5, 50])
+def test_sample_times_rise_and_stay_on_the_timeline(length):
+    """Short movies repeat frames rather than fail."""
+    for seed in range(30):
+        times = random_times(5, length, np.random.default_rng(seed))
+
+        assert (np.diff(times) >= 0).all()
+        assert times.min() >= 0
+        assert times.max() < length
+
+
+@pytest.mark.parametrize("movie_share", [0.0, 1.0])
+def test_clips_are_the_same_for_the_same_seed(corpus, movie_share):
+    """A run can be repeated."""
+    first, again, other = (drawn(corpus, seed, movie_share=movie_share) for seed in (1, 1, 2))
+
+    for one, two in zip(first, again, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+    truth, given, mask = first
+    assert not torch.equal(truth, other[0])
+    assert truth.shape == given.shape == (1, 5, 3, 48, 96)
+    assert truth.abs().max() <= 1
+    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_a_view_is_the_photograph_where_the_camera_looks(corpus):
+    """Pixel centers meet pixel centers."""
+    truth, _, _ = render([recipe(view(30, 20))], corpus, CPU)
+
+    np.testing.assert_allclose(as_bytes(truth), corpus.photographs[0][20:68, 30:78], atol=0.01)
+
+
+def test_a_camera_far_away_sees_the_photograph_reduced(corpus):
+    """No aliasing, and no shift by half a pixel."""
+    truth, _, _ = render([recipe(view(0.5, 0.5, scale=2.0))], corpus, CPU)
+
+    expected = cv2.resize(corpus.photographs[0], (80, 60), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(as_bytes(truth), expected[:48, :48], atol=1)
+
+
+def test_an_excerpt_is_the_movie(corpus):
+    """Frames and box are those of the recipe."""
+    excerpt = Excerpt(movie=0, frames=np.array([7]), box=(10, 20, 48, 48))
+
+    truth, _, _ = render([recipe(excerpt)], corpus, CPU)
+
+    np.testing.assert_allclose(as_bytes(truth), corpus.movies[0][7, 20:68, 10:58], atol=0.01)
+
+
+def test_an_object_covers_what_lies_behind_it_and_smears_when_it_moves(corpus):
+    """Opaque inside, untouched outside, in between while the shutter is open."""
+    shape = np.full((10, 10), 255, np.uint8)
+    maps = np.array([[[[1, 0, -20 + s], [0, 1, -20]] for s in (0.0, 2.0)]], np.float32)
+    texture = View(photograph=0, maps=np.repeat(view(100, 60).maps, 2, axis=1))
+    passing = MovingObject(texture=texture, shape=shape, maps=maps)
+
+    bare, _, _ = render([recipe(view(0, 0))], corpus, CPU)
+    truth, _, _ = render([recipe(view(0, 0), objects=(passing,))], corpus, CPU)
+
+    there, behind = as_bytes(truth), as_bytes(bare)
+    front = corpus.photographs[0][60:108, 100:148].astype(np.float32)
+    np.testing.assert_allclose(there[24, 24], front[24, 24], atol=0.1)
+    np.testing.assert_allclose(there[24, 19], (front[24, 19] + behind[24, 19]) / 2, atol=0.1)
+    np.testing.assert_allclose(there[40:], behind[40:], atol=0.01)
+
+
+def test_noise_and_jpeg_reach_the_input_and_never_the_truth(corpus):
+    """The network learns to fill with clean pixels, whatever surrounds them."""
+    clean, _, _ = render([recipe(view(0, 0))], corpus, CPU)
+    truth, given, _ = render([recipe(view(0, 0), noise=0.02, jpeg_quality=40)], corpus, CPU)
+
+    torch.testing.assert_close(truth, clean, rtol=0, atol=0)
+    assert 0.01 < (given - truth).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+def test_jpeg_traces_are_those_of_a_real_encoder(corpus, quality):
+    """What OpenCV's encoder does to the same picture, without color subsampling."""
+    picture = corpus.photographs[0][:96, :144]
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    flags += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, content = cv2.imencode(".jpg", picture[..., ::-1], flags)
+    expected = cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32)
+
+    frames = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    result = with_jpeg_traces(frames, quality)[0].permute(1, 2, 0).numpy() * 255
+
+    assert np.abs(result - expected).mean() < 0.7  # the encoder rounds to 8 bits on the way
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": 100}, {"height": 0}, {"frames": 1}, {"movie_share": 1.1}]
+)
+def test_clips_that_cannot_be_made_are_refused(wrong):
+    """A typo in a preset is caught before training."""
+    with pytest.raises(ValueError, match="must"):
+        SampleConfig(**wrong)

@@ -1,0 +1,253 @@
+"""Real runs, small: they learn, stop, go on, and are shared by processes."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sttn.errors import CheckpointError, TrainingError
+from sttn.model import Generator, ModelConfig, load_generator
+from sttn.training import trainer
+from sttn.training.config import TrainingConfig
+from sttn.training.corpus import Corpus
+from sttn.training.presets import FOLDER, read_preset
+from sttn.training.recipes import SampleConfig
+from sttn.training.schedules import learning_rate
+from sttn.training.state import TrainingState, checkpoints
+from sttn.training.trainer import train
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.slow
+
+
+def log(run: Path, name: str = "hole") -> list[float]:
+    """What a run wrote after each step."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def same_weights(one: Path, other: Path) -> None:
+    for name, tensor in load_generator(one).state_dict().items():
+        torch.testing.assert_close(load_generator(other).state_dict()[name], tensor, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("adversarial_weight", [0.0, 0.01])
+def test_a_run_stopped_and_resumed_ends_with_the_same_weights(
+    tmp_path, corpus, tiny, adversarial_weight
+):
+    """A killed night on the farm costs nothing but its last minutes."""
+    tiny = replace(tiny, adversarial_weight=adversarial_weight)
+    whole = train(tiny, corpus, tmp_path / "whole", CPU)
+
+    train(replace(tiny, steps=4), corpus, tmp_path / "parts", CPU)
+    parts = train(tiny, corpus, tmp_path / "parts", CPU)
+
+    same_weights(whole, parts)
+    for loss in (
+        "hole",
+        "valid",
+        *(["discriminator", "adversarial"] if adversarial_weight else []),
+    ):
+        assert len(log(tmp_path / "parts", loss)) == 6
+        assert log(tmp_path / "parts", loss) == log(tmp_path / "whole", loss)
+
+
+def test_training_learns_and_tells(tmp_path, corpus, tiny):
+    """Both losses fall; the folder holds what people look at."""
+    config = replace(
+        tiny,
+        steps=120,
+        learning_rate=3e-3,
+        decay_steps=20,
+        validate_every=60,
+    )
+
+    train(config, corpus, tmp_path, CPU)
+
+    for loss in ("hole", "valid"):
+        first, last = (
+            np.mean(part) for part in (log(tmp_path, loss)[:9], log(tmp_path, loss)[-20:])
+        )
+        assert last < 0.85 * first
+    early, late = log(tmp_path, "validation_psnr")
+    assert late > early
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 120
+    for picture in ("curve.png", "validation.png"):
+        assert cv2.imread(str(tmp_path / picture)).std() > 1
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_one_clip_can_be_learned_by_heart(tmp_path):
+    """Nothing stands between the network and the truth: above 35 dB inside the hole."""
+    flat = cv2.resize(
+        np.random.default_rng(3).integers(60, 200, (3, 3, 3), dtype=np.uint8),
+        (48, 48),
+        interpolation=cv2.INTER_CUBIC,
+    )
+    config = TrainingConfig(
+        model=ModelConfig(channels=32, blocks=1, patch_divisors=(3, 12)),
+        sample=SampleConfig(width=48, height=48, frames=2, movie_share=1.0, traces_share=0.0),
+        steps=600,
+        warmup_steps=20,
+        decay_steps=420,
+        batch=4,
+        learning_rate=4e-3,
+        adversarial_weight=0.0,
+        average=0.0,
+        validate_every=600,
+    )
+
+    train(config, Corpus(photographs=[], movies=[np.stack([flat] * 3)]), tmp_path, CPU)
+
+    assert log(tmp_path, "validation_psnr")[-1] > 35
+
+
+def test_accumulated_rounds_are_one_batch(tmp_path, corpus, tiny):
+    """A small card trains what a large one does."""
+    tiny = replace(tiny, average=0.0, batch=4, learning_rate=1e-4)
+
+    for rounds in (1, 2):
+        train(replace(tiny, accumulate=rounds), corpus, tmp_path / str(rounds), CPU)
+
+    np.testing.assert_allclose(log(tmp_path / "1"), log(tmp_path / "2"), rtol=1e-3)
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    """torchrun on two devices gives the same loss curve within rounding."""
+    images = tmp_path / "corpus"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    cv2.imwrite(
+        str(images / "a.png"), cv2.resize(rng.integers(0, 255, (9, 9, 3), np.uint8), (90, 90))
+    )
+    command = ["-m", "sttn.training", str(images), "--config", "tiny", "--steps", "6"]
+    command += ["--device", "cpu", "--validate-every", "0", "--decay-steps", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    for name, start in (("one", [sys.executable]), ("two", launch)):
+        done = subprocess.run(
+            [*start, *command, "--output", str(tmp_path / name)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    for loss in ("hole", "valid", "discriminator"):
+        np.testing.assert_allclose(
+            log(tmp_path / "one", loss), log(tmp_path / "two", loss), rtol=5e-3
+        )
+
+
+def test_steps_without_a_finite_gradient_are_skipped_and_end_the_run(
+    tmp_path, corpus, tiny, monkeypatch
+):
+    """The weights stay whole, and the last batch can be looked at."""
+    poisoned = trainer.hole_loss
+    monkeypatch.setattr(trainer, "hole_loss", lambda *args: poisoned(*args) * torch.nan)
+    before = TrainingState(tiny, CPU).generator.state_dict()
+
+    with pytest.raises(TrainingError, match=r"3 steps had no finite gradient.*rejected.json"):
+        train(replace(tiny, rejected_limit=2, checkpoint_minutes=0), corpus, tmp_path, CPU)
+
+    assert json.loads((tmp_path / "rejected.json").read_text())
+    torch.testing.assert_close(
+        load_generator(tmp_path / "generator.safetensors").state_dict(),
+        dict(before),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_a_run_of_another_size_is_not_overwritten(tmp_path, corpus, tiny):
+    """Two experiments in one folder are refused."""
+    train(tiny, corpus, tmp_path, CPU)
+
+    with pytest.raises(CheckpointError, match="another --output"):
+        train(replace(tiny, model=ModelConfig(channels=32, blocks=1)), corpus, tmp_path, CPU)
+
+
+def test_a_run_may_start_from_weights(tmp_path, corpus, tiny):
+    """Fine-tuning begins where pre-training ended."""
+    torch.manual_seed(5)
+    trained = Generator(tiny.model)
+
+    weights = train(
+        replace(tiny, steps=2, learning_rate=1e-9), corpus, tmp_path, CPU, start=trained
+    )
+
+    for name, tensor in trained.state_dict().items():
+        torch.testing.assert_close(
+            load_generator(weights).state_dict()[name], tensor, rtol=1e-2, atol=1e-3
+        )
+
+
+def test_only_the_newest_checkpoints_stay(tmp_path, corpus, tiny):
+    """A long run does not fill the disk."""
+    train(replace(tiny, checkpoint_minutes=0, checkpoints_kept=2), corpus, tmp_path, CPU)
+
+    assert [path.name for path in checkpoints(tmp_path)] == [
+        "checkpoint-00000005.pt",
+        "checkpoint-00000006.pt",
+    ]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_learning_rates_are_those_of_the_paper_and_of_the_release():
+    """Section D, and what the released code does instead."""
+    warm = TrainingConfig(steps=100, decay_steps=40, warmup_steps=10, learning_rate=1.0)
+    paper = TrainingConfig(steps=500_000, schedule="paper", learning_rate=1e-4)
+    released = replace(paper, schedule="released")
+
+    assert [learning_rate(warm, step) for step in (0, 30, 80)] == pytest.approx([0.1, 1.0, 0.525])
+    assert learning_rate(warm, 99) < 0.06
+    steps = (0, 149_999, 150_000, 299_999, 300_000)
+    assert [learning_rate(paper, step) for step in steps] == pytest.approx(
+        [1e-4, 1e-4, 1e-5, 1e-5, 1e-6]
+    )
+    assert [learning_rate(released, step) for step in steps] == pytest.approx(
+        [1e-4, 1e-4, 1e-4, 1e-4, 1e-5]
+    )
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
+def test_presets_are_valid(path):
+    """A preset is found by its name alone."""
+    assert read_preset(Path(path.stem)) == read_preset(path)
+
+
+def test_youtube_vos_is_trained_as_the_paper_says():
+    """Section D: batch 8, five frames of 432x240, Adam at 1e-4, weights 1, 1 and 0.01."""
+    config = read_preset(Path("youtube-vos"))
+
+    assert (config.batch, config.learning_rate, config.schedule) == (8, 1e-4, "paper")
+    assert (config.sample.width, config.sample.height, config.sample.frames) == (432, 240, 5)
+    weights = (config.hole_weight, config.valid_weight, config.adversarial_weight)
+    assert weights == (1, 1, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("stepz = 3", "stepz"),
+        ("steps = 'many'", "steps"),
+        ("steps = ", "Invalid value"),
+        ("steps = 0", "steps must be"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path, text, told):
+    """The message names the setting."""
+    (tmp_path / "run.toml").write_text(text)
+
+    with pytest.raises(ValueError, match=told):
+        read_preset(tmp_path / "run.toml")
