@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sttn.inference import DEFAULT_PRESET, MemoryBudget, Preset
+from sttn.inference import DEFAULT_PRESET, PRESETS, MemoryBudget, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
 
@@ -43,6 +43,8 @@ class ServerConfig:
             raise ValueError(f"device must be auto, cpu or cuda, got {self.device}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision must be auto, float32 or bfloat16, got {self.precision}")
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset}")
         if self.store_gigabytes <= 0:
             raise ValueError(f"store_gigabytes must be above 0, got {self.store_gigabytes}")
         if self.queue_length < 1:

@@ -3,14 +3,18 @@
 A corpus is a folder. Below it, in any depth: photographs; movies; folders of numbered frames, as
 DAVIS has them; zips of numbered frames, one per video, as the released code wants YouTube-VOS; and
 shards that ``sttn-train pack`` wrote. A ``train.json`` beside them, an object whose keys are names
-of videos, limits which videos count.
+of videos, limits which videos count. Folders of numbered masks below one that is called
+``Annotations``, as DAVIS and YouTube-VOS have them, are shapes of objects to cut holes with.
 """
 
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import (
@@ -29,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 HELD_OUT_EVERY = 12
 """One photograph and movie in this many is kept for validation."""
+
+OBJECTS_FOLDER = "Annotations"
+OBJECTS_SHORT_SIDE = 240
+"""Masks of objects are shrunk to this many pixels; they are enlarged again where needed."""
 
 FEWEST_FRAMES = 5
 """A folder of numbered images is a video from this many on."""
@@ -64,6 +72,8 @@ class Corpus:
     """(H, W, 3) uint8 RGB each, of any size."""
     movies: list[Image]
     """(T, H, W, 3) uint8 RGB each, of any size and length."""
+    objects: list[NDArray[np.bool_]] = field(default_factory=list)
+    """(T, H, W) each, True where an object is."""
 
     def __post_init__(self) -> None:
         if not self.photographs and not self.movies:
@@ -87,7 +97,7 @@ class Corpus:
                 [one for n, one in enumerate(kind) if (n % HELD_OUT_EVERY == 0) == out]
                 for kind in (self.photographs, self.movies)
             )
-            parts.append(Corpus(photographs=photographs, movies=movies))
+            parts.append(Corpus(photographs=photographs, movies=movies, objects=self.objects))
         return parts[0], parts[1]
 
 
@@ -103,6 +113,7 @@ def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:
         raise FootageError(f"no corpus folder at {folder}")
     photographs: list[Image] = []
     movies: list[Image] = []
+    objects: list[NDArray[np.bool_]] = []
     left_out = 0
     for found in _found(folder):
         try:
@@ -113,9 +124,17 @@ def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:
         else:
             photographs += some.photographs
             movies += some.movies
+            objects += some.objects
     if left_out:
         logger.warning("%d of the corpus' files could not be read", left_out)
-    return Corpus(photographs=photographs, movies=movies)
+    return Corpus(photographs=photographs, movies=movies, objects=objects)
+
+
+@dataclass(kw_only=True)
+class _Material:
+    photographs: list[Image] = field(default_factory=list)
+    movies: list[Image] = field(default_factory=list)
+    objects: list[NDArray[np.bool_]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,22 +142,27 @@ class _Found:
     path: Path
     kind: str
 
-    def read(self, limits: CorpusLimits) -> Corpus:
+    def read(self, limits: CorpusLimits) -> _Material:
         if self.kind == "shard":
             photographs, movies = read_shard(self.path)
-            return Corpus(photographs=photographs, movies=movies)
+            return _Material(photographs=photographs, movies=movies)
         if self.kind == "photograph":
             image = reduced(read_image(self.path), limits.photograph_short_side)
-            return Corpus(photographs=[image], movies=[])
+            return _Material(photographs=[image])
+        if self.kind == "objects":
+            # Not averaged: indices of objects are no quantities. Any object will do.
+            drawn = read_sequence(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE)
+            return _Material(objects=[drawn.max(axis=-1) > 0])
         read = {"movie": read_movie, "sequence": read_sequence, "zip": read_frames_zip}[self.kind]
-        movie = read(self.path, limits.movie_frames, limits.movie_short_side)
-        return Corpus(photographs=[], movies=[movie])
+        return _Material(movies=[read(self.path, limits.movie_frames, limits.movie_short_side)])
 
 
 def _found(folder: Path) -> Iterator[_Found]:
     listed = _listed_videos(folder)
     sequences = _sequences(folder)
-    videos = [_Found(path=path, kind="sequence") for path in sequences]
+    objects = [path for path in sequences if OBJECTS_FOLDER in path.relative_to(folder).parts]
+    yield from (_Found(path=path, kind="objects") for path in objects)
+    videos = [_Found(path=path, kind="sequence") for path in sequences if path not in objects]
     videos += [_Found(path=path, kind="movie") for path in files_in(folder, MOVIE_SUFFIXES)]
     for path in files_in(folder, frozenset({".zip"})):
         if path.match(SHARD_PATTERN):

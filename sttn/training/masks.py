@@ -77,3 +77,33 @@ def random_masks(
         drawn = cv2.warpAffine(shape, move, (width, height), flags=cv2.INTER_LINEAR)
         masks[index] = np.asarray(drawn) > 127
     return masks
+
+
+def object_masks(
+    drawn: NDArray[np.bool_],
+    times: NDArray[np.float64],
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """The shape of a real object, moving as it moved, somewhere in the raster.
+
+    Args:
+        drawn: (N, h, w), True where the object is; enlarged or shrunk to the raster.
+        times: (T,) position of each frame on the clip's timeline; beyond N it goes back and forth.
+        height: Rows of the raster.
+        width: Columns of the raster.
+        rng: Source of the place.
+
+    Returns:
+        (T, height, width) bool, True inside the hole.
+    """
+    last = max(1, len(drawn) - 1)
+    steps = (times.astype(np.int64) + int(rng.integers(len(drawn)))) % (2 * last)
+    shift = (int(rng.integers(height)), int(rng.integers(width)))
+    masks = []
+    for step in np.minimum(steps, 2 * last - steps):
+        shape = drawn[min(step, len(drawn) - 1)].astype(np.uint8)
+        placed = cv2.resize(shape, (width, height), interpolation=cv2.INTER_NEAREST)
+        masks.append(np.roll(placed, shift, axis=(0, 1)) > 0)
+    return np.stack(masks)

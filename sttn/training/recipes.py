@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from sttn.training.corpus import CorpusShape
-from sttn.training.masks import blob, random_masks
+from sttn.training.corpus import Corpus
+from sttn.training.masks import blob, object_masks, random_masks
 from sttn.training.motion import CameraPath, random_camera
 
 TIMELINE = 50
@@ -35,6 +35,8 @@ class SampleConfig:
     """Frames per clip; half of all clips are consecutive frames, half are scattered."""
     movie_share: float = 0.2
     """Share of clips from movies; the others are photographs set in motion."""
+    object_share: float = 0.5
+    """Share of clips whose hole has the shape of a real object, where the corpus has any."""
     traces_share: float = 0.3
     """Share of clips whose input, not their truth, carries noise and JPEG traces."""
 
@@ -44,7 +46,7 @@ class SampleConfig:
                 raise ValueError(f"{name} must be a multiple of 48, got {value}")
         if self.frames < 2:
             raise ValueError(f"frames must be at least 2, got {self.frames}")
-        for name in ("movie_share", "traces_share"):
+        for name in ("movie_share", "object_share", "traces_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
@@ -104,8 +106,9 @@ class Recipe:
 class Recipes(Dataset[Recipe]):
     """``count`` recipes, each a function of ``(seed, index)`` alone."""
 
-    def __init__(self, corpus: CorpusShape, config: SampleConfig, *, seed: int, count: int) -> None:
-        self._corpus = corpus
+    def __init__(self, corpus: Corpus, config: SampleConfig, *, seed: int, count: int) -> None:
+        self._corpus = corpus.shape
+        self._objects = corpus.objects
         self._config = config
         self._seed = seed
         self._count = count
@@ -139,9 +142,16 @@ class Recipes(Dataset[Recipe]):
             mirrored=bool(rng.random() < 0.5),
             noise=float(rng.uniform(0, 0.03)) if traces else 0.0,
             jpeg_quality=int(rng.integers(35, 96)) if traces and rng.random() < 0.5 else None,
-            masks=random_masks(times, config.height, config.width, rng),
+            masks=self._masks(times, rng),
             seed=int(rng.integers(2**31)),
         )
+
+    def _masks(self, times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
+        size = (self._config.height, self._config.width)
+        if self._objects and rng.random() < self._config.object_share:
+            drawn = self._objects[rng.integers(len(self._objects))]
+            return object_masks(drawn, times, *size, rng)
+        return random_masks(times, *size, rng)
 
     def _view(self, times: NDArray[np.float64], rng: np.random.Generator) -> View:
         number = int(rng.integers(len(self._corpus.photographs)))

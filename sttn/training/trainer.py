@@ -74,7 +74,7 @@ def train(
         state.start_from(start)
     state.resume(output, device)
     training, held_out = corpus.split()
-    step = _Step(config, state, training, device, processes)
+    step = Step(config, state, training, device, processes)
     validation = Validation(config, held_out, device)
     with (
         _stop_signal() as stop,
@@ -95,7 +95,11 @@ def train(
             figures["loader_share"] = (began - waited) / (time.perf_counter() - waited)
             waited = time.perf_counter()
             bar.update()
-            bar.set_postfix(hole=f"{figures['hole']:.4f}", valid=f"{figures['valid']:.4f}")
+            bar.set_postfix(
+                hole=f"{figures['hole']:.4f}",
+                valid=f"{figures['valid']:.4f}",
+                loader=f"{100 * figures['loader_share']:.0f} %",
+            )
             journal.write(state.step, figures)
             if config.validate_every and state.step % config.validate_every == 0:
                 psnr, picture = validation.look(state.averaged())
@@ -115,7 +119,7 @@ def train(
     return weights
 
 
-class _Step:
+class Step:
     """One optimizer step of both networks, Eq. (8) and (10)."""
 
     def __init__(
@@ -222,7 +226,7 @@ def _batches(
 ) -> Iterator[list[Recipe]]:
     """From a step on, the part of every batch that falls to this process."""
     count = config.steps * config.batch
-    recipes = Recipes(corpus.shape, config.sample, seed=config.seed, count=count)
+    recipes = Recipes(corpus, config.sample, seed=config.seed, count=count)
     mine = Subset(recipes, processes.part(range(first * config.batch, count), config.batch))
     yield from DataLoader(
         mine,

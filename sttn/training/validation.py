@@ -19,7 +19,7 @@ class Validation:
     """Fixed clips of material that was held out."""
 
     def __init__(self, config: TrainingConfig, corpus: Corpus, device: torch.device) -> None:
-        recipes = Recipes(corpus.shape, config.sample, seed=SEED, count=CLIPS)
+        recipes = Recipes(corpus, config.sample, seed=SEED, count=CLIPS)
         self._recipes = [recipes[index] for index in range(CLIPS)]
         self._corpus = corpus
         self._device = device

@@ -50,3 +50,14 @@ def test_memory_does_not_grow_with_length(tmp_path):
     assert (shorter["frames"], longest["frames"]) == (20, 200)
     assert longest["peak_megabytes"] < shorter["peak_megabytes"] + 40
     assert "200 frames take" in printed
+
+
+def test_training_is_compared_with_a_plain_loop(tmp_path):
+    """Both loops run, with and without a discriminator."""
+    small = ["--network", "tiny", "--width", "96", "--height", "48", "--batch", "2"]
+
+    printed, result = run("training.py", tmp_path, *small, "--rounds", "1", "--device", "cpu")
+
+    assert set(result["rows"]) == {"plain", "ours"}
+    assert result["ratio"] > 0
+    assert "renders them" in printed

@@ -10,6 +10,7 @@ import pytest
 
 from sttn.errors import FootageError
 from sttn.training.corpus import Corpus, CorpusLimits, read_corpus
+from sttn.training.recipes import Recipes, SampleConfig
 from sttn.training.shards import read_shard, write_shards
 
 
@@ -62,6 +63,25 @@ def test_train_json_says_which_videos_count(tmp_path):
     (tmp_path / "train.json").write_text(json.dumps({"swan": 6}))
 
     assert len(read_corpus(tmp_path).movies) == 1
+
+
+def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path):
+    """DAVIS as it is unpacked: its masks cut holes, and nobody trains on them as pictures."""
+    images(tmp_path / "JPEGImages" / "480p" / "bear", 6)
+    folder = tmp_path / "Annotations" / "480p" / "bear"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        drawn = np.zeros((40, 60), np.uint8)
+        drawn[10:20, 5 * number : 5 * number + 10] = 1
+        cv2.imwrite(str(folder / f"{number:05d}.png"), drawn)
+
+    corpus = read_corpus(tmp_path)
+
+    assert len(corpus.movies) == 1
+    assert corpus.objects[0].sum(axis=(1, 2)).tolist() == [100] * 6
+    config = SampleConfig(width=96, height=48, object_share=1.0)
+    masks = Recipes(corpus, config, seed=0, count=1)[0].masks
+    assert masks.mean(axis=(1, 2)) == pytest.approx(100 / 2400, rel=0.4)
 
 
 def test_shards_hold_what_was_packed(tmp_path):

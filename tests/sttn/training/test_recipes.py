@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def drawn(corpus, seed: int, index: int = 2, **changes: object):
     config = SampleConfig(**{"width": 96, "height": 48, **changes})
-    recipe = Recipes(corpus.shape, config, seed=seed, count=4)[index]
+    recipe = Recipes(corpus, config, seed=seed, count=4)[index]
     return render([recipe], corpus, CPU)
 
 
