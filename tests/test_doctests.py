@@ -7,7 +7,14 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["sttn.inference.windows", "sttn.model.cost", "sttn.model.region"]
+    "module",
+    [
+        "sttn.inference.windows",
+        "sttn.model.cost",
+        "sttn.model.region",
+        "sttn.training.losses",
+        "sttn.training.perceptual",
+    ],
 )
 def test_examples_in_docstrings(module):
     """What a reader sees is what the function answers."""

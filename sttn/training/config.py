@@ -1,6 +1,7 @@
 """One training run, as a TOML file or flags describe it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from sttn.model import ModelConfig
@@ -40,6 +41,12 @@ class TrainingConfig:
     """Of Eq. (7) in Eq. (10)."""
     adversarial_weight: float = 0.01
     """Of Eq. (9) in Eq. (10); 0 trains without a discriminator."""
+    perceptual_weight: float = 0.0
+    """Of the perceptual loss that Table 8 compares with; wants vgg."""
+    style_weight: float = 0.0
+    """Of the style loss that Table 8 compares with; wants vgg."""
+    vgg: Path | None = None
+    """State dict of torchvision's VGG-16, .pth or .safetensors."""
     clips_end_to_end: bool = False
     """Show the discriminator a batch as one long clip, as the released code does."""
     average: float = 0.999
@@ -76,9 +83,17 @@ class TrainingConfig:
         for name in ("beta1", "beta2", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
-        for name in ("hole_weight", "valid_weight", "adversarial_weight"):
+        for name in (
+            "hole_weight",
+            "valid_weight",
+            "adversarial_weight",
+            "perceptual_weight",
+            "style_weight",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if (self.perceptual_weight or self.style_weight) and self.vgg is None:
+            raise ValueError("perceptual_weight and style_weight want vgg, the path of a VGG-16")
         if self.batch % self.accumulate:
             raise ValueError(
                 f"batch must be a multiple of accumulate ({self.accumulate}), got {self.batch}"

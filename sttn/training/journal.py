@@ -33,7 +33,7 @@ class Journal:
         if not active:
             return
         about = {"version": _version(), **asdict(config)}
-        (folder / "config.json").write_text(json.dumps(about, indent=2) + "\n")
+        (folder / "config.json").write_text(json.dumps(about, indent=2, default=str) + "\n")
         _keep_until(folder / "log.jsonl", first)
         self._log = (folder / "log.jsonl").open("a", buffering=1)
         self._board = SummaryWriter(str(folder), purge_step=first + 1)

@@ -28,6 +28,7 @@ from sttn.training.losses import (
     laid_over,
     valid_loss,
 )
+from sttn.training.perceptual import VggFeatures, perceptual_loss, style_loss
 from sttn.training.processes import Processes
 from sttn.training.recipes import Recipe, Recipes
 from sttn.training.rendering import render
@@ -136,6 +137,7 @@ class Step:
         self._device = device
         self._processes = processes
         self._generator = processes.share(state.generator)
+        self._vgg = None if config.vgg is None else VggFeatures(config.vgg).to(device)
         self._discriminator = (
             None if state.discriminator is None else processes.share(state.discriminator)
         )
@@ -171,6 +173,13 @@ class Step:
             "valid": valid_loss(completed, truth, mask),
         }
         total = config.hole_weight * figures["hole"] + config.valid_weight * figures["valid"]
+        if self._vgg is not None:
+            of_truth = self._vgg(truth.flatten(0, 1))
+            of_completed = self._vgg(laid_over(completed, truth, mask).flatten(0, 1))
+            figures["perceptual"] = perceptual_loss(of_completed, of_truth)
+            figures["style"] = style_loss(of_completed, of_truth)
+            total = total + config.perceptual_weight * figures["perceptual"]
+            total = total + config.style_weight * figures["style"]
         if self._discriminator is not None:
             seen = laid_over(completed, truth, mask)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):

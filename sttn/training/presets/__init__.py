@@ -32,7 +32,7 @@ def read_preset(path: Path) -> TrainingConfig:
         return dacite.from_dict(
             TrainingConfig,
             tomllib.loads(found.read_text()),
-            dacite.Config(strict=True, cast=[tuple]),
+            dacite.Config(strict=True, cast=[tuple, Path]),
         )
     except (tomllib.TOMLDecodeError, dacite.DaciteError) as error:
         raise ValueError(f"{found}: {error}") from error
