@@ -20,6 +20,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,21 +30,13 @@ import tyro
 from tqdm import tqdm
 
 from sttn.device import choose_device
-from sttn.errors import SttnError
-from sttn.footage import (
-    IMAGE_SUFFIXES,
-    MOVIE_SUFFIXES,
-    files_in,
-    read_image,
-    read_movie,
-    read_shot,
-    reduced,
-)
+from sttn.errors import FootageError, SttnError
+from sttn.footage import read_shot
 from sttn.model import load_generator, save_generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 from sttn.training.adaptation import AdaptationConfig, adapt
 from sttn.training.config import TrainingConfig
-from sttn.training.corpus import CorpusLimits, read_corpus
+from sttn.training.corpus import CorpusLimits, pieces, read_corpus
 from sttn.training.presets import read_preset
 from sttn.training.processes import joined
 from sttn.training.shards import write_shards
@@ -56,23 +49,21 @@ def pack(
     megabytes: float = 48.0,
     limits: CorpusLimits = CorpusLimits(),
 ) -> None:
-    """Gather photographs and movies into shards: zips of JPEG images.
+    """Gather photographs, videos and masks of objects into shards.
+
+    A shard is a zip of images, so that training machines need no movie decoder.
 
     Args:
-        corpus: Folder, searched in depth for photographs and movies.
+        corpus: Folder, searched in depth as for training.
         output: Folder that gets shard-000.zip and so on; train on it like on any corpus.
         megabytes: Size at which the next shard begins.
         limits: What is kept of the material.
     """
-    photographs = (
-        (path.stem, reduced(read_image(path), limits.photograph_short_side))
-        for path in files_in(corpus, IMAGE_SUFFIXES)
-    )
-    movies = (
-        (path.stem, read_movie(path, limits.movie_frames, limits.movie_short_side))
-        for path in files_in(corpus, MOVIE_SUFFIXES)
-    )
-    for path in write_shards(photographs, movies, output, megabytes):
+    bar = tqdm(pieces(corpus, limits), unit="file", desc="packing", disable=None)
+    written = write_shards(bar, output, megabytes)
+    if not written:
+        raise FootageError(f"{corpus} holds nothing to pack")
+    for path in written:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -134,12 +125,12 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
             output: Folder of the run; an existing run is gone on with.
             settings: The run.
             config: TOML file with the run's settings, or the name of a preset.
-            start: Weights to begin with, .safetensors or .pth, of the size that model says.
+            start: Weights to begin with, .safetensors or .pth; the run takes their size.
             device: cpu, cuda or auto.
             limits: What is kept of the material.
         """
         cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
-        with joined(choose_device(device), settings.batch) as (processes, chosen):
+        with joined(choose_device(device)) as (processes, chosen):
             material = read_corpus(corpus, limits)
             if processes.first:
                 print(
@@ -148,7 +139,8 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
                     file=sys.stderr,
                 )
             first = None if start is None else load_generator(start)
-            weights = train(settings, material, output, chosen, start=first, processes=processes)
+            chosen_run = settings if first is None else replace(settings, model=first.config)
+            weights = train(chosen_run, material, output, chosen, start=first, processes=processes)
             if processes.first:
                 print(weights)
 

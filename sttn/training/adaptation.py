@@ -37,9 +37,9 @@ class AdaptationConfig:
     """Time for learning."""
     learning_rate: float = 3e-4
     """Adam's, at its highest."""
-    width: int = 288
-    """Columns of the raster learned at, a multiple of 48."""
-    height: int = 144
+    width: int = 432
+    """Columns of the raster learned at, a multiple of 48; best the one that will be filled at."""
+    height: int = 240
     """Rows of the raster learned at, a multiple of 48."""
     frames: int = 5
     """Frames seen together."""
@@ -160,10 +160,10 @@ class _Cuts:
         return _Cut(self._sent(pixels), *(self._sent(m[:, None]) for m in (unknown, holes)))
 
     def _box(self, rng: np.random.Generator) -> tuple[slice, slice]:
-        """A piece of the raster's shape, from all of the frame down to a third of it."""
+        """A piece of the raster's shape, from all of the frame down to two thirds of it."""
         height, width = self._frames.shape[1:3]
         scale = min(width / self._config.width, height / self._config.height)
-        scale *= rng.uniform(1 / 3, 1)
+        scale *= rng.uniform(2 / 3, 1)
         tall, wide = int(self._config.height * scale), int(self._config.width * scale)
         top, left = int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))
         return slice(top, top + tall), slice(left, left + wide)

@@ -27,7 +27,7 @@ from sttn.footage import (
     read_sequence,
     reduced,
 )
-from sttn.training.shards import SHARD_PATTERN, read_frames_zip, read_shard
+from sttn.training.shards import SHARD_PATTERN, Material, read_frames_zip, read_shard
 
 logger = logging.getLogger(__name__)
 
@@ -109,32 +109,33 @@ def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:
     Raises:
         FootageError: the folder is missing or holds nothing usable.
     """
+    whole = Material()
+    for _, some in pieces(folder, limits or CorpusLimits()):
+        whole.photographs += some.photographs
+        whole.movies += some.movies
+        whole.objects += some.objects
+    return Corpus(photographs=whole.photographs, movies=whole.movies, objects=whole.objects)
+
+
+def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]:
+    """Name and content of everything below a folder, one file or video at a time.
+
+    Raises:
+        FootageError: the folder is missing.
+    """
     if not folder.is_dir():
         raise FootageError(f"no corpus folder at {folder}")
-    photographs: list[Image] = []
-    movies: list[Image] = []
-    objects: list[NDArray[np.bool_]] = []
     left_out = 0
     for found in _found(folder):
         try:
-            some = found.read(limits or CorpusLimits())
+            material = found.read(limits)
         except FootageError as error:
             left_out += 1
             logger.warning("left out: %s", error)
-        else:
-            photographs += some.photographs
-            movies += some.movies
-            objects += some.objects
+            continue
+        yield found.name, material
     if left_out:
         logger.warning("%d of the corpus' files could not be read", left_out)
-    return Corpus(photographs=photographs, movies=movies, objects=objects)
-
-
-@dataclass(kw_only=True)
-class _Material:
-    photographs: list[Image] = field(default_factory=list)
-    movies: list[Image] = field(default_factory=list)
-    objects: list[NDArray[np.bool_]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,19 +143,22 @@ class _Found:
     path: Path
     kind: str
 
-    def read(self, limits: CorpusLimits) -> _Material:
+    @property
+    def name(self) -> str:
+        return self.path.name if self.path.is_dir() else self.path.stem
+
+    def read(self, limits: CorpusLimits) -> Material:
         if self.kind == "shard":
-            photographs, movies = read_shard(self.path)
-            return _Material(photographs=photographs, movies=movies)
+            return read_shard(self.path)
         if self.kind == "photograph":
             image = reduced(read_image(self.path), limits.photograph_short_side)
-            return _Material(photographs=[image])
+            return Material(photographs=[image])
         if self.kind == "objects":
-            # Not averaged: indices of objects are no quantities. Any object will do.
+            # Indices of objects are no quantities; any object will do.
             drawn = read_sequence(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE)
-            return _Material(objects=[drawn.max(axis=-1) > 0])
+            return Material(objects=[drawn.max(axis=-1) > 0])
         read = {"movie": read_movie, "sequence": read_sequence, "zip": read_frames_zip}[self.kind]
-        return _Material(movies=[read(self.path, limits.movie_frames, limits.movie_short_side)])
+        return Material(movies=[read(self.path, limits.movie_frames, limits.movie_short_side)])
 
 
 def _found(folder: Path) -> Iterator[_Found]:
@@ -169,10 +173,7 @@ def _found(folder: Path) -> Iterator[_Found]:
             yield _Found(path=path, kind="shard")
         else:
             videos.append(_Found(path=path, kind="zip"))
-    for video in videos:
-        name = video.path.name if video.kind == "sequence" else video.path.stem
-        if listed is None or name in listed:
-            yield video
+    yield from (video for video in videos if listed is None or video.name in listed)
     for path in files_in(folder, IMAGE_SUFFIXES):
         if path.parent not in sequences:
             yield _Found(path=path, kind="photograph")

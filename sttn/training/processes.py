@@ -56,18 +56,13 @@ class Processes:
 
 
 @contextmanager
-def joined(device: torch.device, batch: int) -> Iterator[tuple[Processes, torch.device]]:
+def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
     """Join the processes that torchrun started; alone without torchrun.
 
     Yields:
         The processes, and the device of this one.
-
-    Raises:
-        ValueError: the batch cannot be shared out evenly.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    if batch % count:
-        raise ValueError(f"batch {batch} cannot be shared by {count} processes; give a multiple")
     if count == 1:
         yield Processes(device=device), device
         return

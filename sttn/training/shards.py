@@ -1,15 +1,17 @@
 """Shards: zips of JPEG images that a training machine reads with numpy and cv2 alone.
 
-Entries are ``photograph/NAME.jpg`` and ``movie/NAME/00000000.jpg``; nothing is compressed twice.
+Entries are ``photograph/NAME.jpg``, ``movie/NAME/00000000.jpg`` and ``objects/NAME/00000000.png``.
 """
 
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import IMAGE_SUFFIXES, Image, reduced
@@ -18,25 +20,33 @@ SHARD_PATTERN = "shard-*.zip"
 JPEG_QUALITY = 93
 
 
+@dataclass(kw_only=True)
+class Material:
+    """What a file or a shard holds."""
+
+    photographs: list[Image] = field(default_factory=list)
+    """(H, W, 3) uint8 RGB each."""
+    movies: list[Image] = field(default_factory=list)
+    """(T, H, W, 3) uint8 RGB each."""
+    objects: list[NDArray[np.bool_]] = field(default_factory=list)
+    """(T, H, W) each, True where an object is."""
+
+
 def write_shards(
-    photographs: Iterable[tuple[str, Image]],
-    movies: Iterable[tuple[str, Image]],
-    folder: Path,
-    megabytes: float,
+    pieces: Iterable[tuple[str, Material]], folder: Path, megabytes: float
 ) -> list[Path]:
     """Write shards of at most about a size; a movie is never divided.
 
     Args:
-        photographs: Name and pixels (H, W, 3) of each.
-        movies: Name and pixels (T, H, W, 3) of each.
+        pieces: Material by name; of the same name, each gets a number.
         folder: Target; gets ``shard-000.zip`` and so on.
-        megabytes: A shard that is larger is closed.
+        megabytes: A shard that would become larger is closed before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     archive: zipfile.ZipFile | None = None
     try:
-        for entries in _entries(photographs, movies):
+        for entries in _entries(pieces):
             if archive is None or _size(archive) + _weight(entries) > megabytes * 1e6:
                 if archive is not None:
                     archive.close()
@@ -50,15 +60,28 @@ def write_shards(
     return written
 
 
-def _entries(
-    photographs: Iterable[tuple[str, Image]], movies: Iterable[tuple[str, Image]]
-) -> Iterator[list[tuple[str, bytes]]]:
-    for name, image in photographs:
-        yield [(f"photograph/{name}.jpg", _encoded(image))]
-    for name, movie in movies:
-        yield [
-            (f"movie/{name}/{index:08d}.jpg", _encoded(image)) for index, image in enumerate(movie)
-        ]
+def _entries(pieces: Iterable[tuple[str, Material]]) -> Iterator[list[tuple[str, bytes]]]:
+    """Names and contents of the files that belong together."""
+    number = 0
+    for name, material in pieces:
+        for image in material.photographs:
+            number += 1
+            yield [(f"photograph/{number:06d}-{name}.jpg", _encoded(image))]
+        for movie in material.movies:
+            number += 1
+            at = f"movie/{number:06d}-{name}"
+            yield [(f"{at}/{index:08d}.jpg", _encoded(one)) for index, one in enumerate(movie)]
+        for drawn in material.objects:
+            number += 1
+            at = f"objects/{number:06d}-{name}"
+            masks = drawn.astype(np.uint8) * 255
+            yield [(f"{at}/{index:08d}.png", _png(one)) for index, one in enumerate(masks)]
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    done, content = cv2.imencode(".png", image)
+    assert done
+    return content.tobytes()
 
 
 def _encoded(image: Image) -> bytes:
@@ -75,24 +98,33 @@ def _size(archive: zipfile.ZipFile) -> int:
     return sum(entry.file_size for entry in archive.infolist())
 
 
-def read_shard(path: Path) -> tuple[list[Image], list[Image]]:
-    """Photographs and movies of a shard.
+def read_shard(path: Path) -> Material:
+    """What a shard holds.
 
     Raises:
         FootageError: not a shard, or an image in it cannot be decoded.
     """
     photographs: list[Image] = []
     movies: dict[str, list[Image]] = {}
+    objects: dict[str, list[NDArray[np.bool_]]] = {}
     with _opened(path) as archive:
         for name in sorted(archive.namelist()):
             kind, _, rest = name.partition("/")
+            video = rest.partition("/")[0]
             if kind == "photograph":
                 photographs.append(_decoded(path, archive, name))
             elif kind == "movie":
-                movies.setdefault(rest.partition("/")[0], []).append(_decoded(path, archive, name))
+                movies.setdefault(video, []).append(_decoded(path, archive, name))
+            elif kind == "objects":
+                drawn = _decoded(path, archive, name).max(axis=-1) > 0
+                objects.setdefault(video, []).append(drawn)
             else:
                 raise FootageError(f"{path} is not a shard: it holds {name}")
-    return photographs, [np.stack(frames) for frames in movies.values()]
+    return Material(
+        photographs=photographs,
+        movies=[np.stack(frames) for frames in movies.values()],
+        objects=[np.stack(masks) for masks in objects.values()],
+    )
 
 
 def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:

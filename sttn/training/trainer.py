@@ -65,10 +65,16 @@ def train(
     Raises:
         CheckpointError: the folder holds a run of networks of another size.
         TrainingError: too many steps had no finite gradient.
+        ValueError: a batch cannot be shared out evenly.
     """
     # Workers are forked, and a forked OpenCV waits forever for threads it does not have.
     cv2.setNumThreads(0)
     processes = processes or Processes()
+    if config.batch % (processes.count * config.accumulate):
+        raise ValueError(
+            f"batch {config.batch} cannot be shared by {processes.count} processes in "
+            f"{config.accumulate} rounds; give a multiple of {processes.count * config.accumulate}"
+        )
     output.mkdir(parents=True, exist_ok=True)
     state = TrainingState(config, device)
     if start is not None:

@@ -11,7 +11,7 @@ import pytest
 from sttn.errors import FootageError
 from sttn.training.corpus import Corpus, CorpusLimits, read_corpus
 from sttn.training.recipes import Recipes, SampleConfig
-from sttn.training.shards import read_shard, write_shards
+from sttn.training.shards import Material, read_shard, write_shards
 
 
 def images(folder: Path, count: int, size: tuple[int, int] = (40, 60)) -> None:
@@ -90,20 +90,28 @@ def test_shards_hold_what_was_packed(tmp_path):
     flat = [np.full((40, 60, 3), value, np.uint8) for value in (30, 200)]
     movie = np.stack([cv2.resize(rng.integers(0, 255, (4, 6, 3), np.uint8), (60, 40))] * 5)
 
-    paths = write_shards(
-        [("a", flat[0]), ("b", flat[1])], [("m", movie)], tmp_path, megabytes=0.002
-    )
+    drawn = np.zeros((5, 40, 60), np.bool_)
+    drawn[:, 10:20, 30:50] = True
+    content = [
+        ("a", Material(photographs=[flat[0]])),
+        ("a", Material(photographs=[flat[1]])),
+        ("m", Material(movies=[movie], objects=[drawn])),
+    ]
+
+    paths = write_shards(content, tmp_path, megabytes=0.002)
 
     assert len(paths) > 1
     corpus = read_corpus(tmp_path)
     assert sorted(int(image.mean()) for image in corpus.photographs) == [30, 200]
     assert corpus.movies[0].shape == movie.shape
     assert np.abs(corpus.movies[0].astype(int) - movie).mean() < 6
+    np.testing.assert_array_equal(corpus.objects[0], drawn)
 
 
 def test_a_damaged_shard_is_refused(tmp_path):
     """Half a transfer is not half a corpus."""
-    (path,) = write_shards([("a", np.zeros((9, 9, 3), np.uint8))], [], tmp_path, megabytes=1)
+    black = Material(photographs=[np.zeros((9, 9, 3), np.uint8)])
+    (path,) = write_shards([("a", black)], tmp_path, megabytes=1)
     path.write_bytes(path.read_bytes()[:-30])
 
     with pytest.raises(FootageError, match="shard-000"):

@@ -18,6 +18,7 @@ from sttn.training import trainer
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.presets import FOLDER, read_preset
+from sttn.training.processes import Processes
 from sttn.training.recipes import SampleConfig
 from sttn.training.schedules import learning_rate
 from sttn.training.state import TrainingState, checkpoints
@@ -146,6 +147,18 @@ def test_two_processes_train_as_one_does(tmp_path):
     for loss in ("hole", "valid", "discriminator"):
         np.testing.assert_allclose(
             log(tmp_path / "one", loss), log(tmp_path / "two", loss), rtol=5e-3
+        )
+
+
+def test_batches_that_cannot_be_shared_are_refused(tmp_path, corpus, tiny):
+    """No clip is dropped in silence."""
+    with pytest.raises(ValueError, match="give a multiple of 6"):
+        train(
+            replace(tiny, batch=4, accumulate=2),
+            corpus,
+            tmp_path,
+            CPU,
+            processes=Processes(count=3),
         )
 
 
