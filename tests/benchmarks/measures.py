@@ -1,5 +1,7 @@
 """What benchmarks measure: time, memory, the device's matrix peak, and what the machine is."""
 
+import ctypes
+import gc
 import resource
 import threading
 import time
@@ -39,6 +41,9 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self.start = torch.cuda.memory_allocated()
         else:
+            # What earlier work freed but the allocator kept would hide what this work takes.
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)
             self.start, self.highest, self.done = resident(), 0, threading.Event()
             self.watch = threading.Thread(target=self._watch, daemon=True)
             self.watch.start()
