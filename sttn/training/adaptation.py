@@ -35,7 +35,7 @@ class AdaptationConfig:
 
     minutes: float = 10.0
     """Time for learning."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     """Adam's, at its highest."""
     width: int = 432
     """Columns of the raster learned at, a multiple of 48; best the one that will be filled at."""
