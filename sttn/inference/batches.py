@@ -18,11 +18,6 @@ class Batches:
         self._what = what
         self._size = largest
 
-    @property
-    def size(self) -> int:
-        """Items taken at once now."""
-        return self._size
-
     def over(
         self, items: Sequence[Item], work: Callable[[Sequence[Item]], Result]
     ) -> Iterator[Result]:

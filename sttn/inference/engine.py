@@ -5,7 +5,7 @@ those only the rectangle around their holes; the last transformer block is limit
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import overload
+from functools import partial
 
 import numpy as np
 import torch
@@ -171,12 +171,12 @@ class _Engine:
         self._encode({index for frames in seen for index in frames})
         features = torch.stack([self._stacked(frames) for frames in seen])
         lends = self._share and plans[0].window.references
-        lent = _Lent(self, plans, self._generator.config.blocks) if lends else ()
+        lend = partial(self._lent, plans) if lends else None
         mask = self._mask([plan.wanted + plan.context + plan.window.references for plan in plans])
         holes = {index: self._hole(index) for plan in plans for index in plan.wanted}
         region = around(holes.values())
         wanted = len(plans[0].wanted)
-        found = self._generator.transform(features, mask, wanted, region, lent).flatten(0, 1)
+        found = self._generator.transform(features, mask, wanted, region, lend).flatten(0, 1)
         decoded = self._frame_batches.over(
             found, lambda some: self._generator.decode(some, region, self._clip.size)
         )
@@ -232,7 +232,7 @@ class _Engine:
         for block, lent in enumerate(self._generator.remember(features[None], mask)):
             self._features.put(("lent", block), lent[0])
 
-    def lent(self, block: int, plans: Sequence[Plan]) -> Tensor:
+    def _lent(self, plans: Sequence[Plan], block: int) -> Tensor:
         """What each window's references lend at a block, (B, R, H/4, W/4, C)."""
         lent = self._features.get(("lent", block))
         place = {index: position for position, index in enumerate(self._references)}
@@ -257,24 +257,3 @@ class _Engine:
             inside = mask[rectangle]
             frame[rectangle][inside] = filled[inside]
         return frame
-
-
-class _Lent(Sequence[Tensor]):
-    """What some windows' references lend, block by block, fetched when a block asks."""
-
-    def __init__(self, engine: _Engine, plans: Sequence[Plan], blocks: int) -> None:
-        self._engine = engine
-        self._plans = plans
-        self._blocks = blocks
-
-    def __len__(self) -> int:
-        return self._blocks
-
-    @overload
-    def __getitem__(self, block: int) -> Tensor: ...
-    @overload
-    def __getitem__(self, block: slice) -> list[Tensor]: ...
-    def __getitem__(self, block: int | slice) -> Tensor | list[Tensor]:
-        if isinstance(block, slice):
-            return [self[number] for number in range(*block.indices(len(self)))]
-        return self._engine.lent(block, self._plans)

@@ -32,9 +32,6 @@ class Overlap:
             total = weight + share
             self._opinions[index] = (torch.lerp(mean, steps, share / total), total)
 
-    def __contains__(self, index: int) -> bool:
-        return index in self._opinions
-
     def take(self, index: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
         """The final pixels (h, w, 3), uint8 or float32 in [0, 1], and forget them."""
         steps = self._opinions.pop(index)[0]

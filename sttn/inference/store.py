@@ -77,14 +77,6 @@ class FeatureStore:
         for key in [key for key in self._on_disk if unneeded(*key)]:
             self._on_disk.pop(key).unlink()
 
-    def places(self) -> dict[str, int]:
-        """How many tensors lie where."""
-        return {
-            "device": len(self._on_device),
-            "host": len(self._on_host),
-            "disk": len(self._on_disk),
-        }
-
     def close(self) -> None:
         """Drop everything, files too."""
         self.forget(lambda *_: True)

@@ -6,7 +6,7 @@ those of the published checkpoints. Whatever takes a :class:`Region` computes th
 only, with the same result as a whole frame would have there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -217,7 +217,7 @@ class Generator(nn.Module):
         mask: Tensor | None,
         wanted: int,
         pixels: Region,
-        memory: Sequence[Tensor] = (),
+        lend: Callable[[int], Tensor] | None = None,
     ) -> Tensor:
         """Let the frames of each window copy from one another.
 
@@ -226,15 +226,17 @@ class Generator(nn.Module):
             mask: (B, T + R, 1, H/4, W/4) as :meth:`feature_mask` gives it.
             wanted: How many frames, counted from the first, are to be decoded.
             pixels: The part of them that is to be decoded, in pixels.
-            memory: What :meth:`remember` kept of R more frames, which are only copied from.
+            lend: Gives, block by block, what :meth:`remember` kept of R more frames, which are only
+                copied from: (B, R, H/4, W/4, C).
 
         Returns:
             (B, wanted, height, width, C), the part that :meth:`decode` needs.
         """
         frames, size = features.shape[1], (features.shape[2], features.shape[3])
-        for number, block in enumerate(self.transformer, start=1):
-            lent = torch.cat([features, memory[number - 1]], dim=1) if memory else features
-            if number < len(self.transformer):
+        last = len(self.transformer) - 1
+        for number, block in enumerate(self.transformer):
+            lent = torch.cat([features, lend(number)], dim=1) if lend else features
+            if number < last:
                 features = block(lent, mask, frames, whole(size))
             else:
                 features = block(lent, mask, wanted, _decoded_from(pixels, size)[0])

@@ -20,7 +20,7 @@ from sttn.footage import Image
 from sttn.model import Generator
 from sttn.training.losses import region_loss
 from sttn.training.masks import random_masks
-from sttn.training.recipes import TIMELINE, random_times
+from sttn.training.recipes import TIMELINE, random_times, require_clip
 
 PROBES = 6
 """Fixed holes by which before and after are compared."""
@@ -49,11 +49,7 @@ class AdaptationConfig:
     def __post_init__(self) -> None:
         if self.minutes <= 0 or self.learning_rate <= 0:
             raise ValueError("minutes and learning_rate must be above 0")
-        if self.frames < 2:
-            raise ValueError(f"frames must be at least 2, got {self.frames}")
-        for name in ("width", "height"):
-            if getattr(self, name) < 48 or getattr(self, name) % 48:
-                raise ValueError(f"{name} must be a multiple of 48, got {getattr(self, name)}")
+        require_clip(self.width, self.height, self.frames)
 
 
 @dataclass(frozen=True, kw_only=True)

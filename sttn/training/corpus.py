@@ -162,21 +162,31 @@ class _Found:
 
 
 def _found(folder: Path) -> Iterator[_Found]:
-    listed = _listed_videos(folder)
-    sequences = _sequences(folder)
-    objects = [path for path in sequences if OBJECTS_FOLDER in path.relative_to(folder).parts]
-    yield from (_Found(path=path, kind="objects") for path in objects)
-    videos = [_Found(path=path, kind="sequence") for path in sequences if path not in objects]
-    videos += [_Found(path=path, kind="movie") for path in files_in(folder, MOVIE_SUFFIXES)]
-    for path in files_in(folder, frozenset({".zip"})):
-        if path.match(SHARD_PATTERN):
-            yield _Found(path=path, kind="shard")
+    found: dict[str, list[_Found]] = {
+        kind: [] for kind in ("objects", "shard", "sequence", "movie", "zip", "photograph")
+    }
+    images: dict[Path, list[Path]] = {}
+    for path in files_in(folder, IMAGE_SUFFIXES | MOVIE_SUFFIXES | {".zip"}):
+        suffix = path.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            images.setdefault(path.parent, []).append(path)
         else:
-            videos.append(_Found(path=path, kind="zip"))
-    yield from (video for video in videos if listed is None or video.name in listed)
-    for path in files_in(folder, IMAGE_SUFFIXES):
-        if path.parent not in sequences:
-            yield _Found(path=path, kind="photograph")
+            zipped = "shard" if path.match(SHARD_PATTERN) else "zip"
+            kind = "movie" if suffix in MOVIE_SUFFIXES else zipped
+            found[kind].append(_Found(path=path, kind=kind))
+    for parent, paths in images.items():
+        if _is_sequence(paths):
+            drawn = OBJECTS_FOLDER in parent.relative_to(folder).parts
+            kind = "objects" if drawn else "sequence"
+            found[kind].append(_Found(path=parent, kind=kind))
+        else:
+            found["photograph"] += [_Found(path=path, kind="photograph") for path in paths]
+    listed = _listed_videos(folder)
+    for kind in ("sequence", "movie", "zip"):
+        found[kind] = [video for video in found[kind] if listed is None or video.name in listed]
+    found["photograph"].sort(key=lambda photograph: photograph.path)
+    for some in found.values():
+        yield from some
 
 
 def _listed_videos(folder: Path) -> set[str] | None:
@@ -189,13 +199,6 @@ def _listed_videos(folder: Path) -> set[str] | None:
         raise FootageError(f"{path} is not a JSON object of video names: {error}") from error
 
 
-def _sequences(folder: Path) -> list[Path]:
-    """Folders whose images are all numbered."""
-    images: dict[Path, list[Path]] = {}
-    for path in files_in(folder, IMAGE_SUFFIXES):
-        images.setdefault(path.parent, []).append(path)
-    return [
-        parent
-        for parent, found in images.items()
-        if len(found) >= FEWEST_FRAMES and all(path.stem.isdecimal() for path in found)
-    ]
+def _is_sequence(images: list[Path]) -> bool:
+    """Whether the images of a folder are all numbered, and enough for a video."""
+    return len(images) >= FEWEST_FRAMES and all(path.stem.isdecimal() for path in images)

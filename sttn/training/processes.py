@@ -1,7 +1,7 @@
 """The processes that share a run, as torchrun starts them; or this one alone."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -27,10 +27,11 @@ class Processes:
         """Whether this process writes files and speaks."""
         return self.rank == 0
 
-    def part(self, indices: Sequence[int], batch: int) -> list[int]:
-        """The clips of every batch that fall to this process."""
+    def part(self, step: int, batch: int) -> list[int]:
+        """The clips of a step's batch that fall to this process."""
         size = batch // self.count
-        return [index for index in indices if (index % batch) // size == self.rank]
+        first = step * batch + self.rank * size
+        return list(range(first, first + size))
 
     def share(self, network: nn.Module) -> nn.Module:
         """A network whose gradients are averaged over all processes."""

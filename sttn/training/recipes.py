@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from sttn.model.generator import RASTER_MULTIPLE
 from sttn.training.corpus import Corpus
 from sttn.training.masks import blob, object_masks, random_masks
 from sttn.training.motion import CameraPath, random_camera
@@ -21,6 +22,15 @@ TIMELINE = 50
 
 SHUTTER_POSITIONS = 4
 """Moments within an exposure at which a moving object is drawn; their mean is motion blur."""
+
+
+def require_clip(width: int, height: int, frames: int) -> None:
+    """Raise ValueError where no network can be trained on clips of a size and length."""
+    for name, value in (("width", width), ("height", height)):
+        if value < RASTER_MULTIPLE or value % RASTER_MULTIPLE:
+            raise ValueError(f"{name} must be a multiple of {RASTER_MULTIPLE}, got {value}")
+    if frames < 2:
+        raise ValueError(f"frames must be at least 2, got {frames}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +51,7 @@ class SampleConfig:
     """Share of clips whose input, not their truth, carries noise and JPEG traces."""
 
     def __post_init__(self) -> None:
-        for name, value in (("width", self.width), ("height", self.height)):
-            if value < 48 or value % 48:
-                raise ValueError(f"{name} must be a multiple of 48, got {value}")
-        if self.frames < 2:
-            raise ValueError(f"frames must be at least 2, got {self.frames}")
+        require_clip(self.width, self.height, self.frames)
         for name in ("movie_share", "object_share", "traces_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")

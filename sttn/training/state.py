@@ -30,15 +30,13 @@ class TrainingState:
             for network in (self.generator, self.discriminator)
             if network is not None
         ]
-        self.mean = {name: value.clone() for name, value in self.generator.state_dict().items()}
+        self.mean = _copied(self.generator)
         self.step = 0
         self.rejected = 0
 
     def average(self) -> None:
         """Let the running mean follow the weights; closely at first."""
         stays = min(self.config.average, (1 + self.step) / (10 + self.step))
-        if not self.config.average:
-            stays = 0.0
         for name, value in self.generator.state_dict().items():
             self.mean[name].lerp_(value, 1 - stays)
 
@@ -101,7 +99,7 @@ class TrainingState:
                 f"the weights to start from are {generator.config}, the run is {self.config.model}"
             )
         self.generator.load_state_dict(generator.state_dict())
-        self.mean = {name: value.clone() for name, value in self.generator.state_dict().items()}
+        self.mean = _copied(self.generator)
 
     def _content(self) -> dict[str, object]:
         discriminator = self.discriminator
@@ -113,6 +111,10 @@ class TrainingState:
             "discriminator": None if discriminator is None else discriminator.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
+
+
+def _copied(generator: Generator) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in generator.state_dict().items()}
 
 
 def checkpoints(folder: Path) -> list[Path]:

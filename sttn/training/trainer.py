@@ -13,7 +13,7 @@ import cv2
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from sttn.errors import TrainingError
@@ -108,7 +108,8 @@ def train(
                 loader=f"{100 * figures['loader_share']:.0f} %",
             )
             journal.write(state.step, figures)
-            if config.validate_every and state.step % config.validate_every == 0:
+            look = processes.first and config.validate_every
+            if look and state.step % config.validate_every == 0:
                 psnr, picture = validation.look(state.averaged())
                 journal.write_validation(state.step, psnr, picture)
             if state.rejected > config.rejected_limit:
@@ -172,35 +173,38 @@ class Step:
     def _learn(self, recipes: Sequence[Recipe]) -> dict[str, Tensor]:
         config = self._config
         truth, given, mask = render(recipes, self._corpus, self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):
+        with self._precision():
             completed = self._generator(given * (1 - mask), mask).float()
         figures = {
             "hole": hole_loss(completed, truth, mask),
             "valid": valid_loss(completed, truth, mask),
         }
+        seen = laid_over(completed, truth, mask)
         total = config.hole_weight * figures["hole"] + config.valid_weight * figures["valid"]
         if self._vgg is not None:
             of_truth = self._vgg(truth.flatten(0, 1))
-            of_completed = self._vgg(laid_over(completed, truth, mask).flatten(0, 1))
+            of_completed = self._vgg(seen.flatten(0, 1))
             figures["perceptual"] = perceptual_loss(of_completed, of_truth)
             figures["style"] = style_loss(of_completed, of_truth)
             total = total + config.perceptual_weight * figures["perceptual"]
             total = total + config.style_weight * figures["style"]
         if self._discriminator is not None:
-            seen = laid_over(completed, truth, mask)
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):
+            with self._precision():
                 real, fake = self._judged(truth), self._judged(seen.detach())
                 figures["discriminator"] = discriminator_loss(real.float(), fake.float())
             (figures["discriminator"] / config.accumulate).backward()
             # The discriminator judges here and learns nothing from it.
             self._discriminator.requires_grad_(False)
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=config.bfloat16):
+            with self._precision():
                 figures["adversarial"] = adversarial_loss(self._judged(seen).float())
             total = total + config.adversarial_weight * figures["adversarial"]
         (total / config.accumulate).backward()
         if self._discriminator is not None:
             self._discriminator.requires_grad_(True)
         return {name: value.detach() for name, value in figures.items()}
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.bfloat16)
 
     def _judged(self, clips: Tensor) -> Tensor:
         assert self._discriminator is not None
@@ -241,11 +245,9 @@ def _batches(
 ) -> Iterator[list[Recipe]]:
     """From a step on, the part of every batch that falls to this process."""
     count = config.steps * config.batch
-    recipes = Recipes(corpus, config.sample, seed=config.seed, count=count)
-    mine = Subset(recipes, processes.part(range(first * config.batch, count), config.batch))
     yield from DataLoader(
-        mine,
-        batch_size=config.batch // processes.count,
+        Recipes(corpus, config.sample, seed=config.seed, count=count),
+        batch_sampler=(processes.part(step, config.batch) for step in range(first, config.steps)),
         num_workers=config.workers,
         collate_fn=list,
         worker_init_fn=_calm_worker,
