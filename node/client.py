@@ -1,64 +1,98 @@
 """Talks to the server: sends what it lacks, submits, hands back frames as they are done.
 
 with InpaintClient("localhost:50071") as client:
-    frames = [client.send(plate, mask) for plate, mask in clip]
-    for index, completed in client.complete(frames):
+    for index, completed in client.inpaint(plates, masks):
         ...
+
+Whatever breaks is taken up again, even a server that was killed and started anew.
 """
 
 import contextlib
-import time
+import os
+import queue
+import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import IntEnum
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from node.errors import (
-    LOST,
-    CancelledError,
-    JobError,
-    ServerLostError,
-    ServerUnreachableError,
-    node_error,
+from node.connection import (
+    ANSWER_SECONDS,
+    POLL_SECONDS,
+    Cancelled,
+    Connection,
+    Patience,
+    client_name,
+    never,
 )
-from server.protocol import codec, inpaint_pb2_grpc
+from node.errors import CancelledError, ClipError, JobError, ServerLostError
+from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.channel import Access
 
-TRIES = 4
-"""Times a call is made before a broken connection counts as lost."""
+SENDERS = 3
+"""Frames prepared and sent at once: while one is hashed another is on the wire."""
 
-_Result = TypeVar("_Result")
+Progress = Callable[[str, int, int], None]
+"""Called with the stage (``sending``, ``completing``), frames done and frames in all."""
+
+
+class Role(IntEnum):
+    """What part a frame plays."""
+
+    PLATE = pb.PLATE
+    """Completed and handed back."""
+    HANDLE = pb.HANDLE
+    """Context before or after the shot; not handed back."""
+    CLEAN = pb.CLEAN
+    """Painted by an artist, with an empty mask: copied from, not handed back."""
 
 
 class InpaintClient:
     """One connection to one server; a context manager."""
 
-    def __init__(self, address: str, connect_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        access: Access | None = None,
+        connect_seconds: float = 10.0,
+        patience_seconds: float = 60.0,
+        compress: bool = False,
+        shared_memory: bool = False,
+        model: str = "",
+    ) -> None:
         """Connect.
 
         Args:
             address: HOST:PORT or unix:/PATH.
+            access: TLS and token; by default what STTN_AUTHORITY, STTN_CERTIFICATE, STTN_KEY and
+                STTN_TOKEN_FILE name.
             connect_seconds: How long to wait for an answer.
+            patience_seconds: How long a connection may be broken, or a server busy, before the
+                work counts as lost.
+            compress: Send pixels compressed, without loss; pays on networks of 1 Gbit/s and less.
+            shared_memory: Hand pixels over in memory, to a server on this machine that allows it.
+            model: A model that the server holds; its default where empty.
 
         Raises:
             ServerUnreachableError: nothing answers in that time.
+            JobError: the server refuses this client.
         """
         self.address = address
-        self._channel = grpc.insecure_channel(address)
-        try:
-            grpc.channel_ready_future(self._channel).result(timeout=connect_seconds)
-        except grpc.FutureTimeoutError:
-            self._channel.close()
-            raise ServerUnreachableError(
-                f"no server answers at {address} within {connect_seconds:g} s; start one with "
-                f"'sttn-server --address {address}', or name no server to have one started"
-            ) from None
-        self._plates = inpaint_pb2_grpc.PlatesStub(self._channel)
-        self._inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
+        self._server = Connection(
+            address, access or Access.from_environment(), connect_seconds, patience_seconds
+        )
+        self._compression = pb.SHUFFLED_ZLIB if compress else pb.NONE
+        self._shares_memory = shared_memory and hasattr(os, "memfd_create")
+        self._model = model
 
     def __enter__(self) -> "InpaintClient":
         return self
@@ -69,14 +103,71 @@ class InpaintClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._channel.close()
+        self._server.close()
 
-    def send(self, plate: NDArray[Any], mask: NDArray[np.bool_]) -> pb.ClipFrame:
-        """Send one frame; only what the server does not hold already.
+    def inpaint(
+        self,
+        plates: Sequence[NDArray[Any]] | NDArray[Any],
+        masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
+        *,
+        roles: Sequence[Role] | None = None,
+        progress: Progress | None = None,
+        cancelled: Cancelled = never,
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Have a clip completed: everything from sending to the last frame.
+
+        Frames are read by index when they are needed, more than once if the server loses them.
+
+        Args:
+            plates: T frames (H, W, 3) float16 or float32, working space in [0, 1]; H and W are
+                multiples of 48.
+            masks: T masks (H, W), True inside the hole.
+            roles: What part each frame plays; all are completed where None.
+            progress: Told how far it is.
+            cancelled: Asked often.
+
+        Yields:
+            Index and completed frame (H, W, 3) float32, in order, as soon as each is done.
+
+        Raises:
+            ClipError: plates, masks and roles are not as many.
+            ServerLostError: the connection broke and did not come back.
+            JobError: the server refused or failed the job.
+            CancelledError: ``cancelled`` answered True.
+        """
+        parts = [Role.PLATE] * len(plates) if roles is None else list(roles)
+        if not len(plates) == len(masks) == len(parts):
+            raise ClipError(
+                f"{len(plates)} plates, {len(masks)} masks and {len(parts)} roles; "
+                "give as many of each"
+            )
+
+        def send(index: int) -> pb.ClipFrame:
+            return self.send(plates[index], masks[index], parts[index], cancelled=cancelled)
+
+        told = progress or (lambda stage, done, total: None)
+        sent = list(_ahead(send, len(plates), told))
+        total = sum(role == Role.PLATE for role in parts)
+        completed = self.complete(sent, cancelled=cancelled, resend=send)
+        for done, (index, frame) in enumerate(completed, start=1):
+            yield index, frame
+            told("completing", done, total)
+
+    def send(
+        self,
+        plate: NDArray[Any],
+        mask: NDArray[np.bool_],
+        role: Role = Role.PLATE,
+        *,
+        cancelled: Cancelled = never,
+    ) -> pb.ClipFrame:
+        """Send one frame; only what the server does not hold already. Threads may share a client.
 
         Args:
             plate: (H, W, 3) float16 or float32, working space in [0, 1].
             mask: (H, W), True inside the hole.
+            role: What part it plays.
+            cancelled: Asked often.
 
         Returns:
             What :meth:`complete` takes.
@@ -84,106 +175,220 @@ class InpaintClient:
         Raises:
             ServerLostError: the connection broke and did not come back.
             JobError: the server refused.
+            CancelledError: ``cancelled`` answered True.
         """
-        sent = codec.encode_image(plate, ("R", "G", "B"))
-        hole = codec.encode_image(mask.astype(np.uint8)[..., np.newaxis], ("A",))
+        sent = codec.encode_image(plate, ("R", "G", "B"), self._compression)
+        # A mask shrinks a hundredfold, so that a changed matte costs next to nothing.
+        hole = codec.encode_image(mask.astype(np.uint8)[..., np.newaxis], ("A",), pb.SHUFFLED_ZLIB)
         contents = {image.digest: content for image, content in (sent, hole)}
-        self._retrying(lambda: self._upload_missing(contents))
-        return pb.ClipFrame(plate=sent[0], mask=hole[0])
+        self._server.retrying(lambda: self._send_missing(contents, cancelled), cancelled)
+        return pb.ClipFrame(plate=sent[0], mask=hole[0], role=int(role))  # type: ignore[arg-type]
 
     def complete(
         self,
-        frames: list[pb.ClipFrame],
+        frames: Sequence[pb.ClipFrame],
         *,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Have a clip completed.
+        cancelled: Cancelled = never,
+        resend: Callable[[int], pb.ClipFrame] | None = None,
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Have a clip completed that was sent.
 
         Leaving the iterator early cancels the job on the server.
 
         Args:
             frames: What :meth:`send` returned, in order.
-            cancelled: Asked whenever the server says something.
+            cancelled: Asked often.
+            resend: Sends a frame again, by its index: a server that was started anew may have
+                lost it. Without it such a loss is an error.
 
         Yields:
-            Index and completed frame (H, W, 3), in order, as soon as each is done.
+            Index and completed frame (H, W, 3) float32, in order, as soon as each is done; none
+            for handles and clean frames.
 
         Raises:
             ServerLostError: the connection broke and did not come back.
             JobError: the server refused or failed the job.
             CancelledError: ``cancelled`` answered True.
         """
-        request = pb.SubmitRequest(job_id=uuid.uuid4().hex, frames=frames)
-        self._retrying(lambda: self._inpaint.Submit(request))
+        clip = list(frames)
+        while True:
+            job_id = uuid.uuid4().hex
+            try:
+                for index, frame in self._job(job_id, clip, cancelled):
+                    yield index, frame
+                    # Should the job have to be done again, this one is context only.
+                    clip[index] = pb.ClipFrame(
+                        plate=clip[index].plate, mask=clip[index].mask, role=pb.HANDLE
+                    )
+                return
+            except _ForgottenError as error:
+                if resend is None:
+                    raise ServerLostError(
+                        f"the server at {self.address} lost the job: {error}; start it again"
+                    ) from None
+                for index, old in enumerate(clip):
+                    clip[index] = resend(index)
+                    clip[index].role = old.role
+
+    def _job(
+        self, job_id: str, clip: list[pb.ClipFrame], cancelled: Cancelled
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        request = pb.SubmitRequest(
+            job_id=job_id, frames=clip, client=client_name(), model=self._model
+        )
+        if all(frame.role != pb.PLATE for frame in clip):
+            return
+        self._server.retrying(
+            lambda: _known(lambda: self._server.inpaint.Submit(request, timeout=ANSWER_SECONDS)),
+            cancelled,
+        )
         ended = False
         try:
-            for event in self._events(request.job_id):
-                if cancelled():
-                    raise CancelledError("cancelled")
+            for event in self._events(job_id, cancelled):
                 kind = event.WhichOneof("event")
                 if kind == "frame_ready":
                     yield event.frame_ready.index, self._download(event.frame_ready.image)
                 elif kind == "finished":
                     ended = True
                     _require_completed(event.finished)
+        except _ForgottenError:
+            ended = True
+            raise
         finally:
             if not ended:
-                self._cancel(request.job_id)
+                self._cancel(job_id)
 
-    def _events(self, job_id: str) -> Iterator[pb.JobEvent]:
+    def _events(self, job_id: str, cancelled: Cancelled) -> Iterator[pb.JobEvent]:
         # A stream that breaks is taken up again where it stopped.
-        following, failures = 0, 0
+        patience = Patience(self._server, cancelled)
+        following = 0
         while True:
+            watch = self._server.inpaint.Watch(
+                pb.WatchRequest(job_id=job_id, first_event=following)
+            )
             try:
-                for event in self._inpaint.Watch(
-                    pb.WatchRequest(job_id=job_id, first_event=following)
-                ):
-                    following, failures = event.number + 1, 0
+                for event in _heard(watch, cancelled):
+                    following = event.number + 1
+                    patience.renew()
                     yield event
                     if event.WhichOneof("event") == "finished":
                         return
                 raise ServerLostError(f"the server at {self.address} closed the job early")
             except grpc.RpcError as error:
-                failures += 1
-                self._require_retry(error, failures)
+                if error.code() is grpc.StatusCode.NOT_FOUND:
+                    raise _ForgottenError(error.details()) from None
+                patience.after(error)
+            finally:
+                watch.cancel()
 
-    def _upload_missing(self, contents: dict[str, bytes]) -> None:
-        answer = self._plates.FindMissing(pb.FindMissingRequest(digests=list(contents)))
+    def _send_missing(self, contents: dict[str, bytes], cancelled: Cancelled) -> None:
+        plates = self._server.plates
+        answer = plates.FindMissing(
+            pb.FindMissingRequest(digests=list(contents)), timeout=ANSWER_SECONDS
+        )
         for missing in answer.missing:
-            self._plates.Upload(
-                _upload_requests(missing.digest, contents[missing.digest], missing.committed)
-            )
+            content = contents[missing.digest]
+            if self._shares_memory and self._take(missing.digest, content):
+                continue
+            requests = _upload_requests(missing.digest, content, missing.committed)
+            self._server.wait(plates.Upload.future(requests), cancelled)
 
-    def _download(self, image: pb.Image) -> NDArray[Any]:
+    def _take(self, name: str, content: bytes) -> bool:
+        # A server elsewhere, or one that does not allow it, gets uploads from then on.
+        memory = os.memfd_create("sttn-plate")
+        try:
+            with open(memory, "wb", buffering=0, closefd=False) as file:
+                file.write(content)
+            request = pb.TakeRequest(
+                digest=name, size=len(content), process=os.getpid(), descriptor=memory
+            )
+            self._server.plates.Take(request, timeout=ANSWER_SECONDS)
+            return True
+        except grpc.RpcError as error:
+            if error.code() not in (
+                grpc.StatusCode.FAILED_PRECONDITION,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                grpc.StatusCode.UNIMPLEMENTED,
+            ):
+                raise
+            self._shares_memory = False
+            return False
+        finally:
+            os.close(memory)
+
+    def _download(self, image: pb.Image) -> NDArray[np.float32]:
         content = bytearray()
 
         def rest() -> None:
             request = pb.DownloadRequest(digest=image.digest, offset=len(content))
-            for chunk in self._plates.Download(request):
+            for chunk in self._server.plates.Download(request):
                 codec.check_chunk(chunk, len(content))
                 content.extend(chunk.data)
 
-        self._retrying(rest)
+        self._server.retrying(lambda: _known(rest), never)
         return codec.decode_image(image, bytes(content))
 
     def _cancel(self, job_id: str) -> None:
         # A server that is gone already took its jobs with it.
         with contextlib.suppress(grpc.RpcError):
-            self._inpaint.Cancel(pb.CancelRequest(job_id=job_id), timeout=2)
+            self._server.inpaint.Cancel(pb.CancelRequest(job_id=job_id), timeout=2)
 
-    def _retrying(self, call: Callable[[], _Result]) -> _Result:
-        failures = 0
-        while True:
-            try:
-                return call()
-            except grpc.RpcError as error:
-                failures += 1
-                self._require_retry(error, failures)
 
-    def _require_retry(self, error: grpc.RpcError, failures: int) -> None:
-        if error.code() not in LOST or failures >= TRIES:
-            raise node_error(error, self.address) from error
-        time.sleep(0.1 * 2**failures)
+class _ForgottenError(Exception):
+    """The server does not know what it knew before."""
+
+
+def _known(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            raise _ForgottenError(error.details()) from None
+        raise
+
+
+def _heard(watch: Iterable[pb.JobEvent], cancelled: Cancelled) -> Iterator[pb.JobEvent]:
+    # In a thread of its own, so that cancelling does not wait for the next event.
+    heard: queue.Queue[pb.JobEvent | Exception | None] = queue.Queue()
+
+    def listen() -> None:
+        try:
+            for event in watch:
+                heard.put(event)
+            heard.put(None)
+        except grpc.RpcError as error:
+            heard.put(error)
+
+    threading.Thread(target=listen, name="sttn-watch", daemon=True).start()
+    while True:
+        if cancelled():
+            raise CancelledError("cancelled")
+        try:
+            event = heard.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            continue
+        if event is None:
+            return
+        if isinstance(event, Exception):
+            raise event
+        yield event
+
+
+def _ahead(
+    send: Callable[[int], pb.ClipFrame], count: int, progress: Progress
+) -> Iterator[pb.ClipFrame]:
+    # A few frames at once and no more, so that memory does not grow with length.
+    under_way: deque[Future[pb.ClipFrame]] = deque()
+    with ThreadPoolExecutor(SENDERS) as pool:
+        try:
+            for done in range(count):
+                while len(under_way) < min(SENDERS, count - done):
+                    under_way.append(pool.submit(send, done + len(under_way)))
+                yield under_way.popleft().result()
+                progress("sending", done + 1, count)
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 def _upload_requests(name: str, content: bytes, committed: int) -> Iterator[pb.UploadRequest]:

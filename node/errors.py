@@ -42,15 +42,26 @@ class CancelledError(NodeError):
     """The artist asked to stop."""
 
 
-LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+_LOST = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+)
 """Statuses of a connection that broke, rather than of a request that was refused."""
 
 
 def node_error(error: grpc.RpcError, address: str) -> NodeError:
     """What a failed call means to the artist."""
     code, details = error.code(), error.details()
-    if code in LOST:
-        return ServerLostError(f"the server at {address} went away")
+    if code in _LOST:
+        return ServerLostError(f"the server at {address} went away ({details})")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return JobError(f"the server at {address} is busy: {details}")
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return JobError(
+            f"the server at {address} wants to know who calls: {details}; name a file that holds "
+            "your token in STTN_TOKEN_FILE"
+        )
     return JobError(f"the server at {address} refused: {details} ({code.name})")

@@ -2,98 +2,175 @@
 
 import asyncio
 import contextlib
+import fcntl
+import logging
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import grpc
-import torch
+from grpc_reflection.v1alpha import reflection
 
+from server.admin import AdminService
 from server.config import ServerConfig
+from server.errors import StartError
+from server.health import Health
+from server.listening import listen, server_options
+from server.metrics import Metrics
+from server.models import TorchModels, choose_devices
 from server.plates import PlateStore
-from server.protocol import inpaint_pb2_grpc
-from server.scheduler import CompleteClip, Scheduler
+from server.protocol import inpaint_pb2, inpaint_pb2_grpc
+from server.scheduler import Scheduler
+from server.security import Gate
 from server.service import InpaintService, PlatesService
-from sttn.device import choose_device
-from sttn.inference import PRESETS, completed_frames
-from sttn.model import load_generator
+from server.worker import MakeModels
+from server.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+HOUSEKEEPING_SECONDS = 30.0
+"""Time between two looks at what has expired."""
 
 
-def device_and_precision(config: ServerConfig) -> tuple[torch.device, torch.dtype]:
-    """Resolve ``auto``: the GPU where there is one, bfloat16 where hardware multiplies it fast."""
-    device = choose_device(config.device)
-    if config.precision != "auto":
-        return device, {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision]
-    # On a CPU without AMX bfloat16 convolutions were measured slower than float32.
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return device, torch.bfloat16 if fast else torch.float32
-
-
-def load_engine(config: ServerConfig) -> tuple[CompleteClip, str]:
-    """The network on its device, ready to complete clips, and a line about it.
+def make_models(config: ServerConfig) -> list[MakeModels]:
+    """What each model process shall hold, one per device.
 
     Raises:
-        CheckpointError: the weights cannot be used.
         DeviceError: this machine has no such device.
     """
-    device, precision = device_and_precision(config)
-    generator = load_generator(config.weights).to(device, precision)
-    name = str(precision).removeprefix("torch.")
-    about = f"weights {config.weights.name}, device {device}, precision {name}"
-    engine = partial(
-        completed_frames,
-        generator=generator,
-        window=PRESETS[config.preset],
-        budget=config.memory,
-    )
-    return engine, f"{about}, preset {config.preset}"
+    return [
+        partial(TorchModels, device, config.precision, config.preset, config.memory)
+        for device in choose_devices(config.device)
+    ]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server at work."""
+
+    address: str
+    """Where clients reach it."""
+    workers: Workers
+    scheduler: Scheduler
+    asked_to_drain: asyncio.Event
+    """Set when the administrator wants it to stop."""
 
 
 @contextlib.asynccontextmanager
-async def running(config: ServerConfig, engine: CompleteClip) -> AsyncIterator[str]:
-    """Serve inside the block; the value is the address to connect to.
+async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIterator[Running]:
+    """Serve inside the block; whatever still runs at its end is ended.
 
     Raises:
-        OSError: the address cannot be listened on.
+        StartError: it cannot start; the message says why.
     """
-    with tempfile.TemporaryDirectory(prefix="sttn-plates-") as folder:
-        store = PlateStore(Path(folder), int(config.store_gigabytes * 1e9))
-        scheduler = Scheduler(engine, store, config.queue_length)
-        server = grpc.aio.server()
-        inpaint_pb2_grpc.add_PlatesServicer_to_server(PlatesService(store), server)
-        inpaint_pb2_grpc.add_InpaintServicer_to_server(
-            InpaintService(scheduler, config.abandoned_seconds), server
+    gate = Gate(config.security)
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(_store_folder(config.store.folder))
+        expire_seconds = config.store.expire_hours * 3600
+        store = PlateStore(folder, int(config.store.gigabytes * 1e9), expire_seconds)
+        metrics = Metrics(store)
+        workers = Workers(makers, folder, config.weights, config.models, metrics)
+        server = grpc.aio.server(interceptors=[gate], options=server_options(config))
+        address = listen(server, config)
+        if config.metrics_address is not None:
+            metrics.serve(config.metrics_address)
+        stack.callback(workers.stop_all)
+        await workers.start()
+        scheduler = Scheduler(workers, store, config.limits, metrics)
+        asked = asyncio.Event()
+        limits, takes_memory = config.limits, config.shared_memory
+        inpaint_pb2_grpc.add_PlatesServicer_to_server(
+            PlatesService(store, scheduler, limits, metrics, takes_memory), server
         )
-        try:
-            port = server.add_insecure_port(config.address)
-        except RuntimeError as error:
-            raise OSError(
-                f"cannot listen on {config.address}; it may be in use, or its folder missing"
-            ) from error
+        inpaint_pb2_grpc.add_InpaintServicer_to_server(
+            InpaintService(scheduler, workers, store, limits, metrics, gate), server
+        )
+        inpaint_pb2_grpc.add_AdminServicer_to_server(
+            AdminService(scheduler, workers, limits, metrics, takes_memory, asked.set), server
+        )
+        names = [service.full_name for service in inpaint_pb2.DESCRIPTOR.services_by_name.values()]
+        health = Health(server, names)
+        if config.reflection:
+            names += ["grpc.health.v1.Health", reflection.SERVICE_NAME]
+            reflection.enable_server_reflection(names, server)
         await server.start()
-        work = asyncio.create_task(scheduler.run())
-        try:
-            host = config.address.rpartition(":")[0]
-            unix = config.address.startswith("unix:")
-            yield config.address if unix else f"{host}:{port}"
-        finally:
-            await scheduler.stop()
-            work.cancel()
-            await server.stop(grace=1.0)
+        stack.push_async_callback(server.stop, 0.5)
+        for chore in (health.keep(workers, scheduler), _keep_house(store)):
+            stack.callback(asyncio.create_task(chore).cancel)
+        yield Running(address, workers, scheduler, asked)
 
 
 async def serve(config: ServerConfig) -> None:
-    """Serve until SIGTERM, SIGINT or, if asked, the end of standard input."""
-    engine, about = load_engine(config)
-    stop = asyncio.Event()
+    """Serve until told to stop.
+
+    SIGTERM, SIGINT and the administrator's Drain: no new work, what is there is finished, and
+    clients fetch it. A second signal ends at once, as does the end of standard input where the
+    server was started to end with it.
+
+    Raises:
+        StartError: it cannot start; the message says why.
+        DeviceError: this machine has no such device.
+    """
+    drain, end = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        (end if drain.is_set() else drain).set()
+
+    def stdin_said_something() -> None:
+        if not os.read(0, 4096):
+            drain.set()
+            end.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop)
     if config.until_stdin_closes:
-        loop.add_reader(0, lambda: None if os.read(0, 4096) else stop.set())
-    async with running(config, engine) as address:
-        print(f"listening on {address}, {about}", flush=True)
-        await stop.wait()
+        loop.add_reader(0, stdin_said_something)
+    async with running(config, make_models(config)) as server:
+        devices = ", ".join(worker.device for worker in server.workers.all)
+        print(
+            f"listening on {server.address}, weights {config.weights.name}, device {devices}, "
+            f"precision {server.workers.all[0].precision}, preset {config.preset}",
+            flush=True,
+        )
+        await _first(drain.wait(), server.asked_to_drain.wait())
+        drain.set()
+        jobs = len(server.scheduler.active())
+        logger.info("draining", extra={"fields": {"jobs": jobs}})
+        await _first(server.scheduler.drained(), end.wait())
+
+
+@contextlib.contextmanager
+def _store_folder(folder: Path | None) -> Iterator[Path]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="sttn-plates-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"cannot use the store {folder}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartError(f"another server uses the store {folder}; give each its own") from None
+        yield folder
+
+
+async def _keep_house(store: PlateStore) -> None:
+    while True:
+        store.expire()
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -7,48 +7,136 @@ from pathlib import Path
 from sttn.inference import DEFAULT_PRESET, PRESETS, MemoryBudget, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
+DEFAULT_ADDRESS = "localhost:50071"
+"""Where a server listens that is not told otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """Plates and completed frames on disk."""
+
+    folder: Path | None = None
+    """Folder that outlives a restart, with the jobs in it; without it a temporary one."""
+    gigabytes: float = 50.0
+    """Disk they may take; the least recently used go first, what a job needs never goes."""
+    expire_hours: float = 72.0
+    """What no job needs is deleted when it was not used for so long."""
+
+    def __post_init__(self) -> None:
+        if self.gigabytes <= 0:
+            raise ValueError(f"gigabytes must be above 0, got {self.gigabytes}")
+        if self.expire_hours <= 0:
+            raise ValueError(f"expire_hours must be above 0, got {self.expire_hours}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """Where the server refuses, rather than doing badly what it has taken on."""
+
+    queue_length: int = 64
+    """Jobs that may wait."""
+    frames_per_job: int = 20_000
+    """Frames of one job."""
+    megapixels: float = 9.0
+    """Pixels of one frame: model rasters, not plates."""
+    uploads: int = 256
+    """Uploads open at once."""
+    kept_jobs: int = 100
+    """Ended jobs whose frames are kept for clients that come back."""
+    abandoned_seconds: float = 60.0
+    """A job that nobody watches for this long is cancelled."""
+    drain_seconds: float = 60.0
+    """When the server stops: how long frames that are done wait for clients to fetch them."""
+    keepalive_seconds: float = 20.0
+    """A silent client is asked after this time, and given up after as much again."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityConfig:
+    """Who may connect."""
+
+    certificate: Path | None = None
+    """TLS certificate chain (PEM); a renewed file is taken up without a restart."""
+    key: Path | None = None
+    """Private key of the certificate (PEM)."""
+    client_authority: Path | None = None
+    """Ask clients for a certificate signed by this authority (PEM): mutual TLS."""
+    tokens: Path | None = None
+    """File of lines NAME TOKEN; clients have to show one. Changes are taken up at once."""
+    admin_tokens: Path | None = None
+    """Likewise for the Admin calls, which are refused without it."""
+    allow_anyone_on_the_network: bool = False
+    """Listen beyond this machine without TLS, or without asking who is there."""
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together; give both or none")
+        if self.client_authority is not None and self.certificate is None:
+            raise ValueError("client_authority asks for TLS; give certificate and key too")
+
+    @property
+    def closed(self) -> bool:
+        """Whether both sides know whom they talk to."""
+        asked = self.tokens is not None or self.client_authority is not None
+        return self.certificate is not None and asked
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerConfig:
     """Holds STTN in memory and completes clips for nodes and scripts."""
 
-    address: str = "localhost:50071"
-    """Where to listen: HOST:PORT on this machine (port 0 takes a free one) or unix:/PATH."""
+    address: str = DEFAULT_ADDRESS
+    """Where to listen: HOST:PORT (port 0 takes a free one) or unix:/PATH."""
     weights: Path = DEFAULT_WEIGHTS
-    """Generator weights, .safetensors or a published .pth."""
+    """Generator weights, .safetensors or a published .pth: the default model."""
+    models: Path | None = None
+    """Folder of more weights that Admin may load by name; the folder of the default without it."""
     device: str = "auto"
-    """cpu, cuda, or auto: cuda where there is one."""
+    """cpu, cuda, cuda:0,cuda:1 (a process each), or auto: every GPU there is, else the CPU."""
     precision: str = "auto"
     """float32, bfloat16, or auto: bfloat16 on GPUs and on CPUs with AMX."""
     preset: Preset = DEFAULT_PRESET
     """How clips are cut into windows: thorough takes longest, fast least; released as published."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     """Memory for the features of frames that later windows need."""
-    store_gigabytes: float = 50.0
-    """Disk that plates and completed frames may take, in a temporary folder; oldest go first."""
-    queue_length: int = 64
-    """Jobs that may wait; more are refused."""
-    abandoned_seconds: float = 60.0
-    """A job that nobody watches for this long is cancelled."""
+    store: StoreConfig = field(default_factory=StoreConfig)
+    """Plates and completed frames on disk."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    """Where the server refuses."""
+    security: SecurityConfig = field(default_factory=SecurityConfig)
+    """Who may connect."""
+    shared_memory: bool = False
+    """Take plates from the memory of clients on this machine, of the same user (Linux)."""
+    metrics_address: str | None = None
+    """HOST:PORT of a page of figures for Prometheus; none without it."""
+    reflection: bool = True
+    """Tell tools such as grpcurl the contract."""
     until_stdin_closes: bool = False
     """Stop when standard input ends: for hosts that start a server of their own."""
 
     def __post_init__(self) -> None:
-        if not _is_local(self.address):
+        if not (
+            _is_local(self.address)
+            or self.security.closed
+            or self.security.allow_anyone_on_the_network
+        ):
             raise ValueError(
-                f"address {self.address} can be reached from other machines, and this version has "
-                "no TLS and no credentials; give localhost:PORT or unix:/PATH and tunnel to it"
+                f"address {self.address} can be reached from other machines; give "
+                "--security.certificate, --security.key and --security.tokens (or "
+                "--security.client-authority), or --security.allow-anyone-on-the-network"
             )
-        if self.device not in ("auto", "cpu") and not self.device.startswith("cuda"):
-            raise ValueError(f"device must be auto, cpu or cuda, got {self.device}")
+        for device in self.device.split(","):
+            if device not in ("auto", "cpu") and not device.startswith("cuda"):
+                raise ValueError(f"device must be auto, cpu or cuda, got {device}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision must be auto, float32 or bfloat16, got {self.precision}")
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset}")
-        if self.store_gigabytes <= 0:
-            raise ValueError(f"store_gigabytes must be above 0, got {self.store_gigabytes}")
-        if self.queue_length < 1:
-            raise ValueError(f"queue_length must be at least 1, got {self.queue_length}")
 
 
 def _is_local(address: str) -> bool:

@@ -5,15 +5,21 @@
     ServerError
     +-- InvalidRequestError   the request contradicts itself or the contract
     +-- BrokenUploadError     the stream ended before its finish
+    +-- UploadConflictError   somebody else is sending the same content
     +-- UnknownDigestError    no such content here
     +-- UnknownJobError       no such job here
+    +-- ModelError            no such model, or one that cannot be loaded or let go
+    +-- RefusedError          not with this server's settings
     +-- StoreFullError        no room for more plates
-    +-- ServerBusyError       the queue is full
+    +-- ServerBusyError       a limit is reached that time will free
+    +-- DrainingError         the server is about to stop
+    +-- ProcessDiedError      the model process died, again and again
+    +-- StartError            the server cannot start
 """
 
 import grpc
 
-from server.protocol.codec import CodecError
+from server.protocol.codec import CodecError, OffsetError
 from sttn.errors import InvalidClipError, OutOfMemoryError, SttnError
 
 
@@ -29,6 +35,10 @@ class BrokenUploadError(ServerError):
     """The stream ended before its finish; what arrived is kept."""
 
 
+class UploadConflictError(ServerError):
+    """Somebody else is sending the same content."""
+
+
 class UnknownDigestError(ServerError, KeyError):
     """No such content here; upload it first."""
 
@@ -41,24 +51,59 @@ class UnknownJobError(ServerError, KeyError):
     __str__ = Exception.__str__
 
 
+class ModelError(ServerError, LookupError):
+    """No such model here, or one that cannot be loaded."""
+
+
+class RefusedError(ServerError):
+    """Not with this server's settings, or not in its present state."""
+
+
 class StoreFullError(ServerError):
     """No room for more plates, even after evicting what no job needs."""
 
 
 class ServerBusyError(ServerError):
-    """The queue is full; come back later."""
+    """A limit is reached; come back later.
+
+    Args:
+        message: Which limit, and its value.
+        retry_seconds: When to come back.
+    """
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(f"{message}; try again in {retry_seconds:.0f} s")
+        self.retry_seconds = retry_seconds
+
+
+class DrainingError(ServerError):
+    """The server is about to stop and takes no more work."""
+
+
+class ProcessDiedError(ServerError):
+    """The model process died of this job, again and again."""
+
+
+class StartError(ServerError):
+    """The server cannot start; the message says why."""
 
 
 STATUS_CODES: dict[type[Exception], grpc.StatusCode] = {
+    OffsetError: grpc.StatusCode.ABORTED,
+    UploadConflictError: grpc.StatusCode.ABORTED,
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     CodecError: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidClipError: grpc.StatusCode.INVALID_ARGUMENT,
     BrokenUploadError: grpc.StatusCode.DATA_LOSS,
     UnknownDigestError: grpc.StatusCode.NOT_FOUND,
     UnknownJobError: grpc.StatusCode.NOT_FOUND,
+    ModelError: grpc.StatusCode.NOT_FOUND,
+    RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ServerBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DrainingError: grpc.StatusCode.UNAVAILABLE,
+    ProcessDiedError: grpc.StatusCode.INTERNAL,
     SttnError: grpc.StatusCode.INTERNAL,
 }
 

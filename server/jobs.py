@@ -1,7 +1,7 @@
 """A job and what happened to it, told to whoever watches."""
 
 import asyncio
-import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -10,47 +10,86 @@ from server.protocol import inpaint_pb2 as pb
 
 @dataclass(eq=False)
 class Job:
-    """One clip being completed. Everything but ``cancelled`` belongs to the event loop."""
+    """One clip being completed."""
 
-    job_id: str
-    frames: list[pb.ClipFrame]
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    request: pb.SubmitRequest
+    owner: str
+    """Whose turn it takes."""
+    reserved_bytes: int = 0
+    """Room kept in the store for results that are still to come."""
     events: list[pb.JobEvent] = field(default_factory=list)
+    results: dict[int, pb.Image] = field(default_factory=dict)
+    """Completed frames by index."""
+    unfetched: set[str] = field(default_factory=set)
+    """Digests of results that nobody downloaded yet."""
+    running: bool = False
+    cancelled: bool = False
+    deaths: int = 0
+    """Times the model process died of it."""
     watchers: int = 0
+    _left: float = field(default_factory=time.monotonic)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def job_id(self) -> str:
+        """The client's name for it."""
+        return self.request.job_id
 
     @property
     def ended(self) -> bool:
         """Nothing more will happen."""
         return bool(self.events) and self.events[-1].WhichOneof("event") == "finished"
 
+    @property
+    def wanted(self) -> int:
+        """Frames to be returned."""
+        return sum(frame.role == pb.PLATE for frame in self.request.frames)
+
     def tell(self, event: pb.JobEvent) -> None:
         """Add an event and wake the watchers."""
         event.number = len(self.events)
         self.events.append(event)
+        if event.WhichOneof("event") == "frame_ready":
+            ready = event.frame_ready
+            self.results[ready.index] = ready.image
+            self.unfetched.add(ready.image.digest)
         self._news.set()
         self._news = asyncio.Event()
 
     async def watch(self, first: int) -> AsyncIterator[pb.JobEvent]:
         """Events from a number on, those of the past first, until the job has ended."""
         number = first
-        while True:
-            news = self._news
-            while number < len(self.events):
-                yield self.events[number]
-                number += 1
-            if self.ended:
-                return
-            await news.wait()
+        self.watchers += 1
+        try:
+            while True:
+                news = self._news
+                while number < len(self.events):
+                    yield self.events[number]
+                    number += 1
+                if self.ended:
+                    return
+                await news.wait()
+        finally:
+            self.watchers -= 1
+            self._left = time.monotonic()
+
+    def unwatched_seconds(self) -> float:
+        """For how long nobody has watched."""
+        return 0.0 if self.watchers else time.monotonic() - self._left
 
     def digests(self) -> list[str]:
         """Every content the job reads."""
-        return [image.digest for frame in self.frames for image in (frame.plate, frame.mask)]
-
-    def results(self) -> list[str]:
-        """Every content the job has made."""
         return [
-            event.frame_ready.image.digest
-            for event in self.events
-            if event.WhichOneof("event") == "frame_ready"
+            image.digest for frame in self.request.frames for image in (frame.plate, frame.mask)
         ]
+
+    def described(self) -> pb.Job:
+        """Where it stands."""
+        state = pb.ENDED if self.ended else pb.RUNNING if self.running else pb.WAITING
+        return pb.Job(
+            job_id=self.job_id,
+            state=state,
+            progress=pb.Progress(frames_done=len(self.results), frames=self.wanted),
+            events=len(self.events),
+            finished=self.events[-1].finished if self.ended else None,
+        )

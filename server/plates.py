@@ -1,78 +1,243 @@
 """Pixels on disk, addressed by what they hold; uploads that break off are gone on with."""
 
+import os
 import re
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from server.errors import InvalidRequestError, StoreFullError, UnknownDigestError
-from server.protocol.codec import digest
+from server.errors import (
+    InvalidRequestError,
+    StoreFullError,
+    UnknownDigestError,
+    UploadConflictError,
+)
+from server.protocol import codec
+from server.protocol import inpaint_pb2 as pb
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class PlateStore:
-    """Whole contents as files named by digest; unfinished uploads end in ``.part``."""
+def content_path(folder: Path, name: str) -> Path:
+    """Where a whole content lies.
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
-        self._folder = folder
-        self._limit = limit_bytes
+    Raises:
+        InvalidRequestError: the name is not a digest.
+    """
+    if not _DIGEST.fullmatch(name):
+        raise InvalidRequestError(f"{name[:80]!r} is not a digest of 64 hexadecimal digits")
+    return folder / name
+
+
+def open_content(folder: Path, name: str) -> BinaryIO:
+    """A whole content, open for reading; it stays readable even if it is evicted meanwhile.
+
+    Raises:
+        UnknownDigestError: it is not here.
+    """
+    try:
+        return content_path(folder, name).open("rb")
+    except FileNotFoundError:
+        raise UnknownDigestError(f"no content {name}; upload it first") from None
+
+
+def write_content(folder: Path, name: str, content: bytes) -> None:
+    """Put a content of our own under its digest, whole or not at all.
+
+    Raises:
+        StoreFullError: the disk is full.
+    """
+    path = content_path(folder, name)
+    fresh = path.with_name(f"{name}.{os.getpid()}.new")
+    try:
+        fresh.write_bytes(content)
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise StoreFullError(f"the server cannot write to its store: {error.strerror}") from error
+
+
+class Upload:
+    """One content on its way in. Methods block on the disk and belong in a thread."""
+
+    def __init__(self, part: Path, header: pb.UploadHeader) -> None:
+        self._part = part
+        self._header = header
+        self._hash = codec.new_digest()
+        self._file = part.open("ab+", buffering=0)
+        self.committed = 0
+
+    def resume(self) -> None:
+        """Take into account what an upload before this one left."""
+        self._file.seek(0)
+        while data := self._file.read(codec.CHUNK_BYTES):
+            self._hash.update(data)
+            self.committed += len(data)
+
+    def append(self, chunk: pb.Chunk) -> None:
+        """Take the next bytes.
+
+        Raises:
+            CodecError: a gap, a wrong checksum or an oversize chunk.
+            InvalidRequestError: more than the header promised.
+            StoreFullError: the disk is full; what was committed before is kept.
+        """
+        codec.check_chunk(chunk, self.committed)
+        self.extend(chunk.data)
+
+    def extend(self, data: bytes | memoryview) -> None:
+        """Take the next bytes, which need no check; errors as for :meth:`append`."""
+        if self.committed + len(data) > self._header.size:
+            raise InvalidRequestError(
+                f"more than the {self._header.size} bytes the header promised"
+            )
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._file.truncate(self.committed)
+            raise StoreFullError(
+                f"the server cannot write to its store: {error.strerror}"
+            ) from error
+        self._hash.update(data)
+        self.committed += len(data)
+
+    def finish(self, path: Path) -> None:
+        """Check the whole and give it its name.
+
+        Raises:
+            InvalidRequestError: size or digest differ; what arrived is forgotten.
+        """
+        name, size = self._header.digest, self._header.size
+        if self.committed != size:
+            self._part.unlink(missing_ok=True)
+            raise InvalidRequestError(f"upload of {name} has {self.committed} bytes, not {size}")
+        if self._hash.hexdigest() != name:
+            self._part.unlink(missing_ok=True)
+            raise InvalidRequestError(f"upload of {name} has another digest; send it again")
+        self._part.replace(path)
+
+    def close(self) -> None:
+        """What is committed stays."""
+        self._file.close()
+
+
+class PlateStore:
+    """Keeps account of a folder of contents; belongs to the event loop.
+
+    Whole contents are files named by digest, unfinished uploads end in ``.part``. Room is made by
+    evicting what was not used for longest and no job needs.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int, expire_seconds: float) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        self._expire_seconds = expire_seconds
         self._pins: Counter[str] = Counter()
+        self._reserved = 0
+        # File name -> size and time of last use, the least recently used first.
+        self._files: dict[str, tuple[int, float]] = {}
+        self._uploading: set[str] = set()
+        self._used = 0
+        found = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
+        for path, stat in sorted(found, key=lambda item: item[1].st_mtime):
+            name = path.name.removesuffix(".part")
+            if _DIGEST.fullmatch(name):
+                self._account(path.name, stat.st_size, stat.st_mtime)
+            elif path.suffix == ".new":
+                path.unlink()
 
     def __contains__(self, name: str) -> bool:
-        return self._path(name).exists()
+        content_path(self.folder, name)
+        return name in self._files
 
-    def committed(self, name: str) -> int:
-        """Bytes of an unfinished upload that are kept."""
-        part = self._part(name)
-        return part.stat().st_size if part.exists() else 0
+    @property
+    def used_bytes(self) -> int:
+        """Bytes on disk."""
+        return self._used
 
-    def append(self, name: str, data: bytes) -> None:
-        """Add bytes to an unfinished upload.
+    @property
+    def uploads(self) -> int:
+        """Uploads that are open."""
+        return len(self._uploading)
 
-        Raises:
-            StoreFullError: no room, even without what no job needs.
-        """
-        self._make_room(len(data))
-        with self._part(name).open("ab") as part:
-            part.write(data)
+    def missing(self, names: Iterable[str]) -> dict[str, int]:
+        """Contents that are not here, with the bytes that are; the others count as used now."""
+        absent = {}
+        for name in dict.fromkeys(names):
+            if name in self:
+                self._account(name, self._files[name][0], time.time())
+            else:
+                absent[name] = self._files.get(f"{name}.part", (0, 0.0))[0]
+        return absent
 
-    def finish(self, name: str, size: int) -> None:
-        """Check an upload and keep it under its name.
-
-        Raises:
-            InvalidRequestError: size or digest differ; the upload is forgotten.
-        """
-        if name in self:
-            return
-        part = self._part(name)
-        content = part.read_bytes() if part.exists() else b""
-        if len(content) != size:
-            part.unlink(missing_ok=True)
-            raise InvalidRequestError(f"upload of {name} has {len(content)} bytes, not {size}")
-        if digest(content) != name:
-            part.unlink(missing_ok=True)
-            raise InvalidRequestError(f"upload of {name} has another digest; send it again")
-        part.replace(self._path(name))
-
-    def put(self, content: bytes) -> str:
-        """Keep a content of our own; its digest."""
-        name = digest(content)
-        if name not in self:
-            self.append(name, content)
-            self.finish(name, len(content))
-        return name
-
-    def read(self, name: str) -> bytes:
-        """A whole content.
+    @contextmanager
+    def upload(self, header: pb.UploadHeader) -> Iterator[Upload]:
+        """Take a content in; room for all of it is made at once.
 
         Raises:
-            UnknownDigestError: it is not here.
+            UploadConflictError: somebody else is sending the same.
+            StoreFullError: it does not fit, even without what no job needs.
         """
+        path = content_path(self.folder, header.digest)
+        if header.digest in self._uploading:
+            raise UploadConflictError(
+                f"another client is sending {header.digest}; ask again what is missing"
+            )
+        part = path.with_name(path.name + ".part")
+        expected = max(0, header.size - self._files.get(part.name, (0, 0.0))[0])
+        self._uploading.add(header.digest)
         try:
-            return self._path(name).read_bytes()
-        except FileNotFoundError:
-            raise UnknownDigestError(f"no content {name}; upload it first") from None
+            with self.reserved(expected):
+                upload = Upload(part, header)
+                try:
+                    yield upload
+                finally:
+                    upload.close()
+                    for file in (part, path):
+                        self._settle(file)
+        finally:
+            self._uploading.discard(header.digest)
+
+    def adopt(self, name: str) -> None:
+        """Take a content into account that a worker wrote."""
+        self._settle(self.folder / name)
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Keep room inside the block; errors as for :meth:`reserve`."""
+        self.reserve(size)
+        try:
+            yield
+        finally:
+            self.release(size)
+
+    def reserve(self, size: int) -> None:
+        """Keep room for what will be written.
+
+        Raises:
+            StoreFullError: it does not fit, even without what no job needs.
+        """
+        free = self.limit_bytes - self._reserved - size
+        for name in list(self._files):
+            if self._used <= free:
+                break
+            if self._is_idle(name):
+                self._forget(name)
+        if self._used > free:
+            raise StoreFullError(
+                f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB is full of running "
+                "jobs; try again later, or start the server with a larger store"
+            )
+        self._reserved += size
+
+    def release(self, size: int) -> None:
+        """Take a reservation back."""
+        self._reserved -= size
 
     def pin(self, names: Iterable[str]) -> None:
         """Keep contents from being evicted; as often as they are pinned."""
@@ -83,26 +248,28 @@ class PlateStore:
         self._pins.subtract(names)
         self._pins = +self._pins
 
-    def _make_room(self, wanted: int) -> None:
-        files = [(path, path.stat()) for path in self._folder.iterdir()]
-        used = sum(stat.st_size for _, stat in files)
-        for path, stat in sorted(files, key=lambda item: item[1].st_mtime):
-            if used + wanted <= self._limit:
-                return
-            if path.name.removesuffix(".part") not in self._pins and path.suffix != ".part":
-                path.unlink()
-                used -= stat.st_size
-        if used + wanted > self._limit:
-            raise StoreFullError(
-                f"the server's plate store of {self._limit / 1e9:.1f} GB is full of running jobs; "
-                "try again later or start the server with a larger store"
-            )
+    def expire(self) -> None:
+        """Forget what was not used for too long and no job needs."""
+        oldest = time.time() - self._expire_seconds
+        for name, (_, used) in list(self._files.items()):
+            if used < oldest and self._is_idle(name):
+                self._forget(name)
 
-    def _path(self, name: str) -> Path:
-        if not _DIGEST.fullmatch(name):
-            raise InvalidRequestError(f"{name[:80]!r} is not a digest of 64 hexadecimal digits")
-        return self._folder / name
+    def _is_idle(self, name: str) -> bool:
+        digest = name.removesuffix(".part")
+        return digest not in self._pins and digest not in self._uploading
 
-    def _part(self, name: str) -> Path:
-        path = self._path(name)
-        return path.with_name(path.name + ".part")
+    def _settle(self, path: Path) -> None:
+        # What the disk says about one file.
+        if path.exists():
+            self._account(path.name, path.stat().st_size, time.time())
+        elif path.name in self._files:
+            self._used -= self._files.pop(path.name)[0]
+
+    def _account(self, name: str, size: int, used: float) -> None:
+        self._used += size - self._files.pop(name, (0, 0.0))[0]
+        self._files[name] = (size, used)
+
+    def _forget(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)
+        self._used -= self._files.pop(name)[0]

@@ -1,121 +1,102 @@
-"""One queue, one thread that computes, and the jobs by name."""
+"""Jobs by name, whose turn it is, and the model processes that carry them out."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, overload
+import contextlib
+import time
+from collections.abc import Collection
 
-import numpy as np
-from numpy.typing import NDArray
-
+from server.admission import result_bytes
+from server.config import LimitsConfig
 from server.errors import (
-    InvalidRequestError,
+    DrainingError,
+    ProcessDiedError,
     ServerBusyError,
     UnknownDigestError,
     UnknownJobError,
     status_code,
 )
 from server.jobs import Job
+from server.journal import JobJournal
+from server.logs import log_job
+from server.messages import FrameDone, JobDone, Run
+from server.metrics import Metrics
 from server.plates import PlateStore
-from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
-from sttn.errors import CancelledError
+from server.turns import Turns
+from server.workers import Worker, Workers
 
-logger = logging.getLogger(__name__)
+DEATHS = 3
+"""Times a model process may die of one job."""
 
-KEPT_JOBS = 100
-"""Ended jobs whose events and frames are kept for clients that come back."""
-
-
-class CompleteClip(Protocol):
-    """The engine as the scheduler sees it: ``sttn.inference.completed_frames``, bound."""
-
-    def __call__(
-        self,
-        frames: Sequence[NDArray[Any]],
-        masks: Sequence[NDArray[np.bool_]],
-        *,
-        cancelled: Callable[[], bool],
-    ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield index and completed frame, in order."""
-
-
-class StoredImages(Sequence[NDArray[Any]]):
-    """Images of a clip, read from the store when they are needed."""
-
-    def __init__(
-        self,
-        store: PlateStore,
-        images: list[pb.Image],
-        convert: Callable[[NDArray[Any]], NDArray[Any]],
-    ) -> None:
-        self._store = store
-        self._images = images
-        self._convert = convert
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[NDArray[Any]]: ...
-    def __getitem__(self, index: int | slice) -> NDArray[Any] | Sequence[NDArray[Any]]:
-        if isinstance(index, slice):
-            return StoredImages(self._store, self._images[index], self._convert)
-        image = self._images[index]
-        return self._convert(codec.decode_image(image, self._store.read(image.digest)))
-
-
-def _plate(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    return pixels.astype(np.float32)
-
-
-def _mask(pixels: NDArray[Any]) -> NDArray[np.bool_]:
-    return pixels[..., 0] > 0
+RETRY_SECONDS = 30.0
+"""When a client is told to come back while nothing is known about the jobs before it."""
 
 
 class Scheduler:
-    """Takes jobs, runs them one after another, keeps what came of them."""
+    """Takes jobs, hands them to model processes, keeps what came of them.
 
-    def __init__(self, engine: CompleteClip, store: PlateStore, queue_length: int) -> None:
-        self._engine = engine
+    Belongs to the event loop, which never waits for a model process.
+    """
+
+    def __init__(
+        self, workers: Workers, store: PlateStore, limits: LimitsConfig, metrics: Metrics
+    ) -> None:
+        self._workers = workers
         self._store = store
-        self._queue_length = queue_length
+        self._limits = limits
+        self._metrics = metrics
+        self._journal = JobJournal(store.folder / "jobs")
         self._jobs: dict[str, Job] = {}
-        self._waiting: list[Job] = []
-        self._work = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._stopping = False
+        self._turns = Turns()
+        self._changed = asyncio.Event()
+        self.draining = False
+        self.frames_completed = 0
+        workers.on_frame = self._on_frame
+        workers.on_done = self._on_done
+        workers.on_death = self._on_death
+        workers.on_idle = self._dispatch
+        self._restore()
 
-    def submit(self, request: pb.SubmitRequest) -> Job:
+    def submit(self, request: pb.SubmitRequest, owner: str) -> Job:
         """Queue a job; the one that is there already if its name is known.
+
+        Args:
+            request: The job.
+            owner: Whose turn it takes.
 
         Raises:
             InvalidRequestError: no name, no frames, or images that do not belong together.
             UnknownDigestError: a content was not uploaded.
+            ModelError: no such model.
             ServerBusyError: the queue is full.
+            StoreFullError: no room for what will come of it.
+            DrainingError: the server is about to stop.
         """
         if request.job_id in self._jobs:
             return self._jobs[request.job_id]
-        if not request.job_id:
-            raise InvalidRequestError("the job has no job_id")
-        if not request.frames:
-            raise InvalidRequestError("the clip has no frames")
-        for index, frame in enumerate(request.frames):
-            self._require_usable(index, frame, request.frames[0])
-        if len(self._waiting) >= self._queue_length:
+        if self.draining:
+            raise DrainingError("the server is about to stop and takes no new jobs")
+        size = result_bytes(request, self._limits)
+        self._require_present(request.frames)
+        self._workers.require_model(request.model)
+        if len(self._turns) >= self._limits.queue_length:
             raise ServerBusyError(
-                f"{len(self._waiting)} jobs are waiting already; try again in a few minutes"
+                f"{len(self._turns)} jobs are waiting already", self._seconds_to_a_place()
             )
-        job = Job(request.job_id, list(request.frames))
+        self._store.reserve(size)
+        kept = pb.SubmitRequest()
+        kept.CopyFrom(request)
+        kept.client, kept.model = owner, request.model or self._workers.default
+        job = Job(kept, owner, reserved_bytes=size)
         self._forget_old()
         self._store.pin(job.digests())
         self._jobs[job.job_id] = job
-        job.tell(pb.JobEvent(queued=pb.Queued(jobs_ahead=len(self._waiting))))
-        self._waiting.append(job)
-        self._work.set()
+        self._journal.begin(kept)
+        self._tell(job, pb.JobEvent(queued=pb.Queued(jobs_ahead=len(self._turns))))
+        self._turns.add(job)
+        log_job(job, "queued", frames=job.wanted)
+        self._watch_over(job)
+        self._dispatch()
         return job
 
     def job(self, job_id: str) -> Job:
@@ -127,87 +108,187 @@ class Scheduler:
         try:
             return self._jobs[job_id]
         except KeyError:
-            raise UnknownJobError(f"no job {job_id!r}; submit it again") from None
+            raise UnknownJobError(f"no job {job_id[:80]!r}; submit it again") from None
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job, reason: str) -> None:
         """Stop a job within one window, or before it starts."""
-        job.cancelled.set()
-        if job in self._waiting:
-            self._waiting.remove(job)
-            _end(job, pb.Finished.CANCELLED, "cancelled before it started")
+        if job.ended or job.cancelled:
+            return
+        job.cancelled = True
+        if self._turns.remove(job):
+            self._end(job, pb.Finished(outcome=pb.Finished.CANCELLED, message=reason))
+        else:
+            self._workers.stop(job.job_id)
 
-    async def stop(self) -> None:
-        """Stop everything that waits or runs, and wait until nothing runs any more."""
-        self._stopping = True
+    def active(self) -> list[Job]:
+        """Running jobs, then waiting ones in the order in which they would run."""
+        running = [job for job in self._jobs.values() if job.running]
+        return [*running, *self._turns]
+
+    def fetched(self, digest: str) -> None:
+        """Somebody downloaded a content to its end."""
         for job in self._jobs.values():
+            job.unfetched.discard(digest)
+        self._changed.set()
+
+    async def drained(self) -> None:
+        """Refuse new jobs; wait until those that are here are done, and their frames fetched."""
+        self.draining = True
+        while self.active():
+            await self._change()
+        patience = time.monotonic() + self._limits.drain_seconds
+        while any(map(self._is_awaited, self._jobs.values())) and time.monotonic() < patience:
+            await self._change()
+
+    def _is_awaited(self, job: Job) -> bool:
+        gone = job.unwatched_seconds() > self._limits.abandoned_seconds
+        return bool(job.unfetched) and not job.cancelled and not gone
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout=0.5)
+
+    def _dispatch(self) -> None:
+        while len(self._turns) and (worker := self._workers.idle()) is not None:
+            job = self._turns.next()
+            job.running = True
+            log_job(job, "started", device=worker.device, frames_done=len(job.results))
+            done = frozenset(job.results)
+            if len(done) == job.wanted:  # the process died with its last word
+                self._end(job, pb.Finished(outcome=pb.Finished.COMPLETED))
+                continue
+            request = job.request
+            self._workers.run(
+                worker, Run(job.job_id, request.model, request.SerializeToString(), done)
+            )
+            for ahead, other in enumerate(self._turns):
+                self._tell(other, pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
+        self._metrics.waiting.set(len(self._turns))
+
+    def _on_frame(self, message: FrameDone) -> None:
+        job = self._jobs[message.job_id]
+        image = pb.Image.FromString(message.image)
+        self._store.adopt(image.digest)
+        self._store.pin([image.digest])
+        share = job.reserved_bytes // max(1, job.wanted - len(job.results))
+        job.reserved_bytes -= share
+        self._store.release(share)
+        self._metrics.frames.inc()
+        self.frames_completed += 1
+        self._tell(job, pb.JobEvent(frame_ready=pb.FrameReady(index=message.index, image=image)))
+        progress = pb.Progress(frames_done=len(job.results), frames=job.wanted)
+        self._tell(job, pb.JobEvent(progress=progress))
+
+    def _on_done(self, message: JobDone) -> None:
+        job = self._jobs[message.job_id]
+        finished = pb.Finished(outcome=pb.Finished.COMPLETED)
+        if message.cancelled:
+            finished = pb.Finished(outcome=pb.Finished.CANCELLED, message="cancelled")
+        elif message.error is not None:
+            finished = pb.Finished(
+                outcome=pb.Finished.FAILED, message=message.error, code=message.code
+            )
+        self._end(job, finished, trace=message.trace)
+
+    def _on_death(self, worker: Worker, job_id: str | None) -> None:
+        job = self._jobs[job_id] if job_id is not None else None
+        if job is None:
+            return
+        job.running = False
+        job.deaths += 1
+        notice = f"the model process died ({worker.device}) and is started again"
+        self._tell(job, pb.JobEvent(notice=pb.Notice(message=notice)))
+        if job.cancelled:
+            self._end(job, pb.Finished(outcome=pb.Finished.CANCELLED, message="cancelled"))
+        elif job.deaths >= DEATHS:
+            error = ProcessDiedError(
+                f"the model process died {DEATHS} times of this job; try a smaller model raster"
+            )
+            code = status_code(error)
+            assert code is not None
+            self._end(
+                job,
+                pb.Finished(outcome=pb.Finished.FAILED, message=str(error), code=code.name),
+            )
+        else:
+            log_job(job, "requeued", deaths=job.deaths, frames_done=len(job.results))
+            self._turns.put_back(job)
+
+    def _end(self, job: Job, finished: pb.Finished, trace: str | None = None) -> None:
+        job.running = False
+        self._store.release(job.reserved_bytes)
+        job.reserved_bytes = 0
+        self._tell(job, pb.JobEvent(finished=finished))
+        outcome = pb.Finished.Outcome.Name(finished.outcome)
+        self._metrics.jobs.labels(outcome=outcome.lower()).inc()
+        log_job(
+            job,
+            outcome.lower(),
+            frames_done=len(job.results),
+            reason=finished.message or None,
+            trace=trace,
+        )
+        self._changed.set()
+
+    def _tell(self, job: Job, event: pb.JobEvent) -> None:
+        job.tell(event)
+        self._journal.add(job.job_id, event)
+
+    def _watch_over(self, job: Job) -> None:
+        # An artist's host that crashed does not hold the queue for ever.
+        patience = self._limits.abandoned_seconds
+
+        def look() -> None:
+            if job.ended:
+                return
+            if job.unwatched_seconds() >= patience:
+                self.cancel(job, f"nobody watched for {patience:g} s")
+                return
+            wait = patience - job.unwatched_seconds()
+            asyncio.get_running_loop().call_later(max(0.05, wait), look)
+
+        asyncio.get_running_loop().call_later(patience, look)
+
+    def _restore(self) -> None:
+        # What a server before this one left.
+        for request, events in self._journal.read():
+            job = Job(request, request.client, events=[])
+            for event in events:
+                job.tell(event)
+            there = not self._store.missing(
+                [*job.digests(), *(image.digest for image in job.results.values())]
+            )
+            if not there:
+                self._journal.forget(job.job_id)
+                continue
+            self._jobs[job.job_id] = job
+            self._store.pin(job.digests())
+            self._store.pin(image.digest for image in job.results.values())
             if not job.ended:
-                self.cancel(job)
-        await self._idle.wait()
+                log_job(job, "restored", frames_done=len(job.results))
+                self._turns.add(job)
+                self._watch_over(job)
 
-    async def run(self) -> None:
-        """Work through the queue until cancelled."""
-        while True:
-            while not self._waiting:
-                self._work.clear()
-                await self._work.wait()
-            job = self._waiting.pop(0)
-            for ahead, other in enumerate(self._waiting):
-                other.tell(pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
-            self._idle.clear()
-            await asyncio.to_thread(self._compute, job, asyncio.get_running_loop())
-            self._idle.set()
+    def _seconds_to_a_place(self) -> float:
+        rate = sum(worker.frames_per_second for worker in self._workers.all)
+        frames = sum(job.wanted - len(job.results) for job in self.active()[:1])
+        return max(1.0, frames / rate) if rate else RETRY_SECONDS
 
-    def _compute(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
-        # In a thread of its own; everything it tells goes back through the loop.
-        def tell(event: pb.JobEvent) -> None:
-            loop.call_soon_threadsafe(job.tell, event)
-
-        count = len(job.frames)
-        logger.info("job %s started, %d frames", job.job_id, count)
-        frames = StoredImages(self._store, [frame.plate for frame in job.frames], _plate)
-        masks = StoredImages(self._store, [frame.mask for frame in job.frames], _mask)
-        outcome, message = pb.Finished.COMPLETED, ""
-        try:
-            for index, frame in self._engine(frames, masks, cancelled=job.cancelled.is_set):
-                image, content = codec.encode_image(frame, ("R", "G", "B"))
-                self._store.pin([image.digest])
-                self._store.put(content)
-                tell(pb.JobEvent(frame_ready=pb.FrameReady(index=index, image=image)))
-                tell(pb.JobEvent(progress=pb.Progress(frames_done=index + 1, frames=count)))
-        except CancelledError as error:
-            outcome, message = pb.Finished.CANCELLED, str(error)
-            if self._stopping:
-                outcome, message = pb.Finished.FAILED, "the server was stopped"
-        except Exception as error:
-            if status_code(error) is None:
-                logger.exception("job %s failed", job.job_id)
-            outcome = pb.Finished.FAILED
-            message = str(error) or type(error).__name__
-        logger.info("job %s ended: %s", job.job_id, pb.Finished.Outcome.Name(outcome))
-        loop.call_soon_threadsafe(_end, job, outcome, message)
-
-    def _require_usable(self, index: int, frame: pb.ClipFrame, first: pb.ClipFrame) -> None:
-        for kind, image, channels in (("plate", frame.plate, 3), ("mask", frame.mask, 1)):
-            codec.image_bytes(image)
-            if len(image.channels) != channels:
-                raise InvalidRequestError(
-                    f"the {kind} of frame {index} has {len(image.channels)} channels, "
-                    f"not {channels}"
-                )
-            if (image.width, image.height) != (first.plate.width, first.plate.height):
-                raise InvalidRequestError(
-                    f"the {kind} of frame {index} is {image.width}x{image.height}, the first "
-                    f"plate {first.plate.width}x{first.plate.height}"
-                )
-            if image.digest not in self._store:
-                raise UnknownDigestError(f"the {kind} of frame {index} was not uploaded")
+    def _require_present(self, frames: Collection[pb.ClipFrame]) -> None:
+        digests = {
+            image.digest: (kind, index)
+            for index, frame in enumerate(frames)
+            for kind, image in (("plate", frame.plate), ("mask", frame.mask))
+        }
+        for digest in self._store.missing(digests):
+            kind, index = digests[digest]
+            raise UnknownDigestError(f"the {kind} of frame {index} was not uploaded")
 
     def _forget_old(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended]
-        for job in ended[: max(0, len(ended) - KEPT_JOBS + 1)]:
-            self._store.unpin(job.digests() + job.results())
+        for job in ended[: max(0, len(ended) - self._limits.kept_jobs + 1)]:
+            self._store.unpin(job.digests())
+            self._store.unpin(image.digest for image in job.results.values())
+            self._journal.forget(job.job_id)
             del self._jobs[job.job_id]
-
-
-def _end(job: Job, outcome: pb.Finished.Outcome, message: str) -> None:
-    job.tell(pb.JobEvent(finished=pb.Finished(outcome=outcome, message=message)))

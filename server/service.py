@@ -1,23 +1,39 @@
-"""The RPCs of inpaint.proto, each carried out by the store or the scheduler."""
+"""The RPCs of artists and farms, each carried out by the store or the scheduler."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
+import psutil
 
-from server.errors import BrokenUploadError, InvalidRequestError, status_code
-from server.plates import PlateStore
+from server import plates, shared_memory
+from server.config import LimitsConfig
+from server.errors import (
+    BrokenUploadError,
+    InvalidRequestError,
+    RefusedError,
+    ServerBusyError,
+    status_code,
+)
+from server.metrics import Metrics
+from server.plates import PlateStore, content_path, open_content
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.scheduler import Scheduler
+from server.security import Gate
+from server.workers import Workers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
+RETRY_AFTER = "retry-after-seconds"
+"""Trailing metadata of a refusal that time will lift."""
+
 
 @asynccontextmanager
-async def _status_codes(context: Context) -> AsyncIterator[None]:
+async def status_codes(context: Context, metrics: Metrics) -> AsyncIterator[None]:
     """Turn an error raised on purpose inside the block into the RPC's status; bugs pass through."""
     try:
         yield
@@ -25,27 +41,39 @@ async def _status_codes(context: Context) -> AsyncIterator[None]:
         code = status_code(error)
         if code is None:
             raise
+        metrics.refused.labels(code=code.name).inc()
+        if isinstance(error, ServerBusyError):
+            context.set_trailing_metadata([(RETRY_AFTER, f"{error.retry_seconds:.0f}")])
         await context.abort(code, str(error))
 
 
 class PlatesService(inpaint_pb2_grpc.PlatesServicer):
     """Contents in and out."""
 
-    def __init__(self, store: PlateStore) -> None:
+    def __init__(
+        self,
+        store: PlateStore,
+        scheduler: Scheduler,
+        limits: LimitsConfig,
+        metrics: Metrics,
+        takes_memory: bool,
+    ) -> None:
         self._store = store
+        self._scheduler = scheduler
+        self._limits = limits
+        self._metrics = metrics
+        self._takes_memory = takes_memory
 
     async def FindMissing(
         self, request: pb.FindMissingRequest, context: Context
     ) -> pb.FindMissingResponse:
         """Name the contents that have to be sent, and from which byte on."""
-        async with _status_codes(context):
+        async with status_codes(context, self._metrics):
+            missing = self._store.missing(request.digests)
             return pb.FindMissingResponse(
                 missing=[
-                    pb.FindMissingResponse.Missing(
-                        digest=name, committed=self._store.committed(name)
-                    )
-                    for name in dict.fromkeys(request.digests)
-                    if name not in self._store
+                    pb.FindMissingResponse.Missing(digest=digest, committed=committed)
+                    for digest, committed in missing.items()
                 ]
             )
 
@@ -53,74 +81,145 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         self, request_iterator: AsyncIterator[pb.UploadRequest], context: Context
     ) -> pb.UploadResponse:
         """Take one content in chunks; kept only when the client says it is finished."""
-        async with _status_codes(context):
-            header: pb.UploadHeader | None = None
-            async for request in request_iterator:
-                part = request.WhichOneof("part")
-                if header is None:
-                    if part != "header":
-                        raise InvalidRequestError("an upload starts with its header")
-                    header = request.header
-                    if header.digest in self._store:
-                        return pb.UploadResponse(committed=header.size)
-                elif part == "chunk":
-                    self._append(header, request.chunk)
-                elif part == "finish":
-                    await asyncio.to_thread(self._store.finish, header.digest, header.size)
-                    return pb.UploadResponse(committed=header.size)
-                else:
-                    raise InvalidRequestError(f"an upload has no {part or 'empty part'} here")
-            raise BrokenUploadError("the upload broke off before its finish")
+        async with status_codes(context, self._metrics):
+            header = await self._header(request_iterator)
+            if header.digest in self._store:
+                return pb.UploadResponse(committed=header.size)
+            self._require_place()
+            with self._store.upload(header) as upload:
+                await asyncio.to_thread(upload.resume)
+                await self._receive(upload, request_iterator)
+                path = content_path(self._store.folder, header.digest)
+                await asyncio.to_thread(upload.finish, path)
+            return pb.UploadResponse(committed=header.size)
 
-    def _append(self, header: pb.UploadHeader, chunk: pb.Chunk) -> None:
-        committed = self._store.committed(header.digest)
-        codec.check_chunk(chunk, committed)
-        if committed + len(chunk.data) > header.size:
-            raise InvalidRequestError(f"more than the {header.size} bytes the header promised")
-        self._store.append(header.digest, chunk.data)
+    async def Take(self, request: pb.TakeRequest, context: Context) -> pb.UploadResponse:
+        """Copy one content from the memory of a client on this machine."""
+        async with status_codes(context, self._metrics):
+            if not self._takes_memory:
+                raise RefusedError(
+                    "shared memory is not enabled on this server (--shared-memory); upload instead"
+                )
+            header = pb.UploadHeader(digest=request.digest, size=request.size)
+            if header.digest in self._store:
+                return pb.UploadResponse(committed=header.size)
+            self._require_place()
+            with self._store.upload(header) as upload:
+                path = content_path(self._store.folder, header.digest)
+                await asyncio.to_thread(shared_memory.take, request, upload, path)
+            self._metrics.received.inc(request.size)
+            return pb.UploadResponse(committed=header.size)
 
     async def Download(
         self, request: pb.DownloadRequest, context: Context
     ) -> AsyncIterator[pb.Chunk]:
         """Send one content in chunks, from an offset on."""
-        async with _status_codes(context):
-            content = await asyncio.to_thread(self._store.read, request.digest)
-        for chunk in codec.chunks(content, request.offset):
-            yield chunk
+        async with status_codes(context, self._metrics):
+            with open_content(self._store.folder, request.digest) as file:
+                file.seek(request.offset)
+                offset = request.offset
+                # One chunk at a time: a slow reader holds no more memory than that.
+                while data := await asyncio.to_thread(file.read, codec.CHUNK_BYTES):
+                    yield codec.chunk_at(offset, data)
+                    offset += len(data)
+                    self._metrics.sent.inc(len(data))
+            self._scheduler.fetched(request.digest)
+
+    @staticmethod
+    async def _header(requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadHeader:
+        async for request in requests:
+            if request.WhichOneof("part") != "header":
+                break
+            return request.header
+        raise InvalidRequestError("an upload starts with its header")
+
+    async def _receive(
+        self, upload: plates.Upload, requests: AsyncIterator[pb.UploadRequest]
+    ) -> None:
+        # While one chunk is hashed and written in a thread, the next one comes in.
+        loop = asyncio.get_running_loop()
+        writing: asyncio.Future[None] = loop.create_future()
+        writing.set_result(None)
+        finished = False
+        try:
+            async for request in requests:
+                await writing
+                part = request.WhichOneof("part")
+                if part == "chunk":
+                    self._metrics.received.inc(len(request.chunk.data))
+                    writing = loop.run_in_executor(None, upload.append, request.chunk)
+                elif part == "finish":
+                    finished = True
+                    break
+                else:
+                    raise InvalidRequestError(f"an upload has no {part or 'empty part'} here")
+        finally:
+            # The thread must be done with the file, even where the client has gone.
+            await asyncio.wait([writing])
+        writing.result()
+        if not finished:
+            raise BrokenUploadError("the upload broke off before its finish")
+
+    def _require_place(self) -> None:
+        if self._store.uploads >= self._limits.uploads:
+            raise ServerBusyError(f"{self._store.uploads} uploads are open already", 1.0)
 
 
 class InpaintService(inpaint_pb2_grpc.InpaintServicer):
-    """Jobs: submit, watch, cancel."""
+    """Jobs: submit, watch, get, cancel; and what the server is doing."""
 
-    def __init__(self, scheduler: Scheduler, abandoned_seconds: float) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        workers: Workers,
+        store: PlateStore,
+        limits: LimitsConfig,
+        metrics: Metrics,
+        gate: Gate,
+    ) -> None:
         self._scheduler = scheduler
-        self._abandoned_seconds = abandoned_seconds
+        self._workers = workers
+        self._store = store
+        self._limits = limits
+        self._metrics = metrics
+        self._gate = gate
+        self._started = time.monotonic()
 
     async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
         """Queue a job."""
-        async with _status_codes(context):
-            self._scheduler.submit(request)
+        async with status_codes(context, self._metrics):
+            self._scheduler.submit(request, self._gate.owner(request.client, context))
             return pb.SubmitResponse()
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.JobEvent]:
-        """Tell what happens to a job; one that nobody watches any more is cancelled in time."""
-        async with _status_codes(context):
+        """Tell what happens to a job."""
+        async with status_codes(context, self._metrics):
             job = self._scheduler.job(request.job_id)
-        job.watchers += 1
-        try:
-            async for event in job.watch(request.first_event):
-                yield event
-        finally:
-            job.watchers -= 1
+        async for event in job.watch(request.first_event):
+            yield event
 
-            def abandon() -> None:
-                if job.watchers == 0 and not job.ended:
-                    self._scheduler.cancel(job)
-
-            asyncio.get_running_loop().call_later(self._abandoned_seconds, abandon)
+    async def Get(self, request: pb.GetRequest, context: Context) -> pb.Job:
+        """Tell where a job stands."""
+        async with status_codes(context, self._metrics):
+            return self._scheduler.job(request.job_id).described()
 
     async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
         """Stop a job within one window."""
-        async with _status_codes(context):
-            self._scheduler.cancel(self._scheduler.job(request.job_id))
+        async with status_codes(context, self._metrics):
+            self._scheduler.cancel(self._scheduler.job(request.job_id), "cancelled")
             return pb.CancelResponse()
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:
+        """Tell what the server is doing."""
+        return pb.Status(
+            workers=[worker.described() for worker in self._workers.all],
+            jobs=[job.described() for job in self._scheduler.active()],
+            store_bytes=self._store.used_bytes,
+            store_limit_bytes=self._store.limit_bytes,
+            uploads=self._store.uploads,
+            queue_limit=self._limits.queue_length,
+            uptime_seconds=time.monotonic() - self._started,
+            frames_completed=self._scheduler.frames_completed,
+            draining=self._scheduler.draining,
+            memory_bytes=psutil.Process().memory_info().rss,
+        )

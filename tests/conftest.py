@@ -4,16 +4,15 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
-from server.app import running
+from server.app import Running, running
 from server.config import ServerConfig
-from server.scheduler import CompleteClip
-from sttn.errors import CancelledError
+from tests.server.engines import FakeEngine, FakeModels
 
 # The machines are shared: a slow moment is no failure. Derandomized, so that red means changed.
 settings.register_profile("shared", deadline=None, derandomize=True, max_examples=50)
@@ -30,47 +29,39 @@ def shared() -> Path:
     return SHARED
 
 
-class FakeEngine:
-    """Fills holes with a constant, so that what travels can be told from what was computed."""
+@contextmanager
+def serving(engine: object, **settings: object) -> Iterator[str]:
+    """A real server on a free port, in a thread of its own; the value is its address.
 
-    def __init__(self, fill: float = 0.25) -> None:
-        self.fill = fill
-        self.hold = threading.Event()
-        self.hold.set()
-        self.held_at = 0
-
-    def __call__(self, frames, masks, *, cancelled):
-        for index in range(len(frames)):
-            if index >= self.held_at:
-                while not self.hold.wait(0.02):
-                    if cancelled():
-                        raise CancelledError("cancelled by the caller")
-            if cancelled():
-                raise CancelledError("cancelled by the caller")
-            result = np.array(frames[index])
-            result[masks[index]] = self.fill
-            yield index, result
+    The engine computes in a process of its own, so it has to be picklable: a function or class of
+    a module, not a closure. It is called as ``sttn.inference.completed_frames`` is.
+    """
+    with server(engine, **settings) as (address, _):
+        yield address
 
 
 @contextmanager
-def serving(engine: CompleteClip, **settings: object) -> Iterator[str]:
-    """A real server on a free port, in a thread of its own; the value is its address."""
+def server(engine: object, **settings: object) -> Iterator[tuple[str, Running]]:
+    """As :func:`serving`, with the server itself."""
     config = ServerConfig(**{"address": "localhost:0", **settings})  # type: ignore[arg-type]
-    ready, address = threading.Event(), []
+    ready, started = threading.Event(), []
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def run() -> None:
-        async with running(config, engine) as where:
-            address.append(where)
+        try:
+            async with running(config, [partial(FakeModels, engine)]) as at_work:
+                started.append(at_work)
+                ready.set()
+                await stop.wait()
+        finally:
             ready.set()
-            await stop.wait()
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(60)
     try:
-        yield address[0]
+        yield started[0].address, started[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)

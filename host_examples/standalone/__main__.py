@@ -44,6 +44,7 @@ def inpaint(
     server: str | None = None,
     weights: Path | None = None,
     preset: Literal["thorough", "balanced", "fast", "released"] | None = None,
+    patience: float = 60.0,
     overwrite: bool = False,
     matte_grow: int = Params.matte_grow,
     model_pixels: int = Params.model_pixels,
@@ -63,6 +64,7 @@ def inpaint(
         weights: Weights for the server that is started, .safetensors.
         preset: How the server that is started cuts the clip into windows: thorough looks longest,
             fast shortest; balanced by default.
+        patience: Seconds that the server may be gone or busy before the job counts as lost.
         overwrite: Replace output files that exist.
         matte_grow: Model pixels by which the hole is larger than the matte.
         model_pixels: Pixels per frame that the network works on.
@@ -93,7 +95,11 @@ def inpaint(
     with ExitStack() as stack:
 
         def connect() -> InpaintClient:
-            return InpaintClient(server or stack.enter_context(local_server(weights, preset)))
+            if server is not None:
+                return InpaintClient(server, patience_seconds=patience)
+            # Nobody would start a server of our own again.
+            own = stack.enter_context(local_server(weights, preset))
+            return InpaintClient(own, patience_seconds=1.0)
 
         _run(InpaintEffect(source, hole, params), chosen, writer, connect)
 

@@ -28,17 +28,44 @@ class CodecError(ValueError):
     """Bytes that are not what their description says."""
 
 
+class OffsetError(CodecError):
+    """A chunk that does not go on where the last one ended."""
+
+
+def new_digest() -> "hashlib.blake2b":
+    """The hash that names contents, to be fed piece by piece: BLAKE2b-256."""
+    return hashlib.blake2b(digest_size=32)
+
+
 def digest(content: bytes) -> str:
     """Name of a content: lower-case hexadecimal BLAKE2b-256."""
-    return hashlib.blake2b(content, digest_size=32).hexdigest()
+    hashed = new_digest()
+    hashed.update(content)
+    return hashed.hexdigest()
 
 
-def encode_image(pixels: NDArray[Any], channels: tuple[str, ...]) -> tuple[pb.Image, bytes]:
+def dtype_of(kind: int) -> np.dtype[Any]:
+    """The numpy type of a pixel type.
+
+    Raises:
+        CodecError: a type the wire does not know.
+    """
+    if kind not in _TYPES:
+        raise CodecError(f"unknown pixel type {kind}")
+    return _TYPES[kind]
+
+
+def encode_image(
+    pixels: NDArray[Any],
+    channels: tuple[str, ...],
+    compression: pb.Compression = pb.NONE,
+) -> tuple[pb.Image, bytes]:
     """Describe an array and lay out its bytes.
 
     Args:
         pixels: (H, W, C) uint8, float16 or float32, top row first.
         channels: C names.
+        compression: How the bytes travel.
 
     Raises:
         CodecError: a type the wire does not know.
@@ -50,63 +77,90 @@ def encode_image(pixels: NDArray[Any], channels: tuple[str, ...]) -> tuple[pb.Im
     if sys.byteorder == "big":
         pixels = pixels.astype(pixels.dtype.newbyteorder("<"))
     content = np.ascontiguousarray(pixels).tobytes()
+    if compression == pb.SHUFFLED_ZLIB:
+        planes = np.frombuffer(content, np.uint8).reshape(-1, pixels.itemsize).T
+        content = zlib.compress(planes.tobytes(), level=1)
     image = pb.Image(
         digest=digest(content),
         width=pixels.shape[1],
         height=pixels.shape[0],
         channels=channels,
         type=kinds[0],  # type: ignore[arg-type]
+        compression=compression,
+        size=len(content),
     )
     return image, content
 
 
 def image_bytes(image: pb.Image) -> int:
-    """Bytes an image of this description has.
+    """Bytes of an image's pixels, uncompressed.
 
     Raises:
-        CodecError: no pixels, too many, no channels or an unknown type.
+        CodecError: no pixels, too many, no channels, an unknown type or compression.
     """
-    if image.type not in _TYPES:
-        raise CodecError(f"unknown pixel type {image.type}")
+    dtype = dtype_of(image.type)
     if not (0 < image.width <= MAX_SIDE and 0 < image.height <= MAX_SIDE):
         raise CodecError(f"an image of {image.width}x{image.height} is out of 1..{MAX_SIDE}")
     if not 1 <= len(image.channels) <= 4:
         raise CodecError(f"an image has 1 to 4 channels, not {len(image.channels)}")
-    return image.width * image.height * len(image.channels) * _TYPES[image.type].itemsize
+    if image.compression not in (pb.NONE, pb.SHUFFLED_ZLIB):
+        raise CodecError(f"unknown compression {image.compression}")
+    return image.width * image.height * len(image.channels) * dtype.itemsize
 
 
 def decode_image(image: pb.Image, content: bytes) -> NDArray[Any]:
     """The array (H, W, C) that a description and its bytes stand for; read-only.
 
     Raises:
-        CodecError: the bytes are not as many as the description asks for.
+        CodecError: the bytes are not what the description asks for.
     """
     expected = image_bytes(image)
+    dtype = dtype_of(image.type)
+    if image.compression == pb.SHUFFLED_ZLIB:
+        planes = np.frombuffer(_inflated(content, expected), np.uint8)
+        content = planes.reshape(dtype.itemsize, -1).T.tobytes()
     if len(content) != expected:
         raise CodecError(
             f"an image of {image.width}x{image.height}x{len(image.channels)} has {expected} bytes, "
             f"got {len(content)}"
         )
-    flat = np.frombuffer(content, dtype=_TYPES[image.type])
+    flat = np.frombuffer(content, dtype=dtype)
     return flat.reshape(image.height, image.width, len(image.channels))
+
+
+def _inflated(content: bytes, expected: int) -> bytes:
+    # Never more than the description promises, whatever the stream would grow to.
+    stream = zlib.decompressobj()
+    try:
+        pixels = stream.decompress(content, expected + 1)
+    except zlib.error as error:
+        raise CodecError(f"compressed content cannot be read: {error}") from None
+    if len(pixels) != expected or not stream.eof or stream.unused_data:
+        raise CodecError(f"compressed content does not hold the {expected} bytes of its image")
+    return pixels
 
 
 def chunks(content: bytes, offset: int = 0) -> Iterator[pb.Chunk]:
     """Cut content into chunks from an offset on."""
     view = memoryview(content)
     for start in range(offset, len(content), CHUNK_BYTES):
-        data = bytes(view[start : start + CHUNK_BYTES])
-        yield pb.Chunk(offset=start, crc32=zlib.crc32(data), data=data)
+        yield chunk_at(start, bytes(view[start : start + CHUNK_BYTES]))
+
+
+def chunk_at(offset: int, data: bytes) -> pb.Chunk:
+    """A chunk with its checksum."""
+    return pb.Chunk(offset=offset, crc32=zlib.crc32(data), data=data)
 
 
 def check_chunk(chunk: pb.Chunk, committed: int) -> None:
     """Make sure that a chunk goes on where the last one ended.
 
     Raises:
-        CodecError: a gap, an oversize chunk or a wrong checksum.
+        OffsetError: a gap, or bytes sent before.
+        CodecError: an oversize chunk or a wrong checksum.
     """
     if chunk.offset != committed:
-        raise CodecError(f"chunk at offset {chunk.offset}, expected {committed}")
+        raise OffsetError(f"chunk at offset {chunk.offset}, expected {committed}")
     if len(chunk.data) > CHUNK_BYTES:
         raise CodecError(f"chunk of {len(chunk.data)} bytes, at most {CHUNK_BYTES} allowed")
     if zlib.crc32(chunk.data) != chunk.crc32:

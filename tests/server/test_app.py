@@ -4,22 +4,38 @@ import grpc
 import numpy as np
 import pytest
 
-from server.app import load_engine
-from server.config import ServerConfig
+from server.app import make_models
+from server.config import LimitsConfig, ServerConfig, StoreConfig
 from server.errors import status_code
-from sttn.errors import OutOfMemoryError
+from sttn.errors import DeviceError, OutOfMemoryError
+from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
 
-def test_presets_and_devices_are_told_and_used(tmp_path):
+def test_what_a_process_is_made_of_is_what_the_flags_say():
     """The line a server prints is what it computes with."""
-    engine, about = load_engine(ServerConfig(preset="fast", device="cpu", precision="float32"))
+    (make,) = make_models(ServerConfig(preset="fast", device="cpu", precision="float32"))
 
-    for told in ("sttn_small.safetensors", "device cpu", "precision float32", "preset fast"):
-        assert told in about
+    models = make()
+    models.load("shipped", DEFAULT_WEIGHTS)
+
+    assert (models.device, models.precision) == ("cpu", "float32")
     frames = np.zeros((2, 48, 48, 3), np.float32)
     masks = np.ones((2, 48, 48), np.bool_)
-    done = list(engine(frames, masks, cancelled=lambda: False))
+    done = models.completed_frames(
+        "shipped", frames, masks, clean=(), handles=(), cancelled=lambda: False
+    )
     assert [index for index, _ in done] == [0, 1]
+
+
+def test_a_process_per_device():
+    """Two GPUs are two workers; here the CPU plays both."""
+    assert len(make_models(ServerConfig(device="cpu,cpu"))) == 2
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_starts():
+    """A farm's unit file names the machine's devices."""
+    with pytest.raises(DeviceError, match="cuda:63"):
+        make_models(ServerConfig(device="cuda:63"))
 
 
 def test_running_out_of_memory_is_told_apart_from_bugs():
@@ -27,7 +43,27 @@ def test_running_out_of_memory_is_told_apart_from_bugs():
     assert status_code(OutOfMemoryError("too large")) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_a_preset_that_does_not_exist_is_refused():
-    """A typo in a unit file is caught at the start."""
-    with pytest.raises(ValueError, match="preset must be one of thorough, balanced, fast"):
-        ServerConfig(preset="quick")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"address": "0.0.0.0:50071"}, "address 0.0.0.0:50071 can be reached"),
+        ({"address": "render01:50071"}, "address render01:50071 can be reached"),
+        ({"precision": "int8"}, "precision must be"),
+        ({"device": "tpu"}, "device must be"),
+        ({"preset": "quick"}, "preset must be one of thorough, balanced, fast"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(wrong, told):
+    """Above all an address that other machines could reach."""
+    with pytest.raises(ValueError, match=told):
+        ServerConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [(StoreConfig, "gigabytes"), (StoreConfig, "expire_hours"), (LimitsConfig, "queue_length")],
+)
+def test_limits_of_nothing_are_refused(kind, wrong):
+    """A limit of 0 would refuse everything."""
+    with pytest.raises(ValueError, match=f"{wrong} must be above 0, got 0"):
+        kind(**{wrong: 0})

@@ -159,7 +159,7 @@ def test_a_server_lost_in_the_middle_leaves_finished_frames_and_says_how_to_go_o
             [
                 *COMMAND,
                 *(str(shot / "plate.####.exr"), "--matte-channel", "A", "--server", address),
-                *("--output", str(shot / "clean.####.exr")),
+                *("--output", str(shot / "clean.####.exr"), "--patience", "1"),
             ],
             stderr=subprocess.PIPE,
             text=True,
@@ -193,7 +193,7 @@ def test_a_server_killed_in_the_middle_is_told(shot):
         host = subprocess.Popen(
             [
                 *COMMAND,
-                *(str(shot / "plate.####.exr"), "--matte-channel", "A"),
+                *(str(shot / "plate.####.exr"), "--matte-channel", "A", "--patience", "1"),
                 *("--server", f"unix:{shot}/s.sock", "--output", str(shot / "clean.####.exr")),
             ],
             stderr=subprocess.PIPE,

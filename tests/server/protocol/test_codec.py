@@ -1,5 +1,7 @@
 """Bytes on the wire: whatever comes in, it is the image that went out or a CodecError."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,16 +16,20 @@ images = st.sampled_from(["u1", "<f2", "<f4"]).flatmap(
 )
 
 
-@given(images)
-def test_images_survive_the_wire_bit_for_bit(pixels):
-    """NaN payloads and infinities included."""
-    image, content = codec.encode_image(pixels, ("R", "G", "B"))
+compressions = st.sampled_from([pb.NONE, pb.SHUFFLED_ZLIB])
+
+
+@given(images, compressions)
+def test_images_survive_the_wire_bit_for_bit(pixels, compression):
+    """NaN payloads and infinities included, compressed or not."""
+    image, content = codec.encode_image(pixels, ("R", "G", "B"), compression)
 
     decoded = codec.decode_image(image, content)
 
     assert decoded.dtype == pixels.dtype
     assert decoded.tobytes() == pixels.tobytes()
     assert image.digest == codec.digest(content)
+    assert image.size == len(content)
 
 
 @given(
@@ -34,6 +40,7 @@ def test_images_survive_the_wire_bit_for_bit(pixels):
         height=st.integers(0, 2**32 - 1),
         channels=st.lists(st.sampled_from("RGBA"), max_size=6),
         type=st.integers(0, 5),
+        compression=st.integers(0, 3),
     ),
 )
 def test_garbage_is_a_codec_error(content, image):
@@ -43,7 +50,29 @@ def test_garbage_is_a_codec_error(content, image):
     except codec.CodecError:
         return
 
-    assert pixels.nbytes == len(content)
+    assert image.compression or pixels.nbytes == len(content)
+
+
+@given(images, st.data())
+def test_damaged_compression_is_a_codec_error(pixels, data):
+    """Cut short, gone on with, or made to grow without end: never more bytes than promised."""
+    image, content = codec.encode_image(pixels, ("R", "G", "B"), pb.SHUFFLED_ZLIB)
+    damaged = data.draw(
+        st.sampled_from([content[:-1], content + b"x", zlib.compress(bytes(10**6)), b""])
+    )
+
+    with pytest.raises(codec.CodecError, match="compressed content"):
+        codec.decode_image(image, damaged)
+
+
+def test_a_mask_shrinks_a_hundredfold():
+    """What a changed matte costs on the wire."""
+    mask = np.zeros((240, 432, 1), np.uint8)
+    mask[60:120, 100:300] = 1
+
+    _, content = codec.encode_image(mask, ("A",), pb.SHUFFLED_ZLIB)
+
+    assert len(content) < mask.nbytes / 100
 
 
 @given(st.integers(0, 3 * codec.CHUNK_BYTES), st.integers(0, 3 * codec.CHUNK_BYTES))

@@ -1,0 +1,177 @@
+"""One connection to one server: calls that are made again when it breaks."""
+
+import getpass
+import hashlib
+import platform
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import grpc
+
+from node.errors import CancelledError, ServerUnreachableError, node_error
+from server.protocol import inpaint_pb2 as pb
+from server.protocol import inpaint_pb2_grpc
+from server.protocol.channel import Access, open_channel
+
+POLL_SECONDS = 0.02
+"""How often somebody who waits asks whether to stop."""
+LONGEST_WAIT_SECONDS = 2.0
+"""Between two tries."""
+ANSWER_SECONDS = 30.0
+"""How long a small call may take."""
+
+PASSING = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.ABORTED,
+    }
+)
+"""Statuses that may be gone at the next try."""
+RETRY_AFTER = "retry-after-seconds"
+
+_Result = TypeVar("_Result")
+Cancelled = Callable[[], bool]
+
+
+def never() -> bool:
+    """The answer of a caller that does not cancel."""
+    return False
+
+
+class Connection:
+    """Stubs of the server's services, and how long to be patient with it."""
+
+    def __init__(
+        self, address: str, access: Access, connect_seconds: float, patience_seconds: float
+    ) -> None:
+        """Connect.
+
+        Raises:
+            ServerUnreachableError: nothing answers in that time.
+            JobError: the server refuses this client.
+        """
+        self.address = address
+        self.patience_seconds = patience_seconds
+        try:
+            self._channel = open_channel(address, access)
+        except OSError as error:
+            raise ServerUnreachableError(
+                f"cannot read {error.filename}: {error.strerror}"
+            ) from None
+        self.plates = inpaint_pb2_grpc.PlatesStub(self._channel)
+        self.inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
+        self._connect(connect_seconds)
+
+    def close(self) -> None:
+        """End it; calls that run are cancelled."""
+        self._channel.close()
+
+    def retrying(self, call: Callable[[], _Result], cancelled: Cancelled) -> _Result:
+        """Make a call until it succeeds, is refused, or patience ends.
+
+        Raises:
+            NodeError: what the last failure means.
+            CancelledError: ``cancelled`` answered True while waiting.
+        """
+        patience = Patience(self, cancelled)
+        while True:
+            try:
+                return call()
+            except grpc.RpcError as error:
+                patience.after(error)
+
+    @staticmethod
+    def wait(call: grpc.Future[object], cancelled: Cancelled) -> None:
+        """Wait for a call made with ``future``; it is given up as soon as the artist cancels.
+
+        Raises:
+            CancelledError: ``cancelled`` answered True.
+        """
+        while True:
+            if cancelled():
+                call.cancel()
+                raise CancelledError("cancelled")
+            try:
+                call.result(timeout=POLL_SECONDS)
+                return
+            except grpc.FutureTimeoutError:
+                continue
+
+    def _connect(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                left = max(0.1, until - time.monotonic())
+                self.plates.FindMissing(pb.FindMissingRequest(), timeout=left)
+                return
+            except grpc.RpcError as error:
+                reason = error.details() or ""
+                hopeless = "CERTIFICATE" in reason or time.monotonic() > until
+                if error.code() not in PASSING or hopeless:
+                    self.close()
+                if error.code() not in PASSING:
+                    raise node_error(error, self.address) from error
+                if hopeless:
+                    raise ServerUnreachableError(
+                        f"no server answers at {self.address} within {seconds:g} s; start one with "
+                        f"'sttn-server --address {self.address}', or name no server to have one "
+                        f"started ({reason})"
+                    ) from None
+            time.sleep(0.1)
+
+
+class Patience:
+    """Waits longer after each failure in a row, until it ends."""
+
+    def __init__(self, connection: Connection, cancelled: Cancelled) -> None:
+        self._connection = connection
+        self._cancelled = cancelled
+        self.renew()
+
+    def renew(self) -> None:
+        """Something succeeded."""
+        self._wait = 0.1
+        self._until = time.monotonic() + self._connection.patience_seconds
+
+    def after(self, error: grpc.RpcError) -> None:
+        """Wait, if another try may help.
+
+        Raises:
+            NodeError: what the failure means, where it may not.
+            CancelledError: the artist cancelled meanwhile.
+        """
+        wait = self._wait
+        asked = _asked_to_wait(error)
+        if asked is not None:
+            wait = asked
+        elif error.code() not in PASSING:
+            raise node_error(error, self._connection.address) from error
+        if time.monotonic() + wait > self._until:
+            raise node_error(error, self._connection.address) from error
+        self._wait = min(LONGEST_WAIT_SECONDS, 2 * self._wait)
+        again = time.monotonic() + wait
+        while time.monotonic() < again:
+            if self._cancelled():
+                raise CancelledError("cancelled")
+            time.sleep(POLL_SECONDS)
+
+
+def _asked_to_wait(error: grpc.RpcError) -> float | None:
+    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return None
+    trailing: Any = error.trailing_metadata() or ()  # pairs, whatever its stubs say
+    told = dict(trailing).get(RETRY_AFTER)
+    return None if told is None else float(told)
+
+
+def client_name() -> str:
+    """Whose jobs these are, without telling who it is: the server lets clients take turns."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # containers without a user database
+        user = ""
+    return hashlib.sha256(f"{user}@{platform.node()}".encode()).hexdigest()[:16]

@@ -1,0 +1,58 @@
+"""What a job has to be, to be taken."""
+
+from server.config import LimitsConfig
+from server.errors import InvalidRequestError
+from server.protocol import codec
+from server.protocol import inpaint_pb2 as pb
+
+LONGEST_JOB_ID = 200
+"""Characters."""
+
+
+def result_bytes(request: pb.SubmitRequest, limits: LimitsConfig) -> int:
+    """Check a job; the answer is how many bytes its results take at most.
+
+    Raises:
+        InvalidRequestError: no name, no frames, too many, or images that do not belong together.
+        CodecError: an image that cannot be.
+    """
+    if not 0 < len(request.job_id) <= LONGEST_JOB_ID:
+        raise InvalidRequestError(f"a job_id of 1 to {LONGEST_JOB_ID} characters is needed")
+    frames = request.frames
+    if not frames:
+        raise InvalidRequestError("the clip has no frames")
+    if len(frames) > limits.frames_per_job:
+        raise InvalidRequestError(
+            f"the clip has {len(frames)} frames; this server takes {limits.frames_per_job} in a job"
+        )
+    wanted = sum(frame.role == pb.PLATE for frame in frames)
+    if not wanted:
+        raise InvalidRequestError("all frames are handles or clean frames; nothing to complete")
+    first = frames[0].plate
+    for index, frame in enumerate(frames):
+        _require_image("plate", index, frame.plate, first, channels=3)
+        _require_image("mask", index, frame.mask, first, channels=1)
+    if first.width * first.height > limits.megapixels * 1e6:
+        raise InvalidRequestError(
+            f"frames are {first.width}x{first.height}; this server takes "
+            f"{limits.megapixels:g} megapixels"
+        )
+    if request.result_type == pb.UINT8:
+        raise InvalidRequestError("result_type must be FLOAT16 or FLOAT32")
+    dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
+    return wanted * first.width * first.height * 3 * dtype.itemsize
+
+
+def _require_image(
+    kind: str, index: int, image: pb.Image, first: pb.Image, *, channels: int
+) -> None:
+    codec.image_bytes(image)
+    if len(image.channels) != channels:
+        raise InvalidRequestError(
+            f"the {kind} of frame {index} has {len(image.channels)} channels, not {channels}"
+        )
+    if (image.width, image.height) != (first.width, first.height):
+        raise InvalidRequestError(
+            f"the {kind} of frame {index} is {image.width}x{image.height}, the first "
+            f"plate {first.width}x{first.height}"
+        )

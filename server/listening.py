@@ -1,0 +1,56 @@
+"""Where the server listens, and how it treats silent clients."""
+
+import socket
+from pathlib import Path
+
+import grpc
+
+from server.config import ServerConfig
+from server.errors import StartError
+from server.security import server_credentials
+
+
+def server_options(config: ServerConfig) -> list[tuple[str, int]]:
+    """GRPC's settings that have to differ from its defaults."""
+    silence = int(config.limits.keepalive_seconds * 1000)
+    return [
+        ("grpc.so_reuseport", 0),  # a second server at the same port shall fail, not share
+        ("grpc.keepalive_time_ms", silence),
+        ("grpc.keepalive_timeout_ms", silence),
+        # Without it a frozen client was noticed only after a minute.
+        ("grpc.http2.ping_timeout_ms", silence),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ]
+
+
+def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
+    """Take the address; the answer is where clients reach it.
+
+    Raises:
+        StartError: it is taken, or cannot be, or the certificate cannot be used.
+    """
+    address = config.address
+    path = Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
+    if path is not None and _answers(path):
+        raise StartError(f"cannot listen on {address}: another server listens there")
+    credentials = server_credentials(config.security)
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise StartError(
+            f"cannot listen on {address}; it may be in use, or its folder missing"
+        ) from error
+    if path is None:
+        return f"{address.rpartition(':')[0]}:{port}"
+    if config.security.tokens is None:
+        path.chmod(0o600)  # nobody else of this machine
+    return address
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0

@@ -1,0 +1,89 @@
+"""What the front end and a model process say to each other; pickled over a pipe of our own."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Load:
+    """Front end: hold a model."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Unload:
+    """Front end: let a model go."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Front end: complete a clip."""
+
+    job_id: str
+    model: str
+    request: bytes
+    """The SubmitRequest."""
+    done: frozenset[int] = field(default=frozenset())
+    """Frames completed before a process died; context only."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Front end: cancel a job, within one window."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Process: up."""
+
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Process: cannot start."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Process: a model was loaded, or could not be."""
+
+    name: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class FrameDone:
+    """Process: a completed frame lies in the store."""
+
+    job_id: str
+    index: int
+    image: bytes
+    """Its Image."""
+    device_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class JobDone:
+    """Process: nothing more of this job will come."""
+
+    job_id: str
+    cancelled: bool = False
+    error: str | None = None
+    code: str = ""
+    """Name of the error's status code."""
+    trace: str | None = None
+    """Where the error is a defect."""
+
+
+FromFrontEnd = Load | Unload | Run | Stop
+FromProcess = Ready | Failed | Loaded | FrameDone | JobDone

@@ -1,0 +1,98 @@
+"""The networks a model process holds; what of the server knows torch."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from server.errors import ModelError
+from sttn.device import choose_device
+from sttn.inference import PRESETS, MemoryBudget, Preset, completed_frames
+from sttn.model import Generator, load_generator
+
+
+def choose_devices(names: str) -> list[str]:
+    """The devices that get a process each.
+
+    Args:
+        names: ``cpu``, ``cuda``, ``cuda:0,cuda:1``, or ``auto``: every GPU, else the CPU.
+
+    Raises:
+        DeviceError: this machine has no such device.
+    """
+    if names == "auto" and torch.cuda.is_available():
+        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return [str(choose_device(name)) for name in names.split(",")]
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Resolve ``auto``: bfloat16 where hardware multiplies it fast."""
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    # On a CPU without AMX bfloat16 convolutions were measured slower than float32.
+    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+class TorchModels:
+    """Generators by name, on one device and in one precision."""
+
+    def __init__(self, device: str, precision: str, preset: Preset, memory: MemoryBudget) -> None:
+        self._device = torch.device(device)
+        self._dtype = choose_precision(precision, self._device)
+        self._preset = preset
+        self._memory = memory
+        self._generators: dict[str, Generator] = {}
+        self.device = device
+        self.precision = str(self._dtype).removeprefix("torch.")
+
+    def load(self, name: str, path: Path) -> None:
+        """Hold weights under a name; what had the name stays if they cannot be loaded.
+
+        Raises:
+            CheckpointError: the file cannot be used.
+        """
+        self._generators[name] = load_generator(path).to(self._device, self._dtype)
+
+    def unload(self, name: str) -> None:
+        """Let weights go."""
+        self._generators.pop(name, None)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def memory_bytes(self) -> int:
+        """Memory taken on the GPU; 0 on a CPU."""
+        if self._device.type != "cuda":
+            return 0
+        return torch.cuda.memory_reserved(self._device)
+
+    def completed_frames(
+        self,
+        model: str,
+        frames: Sequence[NDArray[Any]],
+        masks: Sequence[NDArray[np.bool_]],
+        *,
+        clean: Collection[int],
+        handles: Collection[int],
+        cancelled: Callable[[], bool],
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Complete a clip with one of the models; see ``sttn.inference.completed_frames``.
+
+        Raises:
+            ModelError: no such model.
+        """
+        if model not in self._generators:
+            raise ModelError(f"model {model!r} is not loaded")
+        yield from completed_frames(
+            frames,
+            masks,
+            self._generators[model],
+            PRESETS[self._preset],
+            clean=clean,
+            handles=handles,
+            budget=self._memory,
+            cancelled=cancelled,
+        )

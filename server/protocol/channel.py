@@ -1,0 +1,125 @@
+"""How a client reaches a server and shows who it is. Used by nodes and by the operator."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import grpc
+
+KEEPALIVE_SECONDS = 20
+"""A silent server is asked after this time, and given up after as much again."""
+
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_SECONDS * 1000),
+    # Channels would share a connection that one of them has seen broken.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+
+_Call: TypeAlias = Any
+_GoOn: TypeAlias = Callable[[Any, Any], _Call]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What a client shows, and whom it believes."""
+
+    authority: Path | None = None
+    """Connect by TLS, and believe servers whose certificate this authority signed (PEM)."""
+    certificate: Path | None = None
+    """The client's own certificate (PEM), for servers that ask for one."""
+    key: Path | None = None
+    """Private key of the certificate (PEM)."""
+    token_file: Path | None = None
+    """File that holds the token, and nothing else."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Access":
+        """What STTN_AUTHORITY, STTN_CERTIFICATE, STTN_KEY and STTN_TOKEN_FILE name."""
+        paths = {
+            name: Path(value)
+            for name in ("authority", "certificate", "key", "token_file")
+            if (value := environment.get(f"STTN_{name.upper()}"))
+        }
+        return cls(**paths)
+
+
+def open_channel(address: str, access: Access) -> grpc.Channel:
+    """A connection, made when it is first used.
+
+    Args:
+        address: HOST:PORT or unix:/PATH.
+        access: What is shown, and whom it believes.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if access.authority is None:
+        channel = grpc.insecure_channel(address, options=_OPTIONS)
+    else:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=access.authority.read_bytes(),
+            private_key=access.key.read_bytes() if access.key else None,
+            certificate_chain=access.certificate.read_bytes() if access.certificate else None,
+        )
+        channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
+    if access.token_file is None:
+        return channel
+    return grpc.intercept_channel(channel, _Token(access.token_file.read_text().strip()))
+
+
+class _Details(NamedTuple):
+    """What gRPC wants to know of a call, with our metadata in it."""
+
+    method: str
+    timeout: float | None
+    metadata: list[tuple[str, str | bytes]]
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: grpc.Compression | None
+
+
+class _Token(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+):
+    """Shows a token with every call, over TLS or on this machine."""
+
+    def __init__(self, token: str) -> None:
+        self._shown = ("authorization", f"Bearer {token}")
+
+    def _call(self, go_on: _GoOn, details: grpc.ClientCallDetails, request: object) -> _Call:
+        return go_on(
+            _Details(
+                details.method,
+                details.timeout,
+                [*(details.metadata or ()), self._shown],
+                details.credentials,
+                details.wait_for_ready,
+                details.compression,
+            ),
+            request,
+        )
+
+    def intercept_unary_unary(
+        self, continuation: _GoOn, client_call_details: grpc.ClientCallDetails, request: object
+    ) -> _Call:
+        return self._call(continuation, client_call_details, request)
+
+    def intercept_unary_stream(
+        self, continuation: _GoOn, client_call_details: grpc.ClientCallDetails, request: object
+    ) -> _Call:
+        return self._call(continuation, client_call_details, request)
+
+    def intercept_stream_unary(
+        self,
+        continuation: _GoOn,
+        client_call_details: grpc.ClientCallDetails,
+        request_iterator: object,
+    ) -> _Call:
+        return self._call(continuation, client_call_details, request_iterator)

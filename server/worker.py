@@ -1,0 +1,207 @@
+"""The model process: completes one clip after another, and tells the front end."""
+
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.errors import ModelError, status_code
+from server.messages import (
+    Failed,
+    FrameDone,
+    FromFrontEnd,
+    JobDone,
+    Load,
+    Loaded,
+    Ready,
+    Run,
+    Stop,
+    Unload,
+)
+from server.plates import open_content, write_content
+from server.protocol import codec
+from server.protocol import inpaint_pb2 as pb
+from sttn.errors import CancelledError, SttnError
+
+
+class Models(Protocol):
+    """What computes: loaded networks on one device."""
+
+    device: str
+    precision: str
+
+    def load(self, name: str, path: Path) -> None:
+        """Hold a model under a name, instead of the one that had it."""
+
+    def unload(self, name: str) -> None:
+        """Let a model go."""
+
+    def memory_bytes(self) -> int:
+        """Memory taken on the device; 0 on a CPU."""
+
+    def completed_frames(
+        self,
+        model: str,
+        frames: Sequence[NDArray[Any]],
+        masks: Sequence[NDArray[np.bool_]],
+        *,
+        clean: Collection[int],
+        handles: Collection[int],
+        cancelled: Callable[[], bool],
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield index and completed frame, in order; see ``sttn.inference``."""
+
+
+MakeModels = Callable[[], Models]
+"""Called once in the new process; has to be picklable."""
+
+
+class StoredImages(Sequence[NDArray[Any]]):
+    """Images of a clip, read from the store when they are needed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        images: Sequence[pb.Image],
+        convert: Callable[[NDArray[Any]], NDArray[Any]],
+    ) -> None:
+        self._folder = folder
+        self._images = images
+        self._convert = convert
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[NDArray[Any]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | Sequence[NDArray[Any]]:
+        if isinstance(index, slice):
+            return StoredImages(self._folder, self._images[index], self._convert)
+        image = self._images[index]
+        with open_content(self._folder, image.digest) as file:
+            return self._convert(codec.decode_image(image, file.read()))
+
+
+def work(connection: Connection, make_models: MakeModels, folder: Path) -> None:
+    """What a model process does from start to end; ends when the front end does.
+
+    Args:
+        connection: To the front end.
+        make_models: Makes what computes.
+        folder: The store's.
+    """
+    # Signals of a terminal go to the whole group; the front end decides when to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        try:
+            models = make_models()
+        except Exception as error:
+            connection.send(Failed(str(error) or type(error).__name__))
+            return
+        connection.send(Ready(models.device, models.precision))
+        _Worker(connection, models, folder).serve()
+    except (EOFError, BrokenPipeError):
+        pass  # the front end is gone
+
+
+class _Worker:
+    def __init__(self, connection: Connection, models: Models, folder: Path) -> None:
+        self._connection = connection
+        self._models = models
+        self._folder = folder
+        self._orders: deque[FromFrontEnd] = deque()
+        self._stopped: set[str] = set()
+
+    def serve(self) -> None:
+        """Carry out orders until the front end is gone."""
+        while True:
+            if not self._orders:
+                self._hear(self._connection.recv())
+                continue
+            order = self._orders.popleft()
+            if isinstance(order, Load):
+                self._connection.send(Loaded(order.name, self._load(order)))
+            elif isinstance(order, Unload):
+                self._models.unload(order.name)
+            elif isinstance(order, Run):
+                self._connection.send(self._run(order))
+
+    def _hear(self, order: FromFrontEnd) -> None:
+        # Only cancelling cannot wait.
+        if isinstance(order, Stop):
+            self._stopped.add(order.job_id)
+        else:
+            self._orders.append(order)
+
+    def _is_stopped(self, job_id: str) -> bool:
+        while self._connection.poll():
+            self._hear(self._connection.recv())
+        return job_id in self._stopped
+
+    def _load(self, order: Load) -> str | None:
+        try:
+            self._models.load(order.name, order.path)
+        except (SttnError, ModelError, OSError) as error:
+            return str(error)
+        return None
+
+    def _run(self, order: Run) -> JobDone:
+        try:
+            self._complete(order)
+        except CancelledError:
+            return JobDone(order.job_id, cancelled=True)
+        except (EOFError, BrokenPipeError):
+            raise
+        except Exception as error:
+            code = status_code(error)
+            return JobDone(
+                order.job_id,
+                error=str(error) or type(error).__name__,
+                code=code.name if code is not None else "UNKNOWN",
+                trace=None if code is not None else traceback.format_exc(),
+            )
+        finally:
+            self._stopped.discard(order.job_id)
+        return JobDone(order.job_id)
+
+    def _complete(self, order: Run) -> None:
+        request = pb.SubmitRequest.FromString(order.request)
+        roles = [frame.role for frame in request.frames]
+        handles = {index for index, role in enumerate(roles) if role == pb.HANDLE} | order.done
+        clean = {index for index, role in enumerate(roles) if role == pb.CLEAN}
+        completed = self._models.completed_frames(
+            order.model,
+            StoredImages(self._folder, [frame.plate for frame in request.frames], _pixels),
+            StoredImages(self._folder, [frame.mask for frame in request.frames], _mask),
+            clean=clean,
+            handles=handles,
+            cancelled=lambda: self._is_stopped(order.job_id),
+        )
+        dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
+        for index, frame in completed:
+            image, content = codec.encode_image(
+                frame.astype(dtype), ("R", "G", "B"), request.result_compression
+            )
+            write_content(self._folder, image.digest, content)
+            self._connection.send(
+                FrameDone(
+                    order.job_id, index, image.SerializeToString(), self._models.memory_bytes()
+                )
+            )
+
+
+def _pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    return pixels.astype(np.float32)
+
+
+def _mask(pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    return pixels[..., 0] > 0

@@ -1,0 +1,141 @@
+"""Engines that compute nothing worth looking at, for servers in tests; they cross processes."""
+
+import json
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sttn.errors import CancelledError, CheckpointError
+
+_SPAWNED = multiprocessing.get_context("spawn")
+
+
+def _held_open() -> Any:
+    event = _SPAWNED.Event()
+    event.set()
+    return event
+
+
+class FakeEngine:
+    """Fills holes with a constant, so that what travels can be told from what was computed.
+
+    While ``hold`` is cleared no frame from ``held_at`` on is completed.
+    """
+
+    def __init__(self, fill: float = 0.25) -> None:
+        self.fill = fill
+        self.hold = _held_open()
+        self._held_at = _SPAWNED.Value("i", 0)
+
+    @property
+    def held_at(self) -> int:
+        return self._held_at.value
+
+    @held_at.setter
+    def held_at(self, index: int) -> None:
+        self._held_at.value = index
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+        for index in range(len(frames)):
+            if index in clean or index in handles:
+                continue
+            while index >= self.held_at and not self.hold.wait(0.02):
+                if cancelled():
+                    raise CancelledError("cancelled by the caller")
+            if cancelled():
+                raise CancelledError("cancelled by the caller")
+            result = np.array(frames[index])
+            result[masks[index]] = self.fill
+            yield index, result
+
+
+@dataclass
+class DyingEngine:
+    """Ends its process, as a driver or the kernel's memory killer would."""
+
+    deaths: Any = field(default_factory=lambda: _SPAWNED.Value("i", 1))
+    """How many times."""
+    at: int = 1
+    """Before which frame."""
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+        for index, frame in FakeEngine()(
+            frames, masks, clean=clean, handles=handles, cancelled=cancelled
+        ):
+            if index >= self.at and self.deaths.value > 0:
+                self.deaths.value -= 1
+                time.sleep(0.1)  # what was said before is heard
+                os._exit(9)
+            yield index, frame
+
+
+class BrokenEngine:
+    """Has a defect."""
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+        raise ZeroDivisionError("the network exploded")
+        yield
+
+
+@dataclass
+class RecordingEngine:
+    """Writes down what it is given, for tests of what leaves the host."""
+
+    path: Path
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+        seen = {
+            "dtype": str(frames[0].dtype),
+            "lowest": float(frames[0].min()),
+            "highest": float(frames[0].max()),
+            "frames": len(frames),
+            "clean": sorted(clean),
+            "handles": sorted(handles),
+        }
+        self.path.write_text(json.dumps(seen))
+        yield from FakeEngine()(frames, masks, clean=clean, handles=handles, cancelled=cancelled)
+
+
+@dataclass
+class WorkingEngine:
+    """Takes its time over every frame, without taking a core."""
+
+    seconds: float = 0.1
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+        for index in range(len(frames)):
+            until = time.monotonic() + self.seconds
+            result = np.array(frames[index])
+            result[masks[index]] = 0.25
+            time.sleep(max(0.0, until - time.monotonic()))
+            if cancelled():
+                raise CancelledError("cancelled by the caller")
+            yield index, result
+
+
+class FakeModels:
+    """Every name is a model, but for one that holds the word broken."""
+
+    device = "fake"
+    precision = "float32"
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def load(self, name, path):
+        if "broken" in name:
+            raise CheckpointError(f"{path} is not a checkpoint")
+
+    def unload(self, name):
+        pass
+
+    def memory_bytes(self):
+        return 0
+
+    def completed_frames(self, model, frames, masks, *, clean, handles, cancelled):
+        return self._engine(frames, masks, clean=clean, handles=handles, cancelled=cancelled)
