@@ -85,7 +85,7 @@ class Connection:
                 patience.after(error)
 
     @staticmethod
-    def wait(call: grpc.Future[object], cancelled: Cancelled) -> None:
+    def wait(call: "grpc.Future[object]", cancelled: Cancelled) -> None:
         """Wait for a call made with ``future``; it is given up as soon as the artist cancels.
 
         Raises:

@@ -10,7 +10,7 @@ On a socket of your own, with weights of your own:
 
 For a floor of artists:
 
-    sttn-server --address 0.0.0.0:50071 --store.folder /var/lib/sttn \\
+    sttn-server --address 0.0.0.0:50071 --store.folder /var/lib/sttn \
         --security.certificate cert.pem --security.key key.pem --security.tokens tokens
 
 Ctrl-C or SIGTERM: no new jobs, those that are here are finished; a second one ends at once.
