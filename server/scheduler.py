@@ -56,6 +56,7 @@ class Scheduler:
         workers.on_death = self._on_death
         workers.on_idle = self._dispatch
         self._restore()
+        self._dispatch()
 
     def submit(self, request: pb.SubmitRequest, owner: str) -> Job:
         """Queue a job; the one that is there already if its name is known.

@@ -15,10 +15,22 @@ from sttn.errors import CancelledError, CheckpointError
 _SPAWNED = multiprocessing.get_context("spawn")
 
 
-def _held_open() -> Any:
-    event = _SPAWNED.Event()
-    event.set()
-    return event
+class Gate:
+    """Open or closed, across processes; has no lock that a killed process could keep."""
+
+    def __init__(self) -> None:
+        self._open = _SPAWNED.Value("i", 1, lock=False)
+
+    def set(self) -> None:
+        self._open.value = 1
+
+    def clear(self) -> None:
+        self._open.value = 0
+
+    def wait(self, seconds: float) -> bool:
+        if not self._open.value:
+            time.sleep(seconds)
+        return bool(self._open.value)
 
 
 class FakeEngine:
@@ -29,8 +41,8 @@ class FakeEngine:
 
     def __init__(self, fill: float = 0.25) -> None:
         self.fill = fill
-        self.hold = _held_open()
-        self._held_at = _SPAWNED.Value("i", 0)
+        self.hold = Gate()
+        self._held_at = _SPAWNED.Value("i", 0, lock=False)
 
     @property
     def held_at(self) -> int:
@@ -58,7 +70,7 @@ class FakeEngine:
 class DyingEngine:
     """Ends its process, as a driver or the kernel's memory killer would."""
 
-    deaths: Any = field(default_factory=lambda: _SPAWNED.Value("i", 1))
+    deaths: Any = field(default_factory=lambda: _SPAWNED.Value("i", 1, lock=False))
     """How many times."""
     at: int = 1
     """Before which frame."""

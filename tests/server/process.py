@@ -1,0 +1,78 @@
+"""A server in a process of its own, that tests may kill: ``python -m tests.server.process``."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from server import app
+from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
+from server.logs import JsonFormatter
+from tests.server.engines import FakeModels, WorkingEngine
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def server_process(
+    address: str, log: Path, *options: str, wait: bool = True, **popen: object
+) -> Iterator[subprocess.Popen[str]]:
+    """The process, once it listens; killed at the end if it still runs."""
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.server.process", address, *options],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            **popen,
+        )
+    with process:
+        try:
+            if wait:
+                assert process.stdout.readline().startswith("listening"), log.read_text()
+            yield process
+        finally:
+            process.kill()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--seconds", type=float, default=0.02, help="work per frame")
+    parser.add_argument("--drain-seconds", type=float, default=10)
+    parser.add_argument("--keepalive-seconds", type=float, default=20)
+    parser.add_argument("--tokens", type=Path)
+    parser.add_argument("--file-bytes", type=int, help="largest file the system lets it write")
+    chosen = parser.parse_args()
+    if chosen.file_bytes is not None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (chosen.file_bytes, chosen.file_bytes))
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    app.make_models = lambda config: [partial(FakeModels, WorkingEngine(chosen.seconds))]
+    config = ServerConfig(
+        address=chosen.address,
+        store=StoreConfig(folder=chosen.store),
+        limits=LimitsConfig(
+            drain_seconds=chosen.drain_seconds, keepalive_seconds=chosen.keepalive_seconds
+        ),
+        security=SecurityConfig(tokens=chosen.tokens),
+    )
+    asyncio.run(app.serve(config))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

@@ -1,0 +1,206 @@
+"""Whatever is killed, a client finishes without a person."""
+
+import os
+import signal
+import threading
+import time
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+
+from node.client import InpaintClient
+from node.errors import JobError
+from server.protocol import codec, inpaint_pb2_grpc
+from server.protocol import inpaint_pb2 as pb
+from tests.conftest import server, serving
+from tests.server.engines import DyingEngine, FakeEngine
+from tests.server.process import server_process
+
+FRAMES = 8
+SIZE = 384
+
+
+def clip():
+    """Plates large enough that sending and fetching one takes a while."""
+    rng = np.random.default_rng(0)
+    plates = rng.random((FRAMES, SIZE, SIZE, 3), np.float32)
+    masks = np.zeros((FRAMES, SIZE, SIZE), np.bool_)
+    masks[:, 100:200, 100:200] = True
+    return plates, masks
+
+
+def require_completed(results, plates, masks):
+    assert list(results) == list(range(FRAMES))
+    for index, frame in results.items():
+        expected = np.where(masks[index, ..., np.newaxis], np.float32(0.25), plates[index])
+        np.testing.assert_array_equal(frame, expected)
+
+
+class Artist(threading.Thread):
+    """Completes a clip, and does nothing when something breaks."""
+
+    def __init__(self, address):
+        super().__init__()
+        self._address = address
+        self.results = {}
+        self.sent = threading.Event()
+        self.error = None
+
+    def run(self):
+        plates, masks = clip()
+        try:
+            with InpaintClient(self._address, patience_seconds=40) as client:
+                self.connected = True
+                for index, frame in client.inpaint(plates, masks, progress=self.told):
+                    self.results[index] = frame
+        except Exception as error:
+            self.error = error
+
+    def told(self, stage, done, total):
+        self.sent.set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keeps", [True, False], ids=["lasting store", "temporary store"])
+@pytest.mark.parametrize(
+    "reached",
+    [
+        lambda artist: artist.sent.is_set(),
+        lambda artist: len(artist.results) >= 3,
+    ],
+    ids=["sending", "completing"],
+)
+def test_a_server_killed_and_started_again(tmp_path, keeps, reached):
+    """kill -9 at night: the farm's job is there in the morning, whatever the store."""
+    address = f"unix:{tmp_path}/s.sock"
+    log = tmp_path / "log"
+    options = ["--store", str(tmp_path / "store")] if keeps else []
+    with server_process(address, log, "--seconds", "0.1", *options) as process:
+        artist = Artist(address)
+        artist.start()
+        while not reached(artist) and artist.is_alive():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    with server_process(address, log, "--seconds", "0.02", *options):
+        artist.join(60)
+
+    assert artist.error is None
+    require_completed(artist.results, *clip())
+
+
+@pytest.mark.slow
+def test_a_server_killed_again_and_again_at_any_moment(tmp_path):
+    """Uploads, jobs and downloads are cut wherever it falls; no frame is lost or damaged."""
+    address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
+    rng = np.random.default_rng(1)
+    artist = Artist(address)
+    deaths = 0
+    while deaths < 3:
+        with server_process(address, log, "--store", str(tmp_path / "store")) as process:
+            if not deaths:
+                artist.start()
+            time.sleep(rng.uniform(0.02, 0.3))
+            process.send_signal(signal.SIGKILL)
+            deaths += 1
+    with server_process(address, log, "--store", str(tmp_path / "store")):
+        artist.join(60)
+
+    assert artist.error is None
+    require_completed(artist.results, *clip())
+
+
+def test_a_download_goes_on_after_a_restart(tmp_path):
+    """From the byte it had come to, against a new process."""
+    address, store = f"unix:{tmp_path}/s.sock", tmp_path / "store"
+    content = np.random.default_rng(2).bytes(5 * codec.CHUNK_BYTES)
+    name = codec.digest(content)
+    store.mkdir()
+    (store / name).write_bytes(content)
+    received = bytearray()
+
+    def fetch(chunks):
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.PlatesStub(channel)
+            request = pb.DownloadRequest(digest=name, offset=len(received))
+            for _, chunk in zip(range(chunks), stub.Download(request), strict=False):
+                codec.check_chunk(chunk, len(received))
+                received.extend(chunk.data)
+
+    with server_process(address, tmp_path / "log", "--store", str(store)) as process:
+        fetch(chunks=2)
+        process.kill()
+    with server_process(address, tmp_path / "log", "--store", str(store)):
+        fetch(chunks=10)
+
+    assert bytes(received) == content
+
+
+def test_a_model_process_that_is_killed_is_started_again():
+    """The kernel's memory killer takes it: the job is told, goes on, and no frame comes twice."""
+    engine = FakeEngine()
+    engine.held_at = 3
+    engine.hold.clear()
+    plates, masks = clip()
+    results, seen = {}, []
+    with server(engine) as (address, running), InpaintClient(address) as client:
+        for index, frame in client.inpaint(plates, masks):
+            results[index] = frame
+            seen.append(index)
+            if index == 2:
+                os.kill(running.workers.all[0].process.pid, signal.SIGKILL)
+                engine.hold.set()
+        with grpc.insecure_channel(address) as channel:
+            status = inpaint_pb2_grpc.InpaintStub(channel).GetStatus(pb.GetStatusRequest())
+
+    require_completed(results, plates, masks)
+    assert seen == list(range(FRAMES))
+    assert status.workers[0].restarts == 1
+    assert status.workers[0].alive
+
+
+def test_a_death_is_told_to_whoever_watches():
+    """The server says so."""
+    plates, masks = clip()
+    with serving(DyingEngine()) as address, InpaintClient(address) as client:
+        frames = [client.send(plates[0], masks[0]), client.send(plates[1], masks[1])]
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            stub.Submit(pb.SubmitRequest(job_id="shot", frames=frames))
+            events = list(stub.Watch(pb.WatchRequest(job_id="shot")))
+
+    notices = [event.notice.message for event in events if event.WhichOneof("event") == "notice"]
+    ready = [event.frame_ready.index for event in events if event.HasField("frame_ready")]
+    assert notices == ["the model process died (fake) and is started again"]
+    assert ready == [0, 1]
+    assert events[-1].finished.outcome == pb.Finished.COMPLETED
+
+
+def test_a_job_that_kills_every_process_is_given_up():
+    """It fails with a reason, and the next artist's job runs."""
+    plates, masks = clip()
+    engine = DyingEngine()
+    engine.deaths.value = 3
+    with serving(engine) as address, InpaintClient(address) as client:
+        with pytest.raises(JobError, match="died 3 times of this job"):
+            dict(client.inpaint(plates, masks))
+
+        results = dict(client.inpaint(plates, masks))
+
+    require_completed(results, plates, masks)
+
+
+def test_a_model_process_ends_with_its_server(tmp_path):
+    """kill -9 on the server leaves no orphan on the GPU."""
+    with server_process(f"unix:{tmp_path}/s.sock", tmp_path / "log") as process:
+        (model,) = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+        process.kill()
+
+        model.wait(timeout=20)
+
+    assert not model.is_running()
