@@ -40,6 +40,9 @@ from server.protocol.channel import Access
 SENDERS = 3
 """Frames prepared and sent at once: while one is hashed another is on the wire."""
 
+LOSSES = 3
+"""Times in a row that a server may lose a clip before it is given up."""
+
 Progress = Callable[[str, int, int], None]
 """Called with the stage (``sending``, ``completing``), frames done and frames in all."""
 
@@ -211,24 +214,49 @@ class InpaintClient:
             CancelledError: ``cancelled`` answered True.
         """
         clip = list(frames)
+        losses = 0
         while True:
             job_id = uuid.uuid4().hex
             try:
                 for index, frame in self._job(job_id, clip, cancelled):
                     yield index, frame
+                    losses = 0
                     # Should the job have to be done again, this one is context only.
                     clip[index] = pb.ClipFrame(
                         plate=clip[index].plate, mask=clip[index].mask, role=pb.HANDLE
                     )
                 return
             except _ForgottenError as error:
-                if resend is None:
+                losses += 1
+                if resend is None or losses > LOSSES:
                     raise ServerLostError(
                         f"the server at {self.address} lost the job: {error}; start it again"
                     ) from None
                 for index, old in enumerate(clip):
                     clip[index] = resend(index)
                     clip[index].role = old.role
+
+    def watch(self, job_id: str, *, cancelled: Cancelled = never) -> Iterator[str]:
+        """Follow a job that somebody submitted, in words.
+
+        Args:
+            job_id: Its name.
+            cancelled: Asked often; only the watching ends, not the job.
+
+        Yields:
+            ``3 jobs ahead``, ``frame 12``, ``12 of 48 frames``, what the server notes; at the end
+            ``completed``, or ``cancelled: ...`` or ``failed: ...`` with the reason.
+
+        Raises:
+            JobError: there is no such job.
+            ServerLostError: the connection broke and did not come back.
+            CancelledError: ``cancelled`` answered True.
+        """
+        try:
+            for event in self._events(job_id, cancelled):
+                yield _told(event)
+        except _ForgottenError as error:
+            raise JobError(str(error)) from None
 
     def _job(
         self, job_id: str, clip: list[pb.ClipFrame], cancelled: Cancelled
@@ -329,8 +357,9 @@ class InpaintClient:
         return codec.decode_image(image, bytes(content))
 
     def _cancel(self, job_id: str) -> None:
-        # A server that is gone already took its jobs with it.
-        with contextlib.suppress(grpc.RpcError):
+        # A server that is gone took its jobs with it; a client that is closed leaves its jobs to
+        # the server, which gives up what nobody watches.
+        with contextlib.suppress(grpc.RpcError, ValueError):
             self._server.inpaint.Cancel(pb.CancelRequest(job_id=job_id), timeout=2)
 
 
@@ -396,6 +425,20 @@ def _upload_requests(name: str, content: bytes, committed: int) -> Iterator[pb.U
     for chunk in codec.chunks(content, committed):
         yield pb.UploadRequest(chunk=chunk)
     yield pb.UploadRequest(finish=pb.UploadFinish())
+
+
+def _told(event: pb.JobEvent) -> str:
+    kind = event.WhichOneof("event")
+    if kind == "queued":
+        return f"{event.queued.jobs_ahead} jobs ahead"
+    if kind == "progress":
+        return f"{event.progress.frames_done} of {event.progress.frames} frames"
+    if kind == "frame_ready":
+        return f"frame {event.frame_ready.index}"
+    if kind == "notice":
+        return event.notice.message
+    outcome = pb.Finished.Outcome.Name(event.finished.outcome).lower()
+    return f"{outcome}: {event.finished.message}" if event.finished.message else outcome
 
 
 def _require_completed(finished: pb.Finished) -> None:

@@ -56,6 +56,7 @@ class Running:
     """Where clients reach it."""
     workers: Workers
     scheduler: Scheduler
+    metrics: Metrics
     asked_to_drain: asyncio.Event
     """Set when the administrator wants it to stop."""
 
@@ -101,7 +102,7 @@ async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIt
         stack.push_async_callback(server.stop, 0.5)
         for chore in (health.keep(workers, scheduler), _keep_house(store)):
             stack.callback(asyncio.create_task(chore).cancel)
-        yield Running(address, workers, scheduler, asked)
+        yield Running(address, workers, scheduler, metrics, asked)
 
 
 async def serve(config: ServerConfig) -> None:

@@ -97,7 +97,7 @@ STATUS_CODES: dict[type[Exception], grpc.StatusCode] = {
     BrokenUploadError: grpc.StatusCode.DATA_LOSS,
     UnknownDigestError: grpc.StatusCode.NOT_FOUND,
     UnknownJobError: grpc.StatusCode.NOT_FOUND,
-    ModelError: grpc.StatusCode.NOT_FOUND,
+    ModelError: grpc.StatusCode.FAILED_PRECONDITION,
     RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ServerBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,

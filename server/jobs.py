@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -20,8 +21,8 @@ class Job:
     events: list[pb.JobEvent] = field(default_factory=list)
     results: dict[int, pb.Image] = field(default_factory=dict)
     """Completed frames by index."""
-    unfetched: set[str] = field(default_factory=set)
-    """Digests of results that nobody downloaded yet."""
+    unfetched: Counter[str] = field(default_factory=Counter)
+    """Digests of results that nobody downloaded yet; frames may be alike."""
     running: bool = False
     cancelled: bool = False
     deaths: int = 0
@@ -52,7 +53,7 @@ class Job:
         if event.WhichOneof("event") == "frame_ready":
             ready = event.frame_ready
             self.results[ready.index] = ready.image
-            self.unfetched.add(ready.image.digest)
+            self.unfetched[ready.image.digest] += 1
         self._news.set()
         self._news = asyncio.Event()
 
@@ -72,6 +73,11 @@ class Job:
         finally:
             self.watchers -= 1
             self._left = time.monotonic()
+
+    def fetched(self, digest: str) -> None:
+        """Somebody downloaded a content to its end."""
+        self.unfetched.subtract([digest] if digest in self.unfetched else [])
+        self.unfetched = +self.unfetched
 
     def unwatched_seconds(self) -> float:
         """For how long nobody has watched."""

@@ -223,16 +223,16 @@ class PlateStore:
             StoreFullError: it does not fit, even without what no job needs.
         """
         free = self.limit_bytes - self._reserved - size
-        for name in list(self._files):
-            if self._used <= free:
-                break
-            if self._is_idle(name):
-                self._forget(name)
-        if self._used > free:
+        idle = [name for name in self._files if self._is_idle(name)]
+        if self._used - sum(self._files[name][0] for name in idle) > free:
             raise StoreFullError(
                 f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB is full of running "
                 "jobs; try again later, or start the server with a larger store"
             )
+        for name in idle:
+            if self._used <= free:
+                break
+            self._forget(name)
         self._reserved += size
 
     def release(self, size: int) -> None:

@@ -11,6 +11,7 @@ from server.errors import (
     DrainingError,
     ProcessDiedError,
     ServerBusyError,
+    StoreFullError,
     UnknownDigestError,
     UnknownJobError,
     status_code,
@@ -84,13 +85,17 @@ class Scheduler:
             raise ServerBusyError(
                 f"{len(self._turns)} jobs are waiting already", self._seconds_to_a_place()
             )
-        self._store.reserve(size)
         kept = pb.SubmitRequest()
         kept.CopyFrom(request)
         kept.client, kept.model = owner, request.model or self._workers.default
         job = Job(kept, owner, reserved_bytes=size)
         self._forget_old()
         self._store.pin(job.digests())
+        try:
+            self._store.reserve(size)
+        except StoreFullError:
+            self._store.unpin(job.digests())
+            raise
         self._jobs[job.job_id] = job
         self._journal.begin(kept)
         self._tell(job, pb.JobEvent(queued=pb.Queued(jobs_ahead=len(self._turns))))
@@ -129,7 +134,7 @@ class Scheduler:
     def fetched(self, digest: str) -> None:
         """Somebody downloaded a content to its end."""
         for job in self._jobs.values():
-            job.unfetched.discard(digest)
+            job.fetched(digest)
         self._changed.set()
 
     async def drained(self) -> None:

@@ -186,11 +186,13 @@ class Workers:
                 f"{_names(self.available())}"
             )
         loop = asyncio.get_running_loop()
+        waiting = []
         for worker in self.all:
             if worker.process is not None:
                 worker.loading[name] = loop.create_future()
+                waiting.append(worker.loading[name])
                 worker.process.tell(Load(name, path))
-        errors = [await w.loading.pop(name) for w in self.all if name in w.loading]
+        errors = await asyncio.gather(*waiting)
         failed = [error for error in errors if error is not None]
         if failed:
             if name not in self._loaded:

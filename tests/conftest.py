@@ -41,8 +41,8 @@ def serving(engine: object, **settings: object) -> Iterator[str]:
 
 
 @contextmanager
-def server(engine: object, **settings: object) -> Iterator[tuple[str, Running]]:
-    """As :func:`serving`, with the server itself."""
+def server(engine: object, workers: int = 1, **settings: object) -> Iterator[tuple[str, Running]]:
+    """As :func:`serving`, with the server itself, and as many model processes as one likes."""
     config = ServerConfig(**{"address": "localhost:0", **settings})  # type: ignore[arg-type]
     ready, started = threading.Event(), []
     loop = asyncio.new_event_loop()
@@ -50,7 +50,7 @@ def server(engine: object, **settings: object) -> Iterator[tuple[str, Running]]:
 
     async def run() -> None:
         try:
-            async with running(config, [partial(FakeModels, engine)]) as at_work:
+            async with running(config, [partial(FakeModels, engine)] * workers) as at_work:
                 started.append(at_work)
                 ready.set()
                 await stop.wait()

@@ -1,0 +1,1 @@
+"""Short scripts for farms and pipelines; each may be copied as it is."""

@@ -1,0 +1,58 @@
+"""Work through a folder of shots on a running server, and go on where it stopped.
+
+    python -m host_examples.client.work_through_folder shots --server render01:50071
+
+Every folder below SHOTS that holds plate.####.exr and matte.####.exr gets clean.####.exr. A shot
+that is finished is left alone; one that fails is named at the end (exit code 1), and the others
+are done all the same. TLS and tokens: STTN_AUTHORITY, STTN_TOKEN_FILE.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+PLATE, MATTE, CLEAN = "plate.*.exr", "matte.*.exr", "clean.*.exr"
+
+
+def is_open(shot: Path) -> bool:
+    """Whether there is something to do: as many plates as mattes, and fewer clean plates."""
+    plates, mattes, clean = (len(list(shot.glob(each))) for each in (PLATE, MATTE, CLEAN))
+    return 0 < plates and 0 < mattes and clean < plates
+
+
+def work(shot: Path, server: str) -> bool:
+    """Complete one shot; its own words go to the terminal."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "host_examples.standalone", str(shot / "plate.####.exr")),
+            *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "clean.####.exr")),
+            *("--server", server, "--overwrite"),
+        ],
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Run the command line; exit code 1 where a shot failed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shots", type=Path)
+    parser.add_argument("--server", default="localhost:50071", help="HOST:PORT or unix:/PATH")
+    chosen = parser.parse_args()
+    shots = [shot for shot in sorted(chosen.shots.iterdir()) if shot.is_dir() and is_open(shot)]
+    failed = []
+    for number, shot in enumerate(shots, start=1):
+        sys.stdout.write(f"[{number}/{len(shots)}] {shot.name}\n")
+        sys.stdout.flush()
+        if not work(shot, chosen.server):
+            failed.append(shot.name)
+    if failed:
+        sys.stderr.write(f"work_through_folder: failed: {', '.join(failed)}\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The scripts that farms copy, run as they stand there."""
+
+import subprocess
+import sys
+import threading
+
+import grpc
+import numpy as np
+import OpenImageIO as oiio
+
+from host_examples.standalone.images import read_image
+from node.client import InpaintClient
+from server.protocol import inpaint_pb2 as pb
+from server.protocol import inpaint_pb2_grpc
+
+
+def script(name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"host_examples.client.{name}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def write(path, pixels):
+    spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], oiio.HALF)
+    file = oiio.ImageOutput.create(str(path))
+    assert file.open(str(path), spec)
+    assert file.write_image(pixels.astype(np.float16))
+    file.close()
+
+
+def shot(folder):
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    matte = np.zeros((60, 80, 1))
+    matte[20:40, 20:40] = 1
+    for frame in (1001, 1002):
+        write(folder / f"plate.{frame}.exr", rng.random((60, 80, 3)))
+        write(folder / f"matte.{frame}.exr", matte)
+    return folder
+
+
+def test_a_clip_of_arrays_is_completed(tmp_path, address):
+    """The three lines, in a script with arguments."""
+    plates = np.random.default_rng(0).random((3, 48, 96, 3), np.float32)
+    masks = np.zeros((3, 48, 96), np.uint8)
+    masks[:, 10:30, 20:50] = 1
+    np.savez(tmp_path / "shot.npz", plates=plates, masks=masks)
+
+    done = script(
+        "complete_clip", tmp_path / "shot.npz", "--server", address, "--output", tmp_path / "d.npz"
+    )
+
+    assert done.returncode == 0, done.stderr
+    expected = np.where(masks[..., np.newaxis] > 0, np.float32(0.25), plates)
+    np.testing.assert_array_equal(np.load(tmp_path / "d.npz")["plates"], expected)
+
+
+def test_a_clip_that_cannot_be_is_one_line(tmp_path, address):
+    """A farm's log shows what was wrong."""
+    np.savez(tmp_path / "shot.npz", plates=np.zeros((2, 48, 48, 3)))
+
+    done = script(
+        "complete_clip", tmp_path / "shot.npz", "--server", address, "--output", tmp_path / "d.npz"
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("complete_clip: ")
+    assert "masks" in done.stderr
+
+
+def test_a_folder_of_shots_is_worked_through_and_gone_on_with(tmp_path, address):
+    """A broken shot is named, the others are done; the second run has nothing left but that."""
+    for name in ("sh010", "sh020", "sh030"):
+        shot(tmp_path / name)
+    (tmp_path / "sh020" / "plate.1002.exr").write_bytes(b"not an image")
+
+    first = script("work_through_folder", tmp_path, "--server", address)
+    second = script("work_through_folder", tmp_path, "--server", address)
+
+    assert first.returncode == 1
+    assert "failed: sh020" in first.stderr
+    assert "[3/3] sh030" in first.stdout
+    for name in ("sh010", "sh030"):
+        plate = read_image(tmp_path / name / "plate.1002.exr")[0]
+        clean = read_image(tmp_path / name / "clean.1002.exr")[0]
+        assert (clean[:20] == plate[:20]).all()
+        assert (clean[20:40, 20:40] != plate[20:40, 20:40]).any()
+    assert "[1/1] sh020" in second.stdout
+
+
+def test_a_job_is_watched_from_another_machine(address, fake_engine):
+    """The supervisor follows what the artist submitted."""
+    fake_engine.held_at = 1
+    fake_engine.hold.clear()
+    plate, mask = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
+    with InpaintClient(address) as client, grpc.insecure_channel(address) as channel:
+        sent = client.send(plate, mask)
+        inpaint_pb2_grpc.InpaintStub(channel).Submit(
+            pb.SubmitRequest(job_id="shot_010", frames=[sent] * 2)
+        )
+        threading.Timer(1.0, fake_engine.hold.set).start()
+
+        done = script("watch_job", "shot_010", "--server", address)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        *("0 jobs ahead", "frame 0", "1 of 2 frames", "frame 1", "2 of 2 frames", "completed")
+    ]
+
+
+def test_a_job_that_is_not_there_cannot_be_watched(address):
+    """Exit code 2, and its name."""
+    done = script("watch_job", "shot_999", "--server", address)
+
+    assert done.returncode == 2
+    assert "no job 'shot_999'" in done.stderr

@@ -1,0 +1,407 @@
+"""Clients that die, freeze, dawdle or talk nonsense: the others do not notice."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import grpc
+import numpy as np
+import psutil
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from node.client import InpaintClient
+from server.config import LimitsConfig, StoreConfig
+from server.protocol import codec, inpaint_pb2_grpc
+from server.protocol import inpaint_pb2 as pb
+from tests.conftest import server, serving
+from tests.server.engines import FakeEngine, WorkingEngine
+from tests.server.process import ROOT, server_process
+from tests.server.test_service import refusal, upload
+
+DEATHS = 1000
+METHODS = {
+    "Plates": ("FindMissing", "Upload", "Take", "Download"),
+    "Inpaint": ("Submit", "Watch", "Get", "Cancel", "GetStatus"),
+}
+
+
+def completes(address):
+    """Whether somebody else's shot goes through."""
+    plate = np.random.default_rng(time.time_ns()).random((48, 48, 3), np.float32)
+    with InpaintClient(address) as client:
+        return list(dict(client.inpaint([plate], [np.ones((48, 48), np.bool_)]))) == [0]
+
+
+@pytest.mark.slow
+def test_no_truncated_plate_is_ever_committed(tmp_path):
+    """A thousand clients are killed at every stage; what the store calls whole is whole."""
+    address, store = f"unix:{tmp_path}/s.sock", tmp_path / "store"
+    with server_process(
+        address, tmp_path / "log", "--store", str(store), "--seconds", "0.005"
+    ) as process:
+        subprocess.run(
+            [sys.executable, "-m", "tests.server.killed_clients", address, str(DEATHS)],
+            cwd=ROOT,
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        assert completes(address)
+        memory = psutil.Process(process.pid).memory_info().rss
+
+    whole = [path for path in store.iterdir() if len(path.name) == 64]
+    parts = list(store.glob("*.part"))
+    assert len(whole) > DEATHS / 20
+    assert len(parts) > DEATHS / 100
+    for path in whole:
+        assert codec.digest(path.read_bytes()) == path.name
+    assert memory < 1e9
+
+
+def test_a_frozen_client_is_given_up_and_harms_nobody(tmp_path):
+    """A host that hangs in the debugger: its upload ends, what it sent is kept."""
+    address = f"unix:{tmp_path}/s.sock"
+    code = f"""
+import time, grpc
+from server.protocol import codec, inpaint_pb2_grpc, inpaint_pb2 as pb
+content = bytes(3 * codec.CHUNK_BYTES)
+def requests():
+    yield pb.UploadRequest(header=pb.UploadHeader(digest=codec.digest(content), size=len(content)))
+    yield pb.UploadRequest(chunk=next(codec.chunks(content)))
+    print("sending", flush=True)
+    time.sleep(600)
+inpaint_pb2_grpc.PlatesStub(grpc.insecure_channel("{address}")).Upload(requests())
+"""
+    with (
+        server_process(address, tmp_path / "log", "--keepalive-seconds", "1"),
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        assert client.stdout.readline() == "sending\n"
+        client.send_signal(signal.SIGSTOP)
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        try:
+            assert completes(address)
+            until = time.monotonic() + 30
+            while stub.GetStatus(pb.GetStatusRequest()).uploads:
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        finally:
+            client.kill()
+        missing = inpaint_pb2_grpc.PlatesStub(channel).FindMissing(
+            pb.FindMissingRequest(digests=[codec.digest(bytes(3 * codec.CHUNK_BYTES))])
+        )
+
+    assert missing.missing[0].committed == codec.CHUNK_BYTES
+
+
+def test_a_slow_reader_holds_little_memory(tmp_path):
+    """Twenty clients that fetch and do not read: less than 8 MiB each."""
+    address, store = f"unix:{tmp_path}/s.sock", tmp_path / "store"
+    content = np.random.default_rng(0).bytes(64 * codec.CHUNK_BYTES)
+    name = codec.digest(content)
+    store.mkdir()
+    (store / name).write_bytes(content)
+    with server_process(address, tmp_path / "log", "--store", str(store)) as process:
+        before = psutil.Process(process.pid).memory_info().rss
+        channels = [
+            grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+            for _ in range(20)
+        ]
+        streams = [
+            inpaint_pb2_grpc.PlatesStub(channel).Download(pb.DownloadRequest(digest=name))
+            for channel in channels
+        ]
+        for stream in streams:
+            next(stream)
+        time.sleep(2)
+        held = psutil.Process(process.pid).memory_info().rss - before
+        assert completes(address)
+        for stream in streams:
+            stream.cancel()
+
+    assert held < 20 * 8 * 2**20
+
+
+@pytest.fixture(scope="module")
+def hardened():
+    with serving(FakeEngine()) as address:
+        yield address
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([(s, m) for s, methods in METHODS.items() for m in methods]),
+    st.lists(st.binary(max_size=300), min_size=1, max_size=4),
+)
+def test_garbage_is_refused_and_the_server_lives(hardened, method, messages):
+    """Whatever bytes arrive, the answer is a status, never silence."""
+    service, name = method
+    with grpc.insecure_channel(hardened) as channel:
+        call = channel.stream_stream(f"/sttn.inpaint.v1.{service}/{name}")
+        answered = call(iter(messages), timeout=20)
+        with contextlib.suppress(grpc.RpcError):
+            list(answered)
+        assert answered.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        assert not plates.FindMissing(pb.FindMissingRequest(), timeout=20).missing
+
+
+sizes = st.one_of(st.integers(0, 200), st.integers(0, 2**32 - 1))
+images = st.builds(
+    pb.Image,
+    digest=st.sampled_from(["", "0" * 64, "../../etc/passwd", "x" * 300]),
+    width=sizes,
+    height=sizes,
+    channels=st.lists(st.sampled_from(["R", "G", "B", "A"]), max_size=5),
+    type=st.integers(0, 4),
+    compression=st.integers(0, 2),
+)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.builds(
+        pb.SubmitRequest,
+        job_id=st.text(max_size=300),
+        frames=st.lists(
+            st.builds(pb.ClipFrame, plate=images, mask=images, role=st.integers(0, 4)),
+            max_size=3,
+        ),
+        model=st.sampled_from(["", "nothing", "../secret"]),
+        result_type=st.integers(0, 5),
+    )
+)
+def test_jobs_of_any_shape_are_refused_with_a_reason(hardened, request):
+    """Sizes that overflow, roles and types that do not exist, names that are paths."""
+    with grpc.insecure_channel(hardened) as channel:
+        code, details = refusal(
+            lambda: inpaint_pb2_grpc.InpaintStub(channel).Submit(request, timeout=20)
+        )
+
+    assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+    assert details
+
+
+def test_an_oversize_message_is_refused_and_the_channel_survives(hardened):
+    """A client that puts a whole frame into one message."""
+    with grpc.insecure_channel(hardened) as channel:
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        chunk = pb.UploadRequest(chunk=pb.Chunk(data=bytes(5 * 2**20)))
+
+        code, _ = refusal(lambda: plates.Upload(iter([chunk])))
+
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        upload(plates, b"small")
+
+
+def test_an_upload_larger_than_the_store_is_refused_before_it_is_sent(hardened):
+    """2 to the 63rd bytes."""
+    with grpc.insecure_channel(hardened) as channel:
+        code, details = refusal(
+            lambda: upload(inpaint_pb2_grpc.PlatesStub(channel), b"abc", size=2**63)
+        )
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger store" in details
+
+
+def test_a_full_disk_is_told_and_what_was_committed_stays(tmp_path):
+    """The system's own refusal to write, not our limit."""
+    address = f"unix:{tmp_path}/s.sock"
+    content = np.random.default_rng(1).bytes(4 * codec.CHUNK_BYTES)
+    with (
+        server_process(address, tmp_path / "log", "--file-bytes", str(2 * codec.CHUNK_BYTES)),
+        grpc.insecure_channel(address) as channel,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        code, details = refusal(lambda: upload(plates, content))
+        missing = plates.FindMissing(pb.FindMissingRequest(digests=[codec.digest(content)]))
+        assert completes(address)
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "File too large" in details
+    assert missing.missing[0].committed == 2 * codec.CHUNK_BYTES
+
+
+def test_too_many_uploads_at_once_are_sent_away_with_a_time_to_come_back():
+    """The limit harms no upload that runs; the client comes back by itself."""
+    with (
+        serving(FakeEngine(), limits=LimitsConfig(uploads=1)) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        running, release = slow_upload(plates)
+        with pytest.raises(grpc.RpcError) as refused:
+            upload(plates, b"abc")
+        release()
+        assert running.result().committed == 2 * codec.CHUNK_BYTES
+        upload(plates, b"abc")
+
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert dict(refused.value.trailing_metadata())["retry-after-seconds"] == "1"
+
+
+def test_two_clients_with_the_same_plate_do_not_mix_their_bytes():
+    """The second is told to ask again, and finds it there."""
+    with serving(FakeEngine()) as address, grpc.insecure_channel(address) as channel:
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        running, release = slow_upload(plates)
+
+        code, _ = refusal(lambda: upload(plates, bytes(2 * codec.CHUNK_BYTES)))
+
+        release()
+        running.result()
+        missing = plates.FindMissing(
+            pb.FindMissingRequest(digests=[codec.digest(bytes(2 * codec.CHUNK_BYTES))])
+        )
+    assert code is grpc.StatusCode.ABORTED
+    assert not missing.missing
+
+
+def slow_upload(plates):
+    """An upload that stays open until it is released."""
+    content = bytes(2 * codec.CHUNK_BYTES)
+    begun, go_on = os.pipe(), os.pipe()
+
+    def requests():
+        header = pb.UploadHeader(digest=codec.digest(content), size=len(content))
+        yield pb.UploadRequest(header=header)
+        first, second = codec.chunks(content)
+        yield pb.UploadRequest(chunk=first)
+        os.write(begun[1], b"x")
+        os.read(go_on[0], 1)
+        yield pb.UploadRequest(chunk=second)
+        yield pb.UploadRequest(finish=pb.UploadFinish())
+
+    running = plates.Upload.future(requests())
+    os.read(begun[0], 1)
+    time.sleep(0.2)
+    return running, lambda: os.write(go_on[1], b"x")
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (LimitsConfig(frames_per_job=1), "takes 1 in a job"),
+        (LimitsConfig(megapixels=0.002), "takes 0.002 megapixels"),
+    ],
+)
+def test_jobs_beyond_a_limit_are_refused_with_the_limit(limits, told):
+    """A shot that would take the memory of everybody's."""
+    frame = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
+    with serving(FakeEngine(), limits=limits) as address, InpaintClient(address) as client:
+        sent = [client.send(*frame), client.send(*frame)]
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+
+            code, details = refusal(
+                lambda: stub.Submit(pb.SubmitRequest(job_id="shot", frames=sent))
+            )
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert told in details
+
+
+def test_a_job_whose_results_do_not_fit_is_refused_before_it_runs():
+    """Rather than failing at its last frame."""
+    frame = np.zeros((96, 96, 3), np.float16), np.ones((96, 96), np.bool_)
+    with (
+        serving(FakeEngine(), store=StoreConfig(gigabytes=200e-6)) as address,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        sent = client.send(*frame)
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+
+        code, _ = refusal(lambda: stub.Submit(pb.SubmitRequest(job_id="two", frames=[sent] * 2)))
+        stub.Submit(pb.SubmitRequest(job_id="one", frames=[sent]))
+        end = list(stub.Watch(pb.WatchRequest(job_id="one")))[-1]
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert end.finished.outcome == pb.Finished.COMPLETED
+
+
+def test_a_changed_matte_resends_two_percent_at_most():
+    """The rerun of a shot costs its mattes."""
+    rng = np.random.default_rng(3)
+    plates = rng.random((4, 240, 432, 3), np.float32)
+    masks = np.zeros((4, 240, 432), np.bool_)
+    with server(FakeEngine()) as (address, running), InpaintClient(address) as client:
+        counted = []
+        for top in (40, 60):
+            masks[:, top : top + 90, 100:200] = True
+            dict(client.inpaint(plates, masks))
+            counted.append(received(running))
+
+    first, second = counted[0], counted[1] - counted[0]
+    assert first >= plates.nbytes
+    assert 0 < second <= 0.02 * first
+
+
+def test_a_broken_connection_resends_eight_mebibytes_at_most():
+    """Artists on trains."""
+    content = np.random.default_rng(4).bytes(20 * codec.CHUNK_BYTES)
+    name = codec.digest(content)
+    with server(FakeEngine()) as (address, running), grpc.insecure_channel(address) as channel:
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        broken = plates.Upload.future(pausing(content, after=15))
+        until = time.monotonic() + 20
+        while received(running) < 12 * codec.CHUNK_BYTES and time.monotonic() < until:
+            time.sleep(0.01)
+        broken.cancel()
+        missing = [None]
+        while missing:
+            missing = plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
+            if missing:
+                # ABORTED until the server has noticed that the first one is gone.
+                with contextlib.suppress(grpc.RpcError):
+                    upload_rest(plates, content, codec.chunks(content, missing[0].committed))
+        total = received(running)
+
+    assert total - len(content) <= 8 * codec.CHUNK_BYTES
+
+
+def pausing(content, after):
+    header = pb.UploadHeader(digest=codec.digest(content), size=len(content))
+    yield pb.UploadRequest(header=header)
+    for number, chunk in enumerate(codec.chunks(content)):
+        if number == after:
+            time.sleep(600)
+        yield pb.UploadRequest(chunk=chunk)
+
+
+def upload_rest(plates, content, rest):
+    header = pb.UploadHeader(digest=codec.digest(content), size=len(content))
+    parts = [pb.UploadRequest(header=header), *(pb.UploadRequest(chunk=c) for c in rest)]
+    plates.Upload(iter([*parts, pb.UploadRequest(finish=pb.UploadFinish())]))
+
+
+def received(running):
+    """Bytes of contents that came in."""
+    return running.metrics.registry.get_sample_value("sttn_received_bytes_total")
+
+
+def test_cancelling_a_long_job_takes_one_step():
+    """The GPU is free for the next artist after the frame under way."""
+    plates = np.zeros((200, 48, 48, 3), np.float32)
+    masks = np.ones((200, 48, 48), np.bool_)
+    with serving(WorkingEngine(0.05)) as address, InpaintClient(address) as client:
+        frames = client.inpaint(plates, masks)
+        next(frames)
+
+        frames.close()
+
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            until = time.monotonic() + 5
+            while stub.GetStatus(pb.GetStatusRequest()).jobs:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            assert stub.GetStatus(pb.GetStatusRequest()).frames_completed < 100

@@ -1,0 +1,518 @@
+"""What operators rely on: drain, turns, health, figures, logs, models."""
+
+import contextlib
+import io
+import json
+import signal
+import time
+import urllib.request
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.client import InpaintClient, Role
+from node.errors import JobError, ServerLostError
+from server.config import LimitsConfig, SecurityConfig, ServerConfig
+from server.jobs import Job
+from server.journal import JobJournal
+from server.operate import table
+from server.protocol import inpaint_pb2 as pb
+from server.protocol import inpaint_pb2_grpc
+from server.turns import Turns
+from tests.conftest import server, serving
+from tests.server.engines import FakeEngine, RecordingEngine, WorkingEngine
+from tests.server.process import server_process
+from tests.server.test_service import refusal
+
+PLATE = np.full((48, 48, 3), 0.5, np.float32)
+MASK = np.ones((48, 48), np.bool_)
+TOKEN = "correct-horse-battery-staple"
+
+
+def jobs_of(*names):
+    return [Job(pb.SubmitRequest(job_id=f"{name}{i}"), name) for i, name in enumerate(names)]
+
+
+# Drain
+
+
+def test_a_drain_finishes_what_is_there_and_refuses_what_comes(tmp_path):
+    """The supervisor's SIGTERM in the middle of the afternoon: no finished frame is lost."""
+    address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
+    with server_process(address, log, "--seconds", "0.05") as process:
+        with InpaintClient(address, patience_seconds=0.2) as client:
+            frames = client.inpaint([PLATE] * 20, [MASK] * 20)
+            received = [next(frames)[0]]
+
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            with (
+                InpaintClient(address, patience_seconds=0.2) as late,
+                pytest.raises(ServerLostError, match="takes no new jobs"),
+            ):
+                next(late.inpaint([PLATE], [MASK]))
+            received += [index for index, _ in frames]
+        assert process.wait(timeout=20) == 0
+
+    assert received == list(range(20))
+
+
+def test_a_drain_waits_for_clients_to_fetch_and_no_longer_than_told(tmp_path):
+    """A client that is between two frames when the job ends still gets them."""
+    address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
+    with server_process(address, log, "--seconds", "0.01") as process:
+        with InpaintClient(address, patience_seconds=5) as client:
+            frames = client.inpaint([PLATE * 0.1 * i for i in range(5)], [MASK] * 5)
+            next(frames)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1.0)  # all frames are done, one is fetched
+
+            assert process.poll() is None
+            assert [index for index, _ in frames] == [1, 2, 3, 4]
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    """The operator insists."""
+    address = f"unix:{tmp_path}/s.sock"
+    with (
+        server_process(address, tmp_path / "log", "--seconds", "5") as process,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        sent = client.send(PLATE, MASK)
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        stub.Submit(pb.SubmitRequest(job_id="long", frames=[sent] * 100))
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=20) == 0
+
+
+# Turns
+
+
+def test_a_farm_delays_an_artist_by_one_shot():
+    """Owners take turns, whatever they queue."""
+    turns = Turns()
+    farm = jobs_of(*["farm"] * 5)
+    (artist,) = jobs_of("artist")
+    for job in [*farm, artist]:
+        turns.add(job)
+
+    order = [turns.next() for _ in range(6)]
+
+    assert order == [farm[0], artist, *farm[1:]]
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=30))
+def test_the_order_that_is_told_is_the_order_that_comes(owners):
+    """Queue positions are honest; each owner's jobs keep their order."""
+    turns = Turns()
+    jobs = jobs_of(*owners)
+    for job in jobs:
+        turns.add(job)
+
+    told = list(turns)
+    came = [turns.next() for _ in range(len(turns))]
+
+    assert told == came
+    for owner in set(owners):
+        assert [j for j in came if j.owner == owner] == [j for j in jobs if j.owner == owner]
+
+
+def test_a_job_put_back_is_next():
+    """What a dying process interrupted goes before everything else."""
+    turns = Turns()
+    first, second, other = jobs_of("a", "a", "b")
+    for job in (first, second, other):
+        turns.add(job)
+    turns.put_back(turns.next())
+
+    assert turns.next() is first
+
+
+def test_several_devices_work_at_once():
+    """Two workers, two jobs, neither waits."""
+    engine = WorkingEngine(0.3)
+    with server(engine, workers=2) as (address, running), InpaintClient(address) as client:
+        sent = client.send(PLATE, MASK)
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            for name in "ab":
+                stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent] * 3))
+            status = stub.GetStatus(pb.GetStatusRequest(), timeout=30)
+
+    assert [worker.job_id for worker in status.workers] == ["a", "b"]
+    assert len(running.workers.all) == 2
+
+
+# Roles
+
+
+def test_handles_and_clean_frames_are_context_only(tmp_path):
+    """An artist's painted frame is copied from and never comes back."""
+    engine = RecordingEngine(tmp_path / "seen")
+    roles = [Role.HANDLE, Role.PLATE, Role.CLEAN, Role.PLATE]
+    masks = [MASK, MASK, ~MASK, MASK]
+    with serving(engine) as address, InpaintClient(address) as client:
+        completed = dict(client.inpaint([PLATE] * 4, masks, roles=roles))
+
+    seen = json.loads(engine.path.read_text())
+    assert list(completed) == [1, 3]
+    assert (seen["handles"], seen["clean"]) == ([0], [2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "compression", "dtype"),
+    [
+        (pb.FLOAT16, pb.NONE, np.float16),
+        (pb.FLOAT32, pb.SHUFFLED_ZLIB, np.float32),
+        (pb.FLOAT16, pb.SHUFFLED_ZLIB, np.float16),
+    ],
+)
+def test_results_come_as_they_were_asked_for(address, kind, compression, dtype):
+    """Scripts on a slow network ask for half floats, compressed."""
+    from server.protocol import codec
+
+    with InpaintClient(address, compress=True) as client, grpc.insecure_channel(address) as channel:
+        sent = client.send(PLATE, MASK)
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        stub.Submit(
+            pb.SubmitRequest(
+                job_id="shot", frames=[sent], result_type=kind, result_compression=compression
+            )
+        )
+        events = list(stub.Watch(pb.WatchRequest(job_id="shot")))
+        image = next(e.frame_ready.image for e in events if e.HasField("frame_ready"))
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        content = b"".join(c.data for c in plates.Download(pb.DownloadRequest(digest=image.digest)))
+
+    pixels = codec.decode_image(image, content)
+    assert pixels.dtype == dtype
+    np.testing.assert_array_equal(pixels, dtype(0.25))
+
+
+# Get, status, health, reflection, figures
+
+
+def test_a_job_outlives_its_connection_and_tells_where_it_stands(address):
+    """An artist's laptop sleeps; the frames are there when it wakes."""
+    with InpaintClient(address) as client:
+        sent = client.send(PLATE, MASK)
+    with grpc.insecure_channel(address) as channel:
+        inpaint_pb2_grpc.InpaintStub(channel).Submit(
+            pb.SubmitRequest(job_id="shot", frames=[sent] * 3)
+        )
+    with grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        list(stub.Watch(pb.WatchRequest(job_id="shot")))
+        job = stub.Get(pb.GetRequest(job_id="shot"))
+        code, _ = refusal(lambda: stub.Get(pb.GetRequest(job_id="other")))
+
+    assert job.state == pb.ENDED
+    assert (job.progress.frames_done, job.progress.frames) == (3, 3)
+    assert job.finished.outcome == pb.Finished.COMPLETED
+    assert code is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_job_that_was_never_watched_is_cancelled_in_time(fake_engine):
+    """A script that died between Submit and Watch holds nothing for ever."""
+    fake_engine.hold.clear()
+    limits = LimitsConfig(abandoned_seconds=0.2)
+    with serving(fake_engine, limits=limits) as address, InpaintClient(address) as client:
+        sent = client.send(PLATE, MASK)
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            stub.Submit(pb.SubmitRequest(job_id="shot", frames=[sent]))
+            until = time.monotonic() + 10
+            while stub.Get(pb.GetRequest(job_id="shot")).state != pb.ENDED:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            end = stub.Get(pb.GetRequest(job_id="shot")).finished
+
+    assert end.outcome == pb.Finished.CANCELLED
+
+
+def test_a_defect_reaches_the_client_as_unknown_and_the_log_with_its_trace(caplog):
+    """The artist reads a reason; the developer finds the line."""
+    from tests.server.engines import BrokenEngine
+
+    with serving(BrokenEngine()) as address, InpaintClient(address) as client:
+        sent = client.send(PLATE, MASK)
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            stub.Submit(pb.SubmitRequest(job_id="shot", frames=[sent]))
+            end = list(stub.Watch(pb.WatchRequest(job_id="shot")))[-1].finished
+
+    assert (end.code, end.message) == ("UNKNOWN", "the network exploded")
+    traces = [getattr(record, "fields", {}).get("trace") for record in caplog.records]
+    assert any(trace and "ZeroDivisionError" in trace for trace in traces)
+
+
+def test_status_is_read_by_people():
+    """Queue, jobs, memory and frames per second, on one screen."""
+    told = table(
+        pb.Status(
+            workers=[
+                pb.Worker(
+                    device="cuda:0",
+                    precision="bfloat16",
+                    alive=True,
+                    frames_per_second=31.4,
+                    memory_bytes=2 * 10**9,
+                    device_memory_bytes=5 * 10**9,
+                    restarts=1,
+                )
+            ],
+            jobs=[
+                pb.Job(job_id="shot_010", state=pb.RUNNING, progress=pb.Progress(frames_done=3)),
+                pb.Job(job_id="shot_020", state=pb.WAITING),
+            ],
+            queue_limit=64,
+            uptime_seconds=3700,
+        )
+    )
+
+    for word in ("cuda:0", "31.40 frames/s", "5.00 GB on the device", "1 of 64", "shot_010", "1 h"):
+        assert word in told
+
+
+def test_health_says_whether_work_is_taken(address):
+    """Load balancers ask for the empty name, supervisors for a service."""
+    with grpc.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        until = time.monotonic() + 10
+        while (
+            stub.Check(health_pb2.HealthCheckRequest(), timeout=30).status
+            != health_pb2.HealthCheckResponse.SERVING
+        ):
+            assert time.monotonic() < until
+        named = stub.Check(health_pb2.HealthCheckRequest(service="sttn.inpaint.v1.Inpaint"))
+
+    assert named.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("reflecting", [True, False])
+def test_reflection_can_be_switched_off(reflecting):
+    """grpcurl lists the services, unless a facility does not want that."""
+    with (
+        serving(FakeEngine(), reflection=reflecting) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        answers = stub.ServerReflectionInfo(iter([request]))
+        names = set()
+        with contextlib.suppress(grpc.RpcError):
+            for answer in answers:
+                names |= {service.name for service in answer.list_services_response.service}
+        code = answers.code()
+
+    assert ("sttn.inpaint.v1.Inpaint" in names) == reflecting
+    assert code is (grpc.StatusCode.OK if reflecting else grpc.StatusCode.UNIMPLEMENTED)
+
+
+def test_prometheus_finds_its_figures(unused_port):
+    """Jobs by outcome, frames, disk, refusals."""
+    where = f"localhost:{unused_port}"
+    with (
+        serving(FakeEngine(), metrics_address=where) as address,
+        InpaintClient(address) as client,
+    ):
+        dict(client.inpaint([PLATE], [MASK]))
+        with urllib.request.urlopen(f"http://{where}/metrics") as page:
+            text = page.read().decode()
+
+    assert 'sttn_jobs_total{outcome="completed"} 1.0' in text
+    assert "sttn_frames_total 1.0" in text
+    assert "sttn_store_bytes" in text
+
+
+@pytest.fixture
+def unused_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+# Logs and journal
+
+
+def test_the_log_has_one_json_line_per_state_and_no_token(tmp_path):
+    """Machines read it, and nobody learns a secret from it."""
+    address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"artist {TOKEN}\n")
+    tokens.chmod(0o600)
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    from server.protocol.channel import Access
+
+    with (
+        server_process(address, log, "--tokens", str(tokens)),
+        InpaintClient(address, access=Access(token_file=token)) as client,
+    ):
+        dict(client.inpaint([PLATE] * 2, [MASK] * 2))
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    states = [line["message"] for line in lines if "job" in line]
+    assert states == ["job queued", "job started", "job completed"]
+    assert {line["client"] for line in lines if "job" in line} == {"token artist"}
+    assert TOKEN not in log.read_text()
+
+
+@given(st.data())
+def test_a_journal_cut_anywhere_is_read_as_far_as_it_goes(tmp_path_factory, data):
+    """A server killed while it writes a line."""
+    folder = tmp_path_factory.mktemp("journal")
+    journal = JobJournal(folder)
+    journal.begin(pb.SubmitRequest(job_id="shot", client="artist"))
+    events = [
+        pb.JobEvent(number=0, queued=pb.Queued()),
+        pb.JobEvent(number=1, frame_ready=pb.FrameReady(index=0, image=pb.Image(width=48))),
+        pb.JobEvent(number=2, finished=pb.Finished(outcome=pb.Finished.COMPLETED)),
+    ]
+    for event in events:
+        journal.add("shot", event)
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+
+    for request, read in journal.read():
+        assert request.job_id == "shot"
+        assert read == events[: len(read)]
+
+
+# Models and the administrator
+
+
+@contextlib.contextmanager
+def administered(tmp_path, engine=None):
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("sharp", "broken"):
+        (models / f"{name}.safetensors").touch()
+    tokens = tmp_path / "admins"
+    tokens.write_text(f"# who may\nboss {TOKEN}\n")
+    tokens.chmod(0o600)
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    from server.protocol.channel import Access, open_channel
+
+    with (
+        server(
+            engine or FakeEngine(), models=models, security=SecurityConfig(admin_tokens=tokens)
+        ) as (address, running),
+        open_channel(address, Access(token_file=token)) as channel,
+    ):
+        yield inpaint_pb2_grpc.AdminStub(channel), address, running
+
+
+def test_models_are_loaded_chosen_and_let_go(tmp_path):
+    """An operator changes weights without a restart."""
+    with administered(tmp_path) as (admin, address, _):
+        default = admin.ListModels(pb.ListModelsRequest(), timeout=30).default
+        loaded = admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
+        chosen = admin.SetDefaultModel(pb.SetDefaultModelRequest(name="sharp"), timeout=30)
+        left = admin.UnloadModel(pb.UnloadModelRequest(name=default), timeout=30)
+        with InpaintClient(address, model="sharp") as client:
+            assert list(dict(client.inpaint([PLATE], [MASK]))) == [0]
+        with InpaintClient(address, model=default) as client, pytest.raises(JobError) as refused:
+            dict(client.inpaint([PLATE], [MASK]))
+
+    assert sorted(loaded.loaded) == sorted([default, "sharp"])
+    assert sorted(loaded.available) == ["broken", "sharp"]
+    assert chosen.default == "sharp"
+    assert list(left.loaded) == ["sharp"]
+    assert "is not loaded; loaded are sharp" in str(refused.value)
+
+
+def test_a_load_that_fails_changes_nothing(tmp_path):
+    """What was served before goes on."""
+    with administered(tmp_path) as (admin, address, _):
+        before = admin.ListModels(pb.ListModelsRequest(), timeout=30)
+        for name in ("broken", "missing", "../tokens", ""):
+            code, _ = refusal(
+                lambda name=name: admin.LoadModel(pb.LoadModelRequest(name=name), timeout=30)
+            )
+            assert code is grpc.StatusCode.FAILED_PRECONDITION
+        after = admin.ListModels(pb.ListModelsRequest(), timeout=30)
+        with InpaintClient(address) as client:
+            assert list(dict(client.inpaint([PLATE], [MASK]))) == [0]
+
+    assert before == after
+
+
+def test_the_default_model_cannot_be_let_go(tmp_path):
+    """Jobs that name none would fail."""
+    with administered(tmp_path) as (admin, _, _):
+        default = admin.ListModels(pb.ListModelsRequest(), timeout=30).default
+
+        code, told = refusal(
+            lambda: admin.UnloadModel(pb.UnloadModelRequest(name=default), timeout=30)
+        )
+
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "choose another default first" in told
+
+
+def test_models_are_there_again_after_a_process_died(tmp_path):
+    """A restart holds what was loaded before it."""
+    import os
+
+    with administered(tmp_path) as (admin, address, running):
+        admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
+        os.kill(running.workers.all[0].process.pid, signal.SIGKILL)
+        with InpaintClient(address, model="sharp") as client:
+            completed = dict(client.inpaint([PLATE], [MASK]))
+
+    assert list(completed) == [0]
+
+
+def test_capabilities_and_drain_are_the_administrators(tmp_path):
+    """What a monitoring script reads, and the polite way to stop."""
+    with administered(tmp_path) as (admin, _, running):
+        told = admin.GetCapabilities(pb.GetCapabilitiesRequest(), timeout=30)
+        drained = admin.Drain(pb.DrainRequest(), timeout=30)
+
+    assert (told.chunk_bytes, told.raster_multiple) == (2**20, 48)
+    assert drained.jobs == 0
+    assert running.asked_to_drain.is_set()
+
+
+def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
+    """Before the unit file is written."""
+    from server.check import check
+    from server.config import StoreConfig
+
+    fit = check(
+        ServerConfig(
+            address=f"unix:{tmp_path}/s.sock", device="cpu", store=StoreConfig(gigabytes=1e-3)
+        )
+    )
+    told = capsys.readouterr().out
+    unfit = check(
+        ServerConfig(
+            address=f"unix:{tmp_path}/nowhere/s.sock",
+            device="cuda:63",
+            store=StoreConfig(gigabytes=1e9),
+        )
+    )
+    complaints = capsys.readouterr().out
+
+    assert fit == 0
+    assert "frames/s at 432x240" in told
+    assert unfit == 1
+    assert complaints.count("FAIL") == 3
+    assert io.StringIO(complaints).readlines()[-1] == "not fit to serve\n"

@@ -1,0 +1,274 @@
+"""Who may call: certificates, tokens, the network, and shared memory."""
+
+import datetime
+import os
+
+import grpc
+import numpy as np
+import pytest
+import trustme
+
+from node.client import InpaintClient
+from node.errors import JobError, ServerUnreachableError
+from server.config import SecurityConfig, ServerConfig
+from server.errors import StartError
+from server.protocol import codec, inpaint_pb2_grpc
+from server.protocol import inpaint_pb2 as pb
+from server.protocol.channel import Access, open_channel
+from server.security import Tokens, require_valid
+from tests.conftest import server, serving
+from tests.server.engines import FakeEngine
+from tests.server.test_service import refusal, upload
+
+PLATE = np.full((48, 48, 3), 0.5, np.float32)
+MASK = np.ones((48, 48), np.bool_)
+SECRET = codec.digest(b"secret")
+TOKEN = "correct-horse-battery-staple"
+
+
+def token_file(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A facility's own certificate authority and what it signed."""
+    folder = tmp_path_factory.mktemp("tls")
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    for name, identity in (("server", "localhost"), ("client", "artist@example.org")):
+        signed = ca.issue_cert(identity)
+        signed.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
+        signed.private_key_pem.write_to_path(folder / f"{name}.key")
+    yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
+    expired = ca.issue_cert("localhost", not_after=yesterday)
+    expired.cert_chain_pems[0].write_to_path(folder / "expired.pem")
+    expired.private_key_pem.write_to_path(folder / "expired.key")
+    trustme.CA().cert_pem.write_to_path(folder / "stranger.pem")
+    return folder
+
+
+def tls(authority, **more):
+    return SecurityConfig(
+        certificate=authority / "server.pem", key=authority / "server.key", **more
+    )
+
+
+def completes(address, access):
+    with InpaintClient(address, access=access, connect_seconds=5) as client:
+        return list(dict(client.inpaint([PLATE], [MASK]))) == [0]
+
+
+def test_tls_and_a_token_let_an_artist_in(authority, tmp_path):
+    """The way a facility listens on its network."""
+    tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}")
+    token = token_file(tmp_path / "token", TOKEN)
+    with serving(FakeEngine(), security=tls(authority, tokens=tokens)) as address:
+        access = Access(authority=authority / "ca.pem", token_file=token)
+        assert completes(address, access)
+
+
+def test_what_the_environment_names_is_shown(authority, tmp_path, monkeypatch):
+    """Hosts without a field for it reach a closed server all the same."""
+    tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}")
+    monkeypatch.setenv("STTN_TOKEN_FILE", str(token_file(tmp_path / "token", TOKEN)))
+    monkeypatch.setenv("STTN_AUTHORITY", str(authority / "ca.pem"))
+    with serving(FakeEngine(), security=tls(authority, tokens=tokens)) as address:
+        assert completes(address, None)
+
+
+@pytest.mark.parametrize("shown", [None, "wrong-horse-battery-staple", TOKEN[:-1], ""])
+def test_no_token_or_a_wrong_one_is_unauthenticated(tmp_path, shown):
+    """The artist hears what to do; health stays open for load balancers."""
+    tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}")
+    access = Access(token_file=None if shown is None else token_file(tmp_path / "token", shown))
+    with serving(FakeEngine(), security=SecurityConfig(tokens=tokens)) as address:
+        with pytest.raises(JobError, match=r"asks for a token.*STTN_TOKEN_FILE"):
+            completes(address, access)
+        with open_channel(address, access) as channel:
+            for call in (
+                lambda: upload(inpaint_pb2_grpc.PlatesStub(channel), b"abc"),
+                lambda: list(inpaint_pb2_grpc.InpaintStub(channel).Watch(pb.WatchRequest())),
+            ):
+                code, _ = refusal(call)
+                assert code is grpc.StatusCode.UNAUTHENTICATED
+            from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+
+
+def test_tokens_are_changed_without_a_restart(tmp_path):
+    """Somebody leaves the facility."""
+    tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}")
+    token = token_file(tmp_path / "token", TOKEN)
+    with serving(FakeEngine(), security=SecurityConfig(tokens=tokens)) as address:
+        assert completes(address, Access(token_file=token))
+        token_file(tokens, "other another-horse-battery-staple")
+        os.utime(tokens, (1, 1))
+
+        with pytest.raises(JobError, match="asks for a token"):
+            completes(address, Access(token_file=token))
+
+
+def test_an_artists_token_is_not_the_administrators(tmp_path):
+    """Admin has a credential of its own, and is closed without one."""
+    tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}")
+    token = token_file(tmp_path / "token", TOKEN)
+    admins = token_file(tmp_path / "admins", "boss another-horse-battery-staple")
+    for admin_tokens, told in ((admins, "not the administrator's"), (None, "no administrator")):
+        security = SecurityConfig(tokens=tokens, admin_tokens=admin_tokens)
+        with (
+            serving(FakeEngine(), security=security) as address,
+            open_channel(address, Access(token_file=token)) as channel,
+        ):
+            code, details = refusal(
+                lambda: inpaint_pb2_grpc.AdminStub(channel).Drain(pb.DrainRequest())
+            )
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+        assert told in details
+
+
+def test_mutual_tls_knows_the_client_by_its_certificate(authority):
+    """No tokens to hand around; a stranger is refused."""
+    security = tls(authority, client_authority=authority / "ca.pem")
+    known = Access(
+        authority=authority / "ca.pem",
+        certificate=authority / "client.pem",
+        key=authority / "client.key",
+    )
+    with serving(FakeEngine(), security=security) as address:
+        assert completes(address, known)
+        with pytest.raises(ServerUnreachableError):
+            InpaintClient(
+                address, access=Access(authority=authority / "ca.pem"), connect_seconds=0.5
+            )
+
+
+def test_an_expired_client_certificate_is_refused(authority):
+    """It was good yesterday."""
+    security = tls(authority, client_authority=authority / "ca.pem")
+    expired = Access(
+        authority=authority / "ca.pem",
+        certificate=authority / "expired.pem",
+        key=authority / "expired.key",
+    )
+    with serving(FakeEngine(), security=security) as address, pytest.raises(ServerUnreachableError):
+        InpaintClient(address, access=expired, connect_seconds=0.5)
+
+
+def test_a_server_nobody_vouches_for_is_not_believed(authority):
+    """The artist hears that it is the certificate."""
+    stranger = Access(authority=authority / "stranger.pem")
+    with (
+        serving(FakeEngine(), security=tls(authority)) as address,
+        pytest.raises(ServerUnreachableError, match="CERTIFICATE"),
+    ):
+        InpaintClient(address, access=stranger, connect_seconds=5)
+
+
+def test_a_server_does_not_start_with_an_expired_certificate(authority):
+    """One line, rather than clients that all fail."""
+    with pytest.raises(StartError, match=r"expired.pem expired on \d{4}-\d\d-\d\d; renew it"):
+        require_valid(authority / "expired.pem")
+    with pytest.raises(StartError, match="is not a PEM certificate"):
+        require_valid(authority / "server.key")
+
+
+@pytest.mark.parametrize(
+    ("lines", "mode", "told"),
+    [
+        (["artist short"], 0o600, "at least 16 characters"),
+        ([TOKEN], 0o600, "write NAME TOKEN"),
+        (["# nobody"], 0o600, "no tokens in"),
+        ([f"artist {TOKEN}"], 0o644, "everybody can read"),
+    ],
+)
+def test_token_files_that_protect_nothing_are_refused(tmp_path, lines, mode, told):
+    """At the start, not at the first theft."""
+    path = token_file(tmp_path / "tokens", *lines)
+    path.chmod(mode)
+
+    with pytest.raises(StartError, match=told):
+        Tokens(path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"tokens": "t"}, {"certificate": "c", "key": "k"}, {"client_authority": "a"}, {"key": "k"}],
+)
+def test_the_network_wants_both_tls_and_a_credential(settings, tmp_path):
+    """Half a lock is refused, unless somebody says it in so many words."""
+    from pathlib import Path
+
+    paths = {name: Path(value) for name, value in settings.items()}
+    with pytest.raises(ValueError, match=r"can be reached|go together|asks for TLS"):
+        ServerConfig(address="0.0.0.0:50071", security=SecurityConfig(**paths))
+
+    ServerConfig(address="0.0.0.0:50071", security=SecurityConfig(allow_anyone_on_the_network=True))
+
+
+# Shared memory
+
+
+def test_plates_are_handed_over_in_memory(address_with_memory):
+    """On one machine pixels need no network; the fill is the same."""
+    address, _ = address_with_memory
+    calls = []
+    with InpaintClient(address, shared_memory=True) as client:
+        client._server.plates.Upload = lambda *_: calls.append("uploaded")
+        completed = dict(client.inpaint([PLATE], [MASK]))
+
+    assert not calls
+    np.testing.assert_array_equal(completed[0], np.float32(0.25))
+
+
+def test_a_server_that_does_not_allow_it_gets_uploads(address):
+    """The default; nobody has to know."""
+    with InpaintClient(address, shared_memory=True) as client:
+        assert list(dict(client.inpaint([PLATE], [MASK]))) == [0]
+
+
+@pytest.fixture
+def address_with_memory():
+    with server(FakeEngine(), shared_memory=True) as started:
+        yield started
+
+
+def test_only_memory_that_was_named_for_it_is_read(address_with_memory, tmp_path):
+    """No file, no socket, no other process's secret; and a wrong digest keeps nothing."""
+    address, _ = address_with_memory
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    memory = os.memfd_create("sttn-plate")
+    os.write(memory, b"pixels")
+    other = os.memfd_create("something")
+    os.write(other, b"secret")
+    with secret.open("rb") as file, grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.PlatesStub(channel)
+
+        def take(descriptor, name=SECRET, size=6, process=None):
+            return stub.Take(
+                pb.TakeRequest(
+                    digest=name,
+                    size=size,
+                    process=process or os.getpid(),
+                    descriptor=descriptor,
+                )
+            )
+
+        for attempt, told in (
+            (lambda: take(file.fileno()), "is not a memfd"),
+            (lambda: take(other), "is not a memfd"),
+            (lambda: take(9999), "cannot read"),
+            (lambda: take(memory, process=2**22 - 1), "cannot read"),
+            (lambda: take(memory), "another digest"),
+            (lambda: take(memory, codec.digest(b"pixels"), size=7), "6 bytes, not 7"),
+        ):
+            code, details = refusal(attempt)
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert told in details
+        assert take(memory, codec.digest(b"pixels")).committed == 6
+    os.close(memory)
+    os.close(other)
