@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from server.app import Running, running
 from server.config import ServerConfig
+from server.worker import MakeModels
 from tests.server.engines import FakeEngine, FakeModels
 
 # The machines are shared: a slow moment is no failure. Derandomized, so that red means changed.
@@ -44,13 +45,20 @@ def serving(engine: object, **settings: object) -> Iterator[str]:
 def server(engine: object, workers: int = 1, **settings: object) -> Iterator[tuple[str, Running]]:
     """As :func:`serving`, with the server itself, and as many model processes as one likes."""
     config = ServerConfig(**{"address": "localhost:0", **settings})  # type: ignore[arg-type]
+    with server_of(config, [partial(FakeModels, engine)] * workers) as started:
+        yield started
+
+
+@contextmanager
+def server_of(config: ServerConfig, makers: Sequence[MakeModels]) -> Iterator[tuple[str, Running]]:
+    """A real server in a thread of its own."""
     ready, started = threading.Event(), []
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def run() -> None:
         try:
-            async with running(config, [partial(FakeModels, engine)] * workers) as at_work:
+            async with running(config, makers) as at_work:
                 started.append(at_work)
                 ready.set()
                 await stop.wait()

@@ -18,7 +18,7 @@ PLATE, MATTE, CLEAN = "plate.*.exr", "matte.*.exr", "clean.*.exr"
 def is_open(shot: Path) -> bool:
     """Whether there is something to do: as many plates as mattes, and fewer clean plates."""
     plates, mattes, clean = (len(list(shot.glob(each))) for each in (PLATE, MATTE, CLEAN))
-    return 0 < plates and 0 < mattes and clean < plates
+    return plates > 0 and mattes > 0 and clean < plates
 
 
 def work(shot: Path, server: str) -> bool:

@@ -1,0 +1,81 @@
+"""The real network behind the real server: what only the two together can show."""
+
+import os
+import signal
+
+import grpc
+import numpy as np
+import pytest
+
+from node.client import InpaintClient
+from server.app import make_models
+from server.config import ServerConfig
+from server.protocol import inpaint_pb2 as pb
+from server.protocol import inpaint_pb2_grpc
+from tests.conftest import server_of
+
+
+@pytest.fixture(scope="module")
+def real():
+    config = ServerConfig(address="localhost:0", device="cpu", precision="float32")
+    with server_of(config, make_models(config)) as started:
+        yield started
+
+
+def clip(length=24):
+    rng = np.random.default_rng(0)
+    plates = rng.random((length, 48, 96, 3), np.float32)
+    masks = np.zeros((length, 48, 96), np.bool_)
+    masks[:, 10:30, 20:60] = True
+    return plates, masks
+
+
+def test_a_process_that_dies_changes_no_pixel(real):
+    """Frames after the restart are what they would have been: the rest of the same windows."""
+    address, running = real
+    plates, masks = clip()
+    with InpaintClient(address) as client:
+        expected = dict(client.inpaint(plates, masks))
+        completed = {}
+        for index, frame in client.inpaint(plates, masks):
+            completed[index] = frame
+            if index == 2:
+                os.kill(running.workers.all[0].process.pid, signal.SIGKILL)
+
+    assert running.workers.all[0].restarts == 1
+    assert list(completed) == list(range(len(plates)))
+    for index, frame in completed.items():
+        np.testing.assert_allclose(frame, expected[index], atol=2e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_an_invalid_argument(real, value):
+    """A client in another language forgot to replace them."""
+    address, _ = real
+    plates, masks = clip(4)
+    plates[2, 5, 5] = value
+
+    end = last_event(address, plates, masks)
+
+    assert (end.outcome, end.code) == (pb.Finished.FAILED, "INVALID_ARGUMENT")
+    assert "frame 2 holds NaN or inf" in end.message
+
+
+def test_a_raster_the_network_cannot_take_is_an_invalid_argument(real):
+    """Multiples of 48 only."""
+    address, _ = real
+    plates, masks = clip(2)
+
+    end = last_event(address, plates[:, :47], masks[:, :47])
+
+    assert (end.outcome, end.code) == (pb.Finished.FAILED, "INVALID_ARGUMENT")
+    assert "48" in end.message
+
+
+def last_event(address, plates, masks):
+    with InpaintClient(address) as client, grpc.insecure_channel(address) as channel:
+        sent = [client.send(plate, mask) for plate, mask in zip(plates, masks, strict=True)]
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        job_id = os.urandom(8).hex()
+        stub.Submit(pb.SubmitRequest(job_id=job_id, frames=sent))
+        return list(stub.Watch(pb.WatchRequest(job_id=job_id)))[-1].finished
