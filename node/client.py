@@ -116,7 +116,7 @@ class InpaintClient:
         roles: Sequence[Role] | None = None,
         progress: Progress | None = None,
         cancelled: Cancelled = never,
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Have a clip completed: everything from sending to the last frame.
 
         Frames are read by index when they are needed, more than once if the server loses them.
@@ -130,7 +130,8 @@ class InpaintClient:
             cancelled: Asked often.
 
         Yields:
-            Index and completed frame (H, W, 3) float32, in order, as soon as each is done.
+            Index and completed frame (H, W, 3) of the plates' type, in order, as soon as each is
+            done.
 
         Raises:
             ClipError: plates, masks and roles are not as many.
@@ -193,7 +194,7 @@ class InpaintClient:
         *,
         cancelled: Cancelled = never,
         resend: Callable[[int], pb.ClipFrame] | None = None,
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Have a clip completed that was sent.
 
         Leaving the iterator early cancels the job on the server.
@@ -205,8 +206,8 @@ class InpaintClient:
                 lost it. Without it such a loss is an error.
 
         Yields:
-            Index and completed frame (H, W, 3) float32, in order, as soon as each is done; none
-            for handles and clean frames.
+            Index and completed frame (H, W, 3) of the plates' type, in order, as soon as each is
+            done; none for handles and clean frames.
 
         Raises:
             ServerLostError: the connection broke and did not come back.
@@ -260,9 +261,14 @@ class InpaintClient:
 
     def _job(
         self, job_id: str, clip: list[pb.ClipFrame], cancelled: Cancelled
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         request = pb.SubmitRequest(
-            job_id=job_id, frames=clip, client=client_name(), model=self._model
+            job_id=job_id,
+            frames=clip,
+            client=client_name(),
+            model=self._model,
+            result_type=clip[0].plate.type,
+            result_compression=self._compression,
         )
         if all(frame.role != pb.PLATE for frame in clip):
             return
@@ -344,7 +350,7 @@ class InpaintClient:
         finally:
             os.close(memory)
 
-    def _download(self, image: pb.Image) -> NDArray[np.float32]:
+    def _download(self, image: pb.Image) -> NDArray[Any]:
         content = bytearray()
 
         def rest() -> None:

@@ -4,6 +4,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol, overload
@@ -57,6 +58,9 @@ class Models(Protocol):
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield index and completed frame, in order; see ``sttn.inference``."""
 
+
+FRAMES_UNDER_WAY = 2
+"""Completed frames that may wait to be written; more would only take memory."""
 
 MakeModels = Callable[[], Models]
 """Called once in the new process; has to be picklable."""
@@ -186,17 +190,27 @@ class _Worker:
             handles=handles,
             cancelled=lambda: self._is_stopped(order.job_id),
         )
+        # The next frame is computed while this one is hashed and written.
+        with ThreadPoolExecutor(1, thread_name_prefix="keep-frames") as keeper:
+            under_way: deque[Future[None]] = deque()
+            for index, frame in completed:
+                under_way.append(keeper.submit(self._keep, order.job_id, request, index, frame))
+                if len(under_way) > FRAMES_UNDER_WAY:
+                    under_way.popleft().result()
+            for kept in under_way:
+                kept.result()
+
+    def _keep(
+        self, job_id: str, request: pb.SubmitRequest, index: int, frame: NDArray[Any]
+    ) -> None:
         dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
-        for index, frame in completed:
-            image, content = codec.encode_image(
-                frame.astype(dtype), ("R", "G", "B"), request.result_compression
-            )
-            write_content(self._folder, image.digest, content)
-            self._connection.send(
-                FrameDone(
-                    order.job_id, index, image.SerializeToString(), self._models.memory_bytes()
-                )
-            )
+        image, content = codec.encode_image(
+            frame.astype(dtype), ("R", "G", "B"), request.result_compression
+        )
+        write_content(self._folder, image.digest, content)
+        self._connection.send(
+            FrameDone(job_id, index, image.SerializeToString(), self._models.memory_bytes())
+        )
 
 
 def _pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:

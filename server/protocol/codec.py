@@ -32,16 +32,9 @@ class OffsetError(CodecError):
     """A chunk that does not go on where the last one ended."""
 
 
-def new_digest() -> "hashlib.blake2b":
-    """The hash that names contents, to be fed piece by piece: BLAKE2b-256."""
-    return hashlib.blake2b(digest_size=32)
-
-
 def digest(content: bytes) -> str:
-    """Name of a content: lower-case hexadecimal BLAKE2b-256."""
-    hashed = new_digest()
-    hashed.update(content)
-    return hashed.hexdigest()
+    """Name of a content: lower-case hexadecimal SHA-256 (FIPS 180-4)."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def dtype_of(kind: int) -> np.dtype[Any]:

@@ -1,0 +1,268 @@
+"""The server against what it cannot beat: a raw socket, and the engine in one's own process.
+
+    python tests/benchmarks/serving.py [--json FILE] [--rounds 5]
+
+Ratios are medians over rounds that take turns in one run. The engine is a stand-in that works
+100 ms per frame without taking a core, as a GPU would.
+"""
+
+import argparse
+import json
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import grpc
+import numpy as np
+import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from node.client import InpaintClient
+from server.protocol import codec, inpaint_pb2_grpc
+from server.protocol import inpaint_pb2 as pb
+from tests.server.engines import WorkingEngine
+from tests.server.process import ROOT, server_process
+
+SHAPE = (1080, 1920, 3)
+WORK_SECONDS = 0.1
+MIB = 2**20
+
+_SINK = """
+import socket, sys
+listener = socket.create_server(("localhost", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    connection, _ = listener.accept()
+    buffer = memoryview(bytearray(2**20))
+    while connection.recv_into(buffer):
+        pass
+    connection.sendall(b"x")
+    connection.close()
+"""
+
+
+def raw_seconds(port: int, content: bytes) -> float:
+    """Send a content through a plain TCP socket to a process that drops it."""
+    start = time.perf_counter()
+    with socket.create_connection(("localhost", port)) as connection:
+        view = memoryview(content)
+        for offset in range(0, len(content), MIB):
+            connection.sendall(view[offset : offset + MIB])
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+    return time.perf_counter() - start
+
+
+def upload_seconds(channel: grpc.Channel, content: bytes) -> float:
+    """Send a content to the server: checksums, digest and disk included."""
+    name = codec.digest(content)  # the client's own hashing is its own
+    start = time.perf_counter()
+
+    def requests():
+        yield pb.UploadRequest(header=pb.UploadHeader(digest=name, size=len(content)))
+        for chunk in codec.chunks(content):
+            yield pb.UploadRequest(chunk=chunk)
+        yield pb.UploadRequest(finish=pb.UploadFinish())
+
+    inpaint_pb2_grpc.PlatesStub(channel).Upload(requests())
+    return time.perf_counter() - start
+
+
+def measure_upload(address: str, megabytes: int, rounds: int) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    with (
+        subprocess.Popen([sys.executable, "-c", _SINK], stdout=subprocess.PIPE, text=True) as sink,
+        grpc.insecure_channel(address) as channel,
+    ):
+        port = int(sink.stdout.readline())
+        rates = []
+        for number in range(rounds + 1):
+            content = rng.bytes(megabytes * MIB)
+            pair = [
+                len(content) / 1e9 / raw_seconds(port, content),
+                len(content) / 1e9 / upload_seconds(channel, content),
+            ]
+            if number:  # the first round warms up
+                rates.append(pair)
+        sink.kill()
+    return {
+        "raw_gigabytes_per_second": statistics.median(raw for raw, _ in rates),
+        "upload_gigabytes_per_second": statistics.median(up for _, up in rates),
+        "upload_over_raw": statistics.median(up / raw for raw, up in rates),
+    }
+
+
+def measure_overhead(address: str, frames: int, rounds: int) -> dict[str, float]:
+    """A whole clip: sending, work, fetching, against the same work in this process."""
+    rng = np.random.default_rng(1)
+    masks = np.zeros((frames, *SHAPE[:2]), np.bool_)
+    masks[:, 300:700, 600:1100] = True
+    engine = WorkingEngine(WORK_SECONDS)
+    ratios, firsts = [], []
+    with InpaintClient(address) as client:
+        for number in range(rounds + 1):
+            plates = rng.random((frames, *SHAPE), np.float32).astype(np.float16)
+            start = time.perf_counter()
+            for _ in engine(list(plates), list(masks), cancelled=lambda: False):
+                pass
+            alone = time.perf_counter() - start
+            start = time.perf_counter()
+            sent = [client.send(p, m) for p, m in zip(plates, masks, strict=True)]
+            submitted = time.perf_counter()
+            first = None
+            for _ in client.complete(sent):
+                first = first or time.perf_counter() - submitted
+            served = time.perf_counter() - start
+            if number:
+                ratios.append((served / alone, (time.perf_counter() - submitted) / alone))
+                firsts.append(first - WORK_SECONDS)
+    return {
+        "whole_over_in_process": statistics.median(whole for whole, _ in ratios),
+        "after_sending_over_in_process": statistics.median(rest for _, rest in ratios),
+        "first_frame_after_compute_seconds": statistics.median(firsts),
+    }
+
+
+def measure_cancel(address: str, rounds: int) -> dict[str, float]:
+    """From the call to the event that says it, beyond the frame under way."""
+    plate, mask = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
+    late = []
+    with InpaintClient(address) as client, grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        sent = client.send(plate, mask)
+        for number in range(rounds):
+            name = f"cancelled-{number}-{time.time_ns()}"
+            stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent] * 100))
+            events = stub.Watch(pb.WatchRequest(job_id=name))
+            for event in events:
+                if event.HasField("frame_ready"):
+                    break
+            start = time.perf_counter()
+            stub.Cancel(pb.CancelRequest(job_id=name))
+            list(events)
+            late.append(time.perf_counter() - start - WORK_SECONDS)
+    return {"cancel_beyond_one_frame_seconds": max(late)}
+
+
+def measure_crowd(address: str, clients: int, seconds: float, pid: int) -> dict[str, float]:
+    """Health while many upload: each client a channel and a thread of its own."""
+    before = psutil.Process(pid).memory_info().rss
+    stop, errors, sent = threading.Event(), [], [0] * clients
+
+    def crowd(number: int) -> None:
+        rng = np.random.default_rng(number)
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(address, options=options) as channel:
+            while not stop.is_set():
+                try:
+                    content = rng.bytes(4 * MIB)
+                    upload_seconds(channel, content)
+                    sent[number] += len(content)
+                except grpc.RpcError as error:
+                    errors.append(error.details())
+
+    threads = [threading.Thread(target=crowd, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    waits, largest = [], 0
+    until = time.monotonic() + seconds
+    asked = subprocess.run(
+        [sys.executable, __file__, "--health", address, "--seconds", str(seconds)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    waits = json.loads(asked.stdout)
+    largest = psutil.Process(pid).memory_info().rss
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() >= until
+    return {
+        "clients": clients,
+        "health_p95_seconds": float(np.percentile(waits, 95)),
+        "health_calls": len(waits),
+        "errors": len(errors),
+        "uploaded_gigabytes_per_second": sum(sent) / 1e9 / seconds,
+        "memory_above_base_megabytes": (largest - before) / 1e6,
+    }
+
+
+def health_waits(address: str, seconds: float) -> list[float]:
+    """How long a small call takes, asked ten times a second, from a process of its own."""
+    waits = []
+    with grpc.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            start = time.perf_counter()
+            stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
+            waits.append(time.perf_counter() - start)
+            time.sleep(0.1)
+    return waits
+
+
+def measure_slow_readers(address: str, readers: int, pid: int) -> dict[str, float]:
+    """Memory that a client costs which fetches 64 MiB and does not read on."""
+    content = np.random.default_rng(2).bytes(64 * MIB)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address) as channel:
+        upload_seconds(channel, content)
+    before = psutil.Process(pid).memory_info().rss
+    channels = [grpc.insecure_channel(address, options=options) for _ in range(readers)]
+    request = pb.DownloadRequest(digest=codec.digest(content))
+    streams = [inpaint_pb2_grpc.PlatesStub(channel).Download(request) for channel in channels]
+    for stream in streams:
+        next(stream)
+    time.sleep(2)
+    held = (psutil.Process(pid).memory_info().rss - before) / readers / MIB
+    for channel in channels:
+        channel.close()
+    return {"slow_reader_mebibytes": held}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--megabytes", type=int, default=256)
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--health", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.health:
+        print(json.dumps(health_waits(chosen.health, chosen.seconds)))
+        return
+    figures: dict[str, object] = {
+        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}",
+        "grpcio": grpc.__version__,
+        "frame": f"{SHAPE[1]}x{SHAPE[0]} half float, {WORK_SECONDS:g} s of work",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        with socket.create_server(("localhost", 0)) as probe:
+            address = f"localhost:{probe.getsockname()[1]}"
+        with server_process(
+            address, Path(folder) / "log", "--seconds", str(WORK_SECONDS)
+        ) as process:
+            figures |= measure_upload(address, chosen.megabytes, chosen.rounds)
+            figures |= measure_overhead(address, chosen.frames, chosen.rounds)
+            figures |= measure_cancel(address, chosen.rounds)
+            figures |= measure_slow_readers(address, 20, process.pid)
+            figures |= measure_crowd(address, chosen.clients, chosen.seconds, process.pid)
+    for name, value in figures.items():
+        print(f"{name:40} {value:.4g}" if isinstance(value, float) else f"{name:40} {value}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
