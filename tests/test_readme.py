@@ -13,6 +13,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 import torch
+import trustme
 
 from host_examples.standalone.images import write_image
 from host_examples.standalone.movies import MovieWriter
@@ -36,7 +37,8 @@ def blocks(language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    return [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+    joined = [block.replace("\\\n", " ") for block in blocks("sh")]
+    return [line for block in joined for line in block.splitlines() if line.strip()]
 
 
 def image(path: Path, pixels: np.ndarray, channels: tuple[str, ...]) -> None:
@@ -80,7 +82,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(desk: Path) -> Iterator[None]:
     """The README's own server command, running."""
-    (command,) = [line for line in commands() if line.startswith("sttn-server")]
+    (command,) = [line for line in commands() if line.startswith("sttn-server --address unix")]
     process = subprocess.Popen(
         command,
         shell=True,
@@ -104,7 +106,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "command", [line for line in commands() if not line.startswith(("make", "sttn-server"))]
+    "command", [line for line in commands() if not line.startswith(("make", "sttn-server --"))]
 )
 def test_command_works(desk, server, command):
     """Typed as it stands there."""
@@ -117,6 +119,35 @@ def test_command_works(desk, server, command):
     if output and "sttn-inpaint" in command:
         pattern = re.sub(r"#+|%\d+d", "*", output[1])
         assert list(desk.glob(pattern))
+
+
+@pytest.mark.slow
+def test_the_server_of_a_facility_starts(tmp_path):
+    """With certificates and tokens of one's own; only the port and the store are the test's."""
+    (command,) = [line for line in commands() if "0.0.0.0" in line]
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "server.key")
+    for name in ("tokens", "admin-tokens"):
+        (tmp_path / name).write_text("somebody correct-horse-battery-staple\n")
+        (tmp_path / name).chmod(0o600)
+    command = command.replace(":50071", ":0").replace("/var/lib/sttn", "store")
+
+    with subprocess.Popen(
+        f"exec {command}",
+        shell=True,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        line = process.stdout.readline()
+        process.terminate()
+
+    assert line.startswith("listening on 0.0.0.0:")
+    assert process.returncode == 0
 
 
 @pytest.mark.slow
