@@ -9,6 +9,7 @@ page to look at, results.json and results.csv, and keeps what was computed: stop
 the same command goes on.
 
     sttn-evaluate CLIPS --weights mine.safetensors theirs.pth      two weights, paired by clip
+    sttn-evaluate CLIPS --preset fast thorough                     two schedules
     sttn-evaluate DAVIS --protocol removal                         without a truth
     sttn-evaluate host_examples/demo/shot --protocol shot          the rendered shot
 
@@ -19,50 +20,43 @@ Other commands, each with --help of its own:
     sttn-evaluate ranks DIR ANSWERS.csv ...            sum its answers
 """
 
-import importlib.metadata
-
 import logging
-import platform
 import sys
-
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import cv2
-import numpy as np
-import torch
 import tyro
 
 from sttn.device import choose_device
 from sttn.errors import SttnError
-from sttn.evaluation.baselines import BASELINES
+from sttn.evaluation.baselines import BASELINES, BaselineName
 from sttn.evaluation.cases import ProtocolConfig, find_cases
 from sttn.evaluation.console import comparisons, summary_table, video_table
 from sttn.evaluation.methods import read_networks
-from sttn.evaluation.report.page import PageConfig, write_page
-from sttn.evaluation.results import write_csv, write_json
+from sttn.evaluation.ranking.answers import ranks_table, sum_answers
+from sttn.evaluation.ranking.page import PAGE_FILE, write_ranking
+from sttn.evaluation.report import PageConfig, write_report
 from sttn.evaluation.runs import evaluate
 from sttn.evaluation.scoring import ScoringConfig
+from sttn.evaluation.tables import TABLES, beside_published, trained
 from sttn.inference import DEFAULT_PRESET, PRESETS, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.training.config import TrainingConfig
+from sttn.training.corpus import read_corpus
+from sttn.training.presets import configured
 
-BaselineName = Literal["telea", "navier-stokes", "nearest-visible", "propagation"]
+COMPUTED = "computed"
+"""Folder below the output that keeps completed frames and figures."""
+
 Clips = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIPS")]
+Protocols = Annotated[ProtocolConfig, tyro.conf.arg(name="")]
+Scoring = Annotated[ScoringConfig, tyro.conf.arg(name="")]
 
 
-def versions() -> dict[str, str]:
-    """Of what computes."""
-    return {
-        "sttn-inpaint": importlib.metadata.version("sttn-inpaint"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-    }
-
-
-def run(
+def clips_command(
     clips: Clips,
     output: Path = Path("evaluation"),
     weights: tuple[Path, ...] = (DEFAULT_WEIGHTS,),
@@ -70,8 +64,8 @@ def run(
     baselines: tuple[BaselineName, ...] = tuple(BASELINES),
     device: str = "auto",
     processes: int = 1,
-    protocol: Annotated[ProtocolConfig, tyro.conf.arg(name="")] = ProtocolConfig(),
-    scoring: Annotated[ScoringConfig, tyro.conf.arg(name="")] = ScoringConfig(),
+    protocol: Protocols = ProtocolConfig(),
+    scoring: Scoring = ScoringConfig(),
     page: Annotated[PageConfig, tyro.conf.arg(name="")] = PageConfig(),
 ) -> None:
     """Measure weights on clips with known pixels.
@@ -89,37 +83,150 @@ def run(
         scoring: Weights of metrics that cannot be shipped.
         page: What the page shows.
     """
-    if processes < 1:
-        raise ValueError(f"processes must be at least 1, got {processes}")
-    chosen = choose_device(device)
     sources = find_cases(clips, protocol)
-    networks = read_networks(weights, preset, chosen)
-    told = {
+    networks = read_networks(weights, preset, choose_device(device))
+    settings = {
         "footage": str(clips),
         "weights": [str(path) for path in weights],
         "presets": {name: asdict(PRESETS[name]) for name in preset},
         "protocol": asdict(protocol),
         "scoring": asdict(scoring),
-        "device": str(chosen),
-        "versions": versions(),
     }
-    output.mkdir(parents=True, exist_ok=True)
-    store = output / "computed"
     results = evaluate(
-        sources, networks, baselines, scoring, store, told, processes=processes
+        sources,
+        networks,
+        baselines,
+        scoring,
+        output / COMPUTED,
+        settings,
+        processes=processes,
     )
-    write_json(results, output / "results.json")
-    write_csv(results, output / "results.csv")
-    write_page(results, sources, networks, store, output / "index.html", page)
     print(video_table(results), summary_table(results), sep="\n\n")
-    print("", *comparisons(results), "", f"page: {output / 'index.html'}", sep="\n")
+    print("", *comparisons(results), "", sep="\n")
+    print(write_report(results, sources, networks, output / COMPUTED, output, page))
+
+
+def ranking_command(
+    clips: Clips,
+    output: Path,
+    weights: tuple[Path, ...] = (DEFAULT_WEIGHTS,),
+    preset: tuple[Preset, ...] = (DEFAULT_PRESET,),
+    baselines: tuple[BaselineName, ...] = ("propagation",),
+    device: str = "auto",
+    count: int = 10,
+    seed: int = 0,
+    protocol: Protocols = ProtocolConfig(),
+) -> None:
+    """Make a page on which people rank methods without knowing whose result is whose.
+
+    Give people ranking.html and keep key.json; sum the files that they hand in with
+    `sttn-evaluate ranks`.
+
+    Args:
+        clips: Folder of videos.
+        output: Folder that gets ranking.html and key.json, and keeps what was computed.
+        weights: One or more .safetensors or published .pth files.
+        preset: One or more schedules of windows.
+        baselines: What else is ranked.
+        device: cpu, cuda or auto; for the networks.
+        count: Clips that are drawn by lot.
+        seed: Of the lot, and of the letters that stand for methods.
+        protocol: What is cut out of which videos.
+    """
+    if (output / PAGE_FILE).exists():
+        raise ValueError(f"{output / PAGE_FILE} exists; answers to it would be lost, move it first")
+    sources = find_cases(clips, protocol)
+    networks = read_networks(weights, preset, choose_device(device))
+    store = output / COMPUTED
+    results = evaluate(sources, networks, baselines, ScoringConfig(), store, {})
+    write_ranking(results, sources, store, output, clips=count, seed=seed)
+    print(output / PAGE_FILE)
+
+
+def ranks_command(
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")],
+    answers: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ANSWERS.csv")
+    ],
+) -> None:
+    """Sum the answers to a ranking page: how often each method came first, second and so on.
+
+    Args:
+        folder: Where ranking.html and its key.json lie.
+        answers: The files that people handed in.
+    """
+    if not answers:
+        raise ValueError("no answers given")
+    print(ranks_table(sum_answers(folder, answers)))
+
+
+def table_command(defaults: TrainingConfig) -> Callable[..., None]:
+    """The command that repeats a table, with the settings that flags have not changed."""
+
+    def run(
+        number: Annotated[Literal[1, 2, 3, 6, 7, 8], tyro.conf.Positional],
+        corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
+        clips: Clips,
+        output: Path,
+        training: Annotated[TrainingConfig, tyro.conf.arg(name="")] = defaults,
+        config: Path | None = None,
+        dataset: Literal["davis", "youtube-vos"] = "davis",
+        device: str = "auto",
+        protocol: Protocols = ProtocolConfig(),
+        scoring: Annotated[ScoringConfig, tyro.conf.arg(name="metrics")] = ScoringConfig(),
+    ) -> None:
+        """Repeat a table of the paper: train every row, evaluate, print beside the published rows.
+
+        Args:
+            number: 1 (models), 2 (patch sizes), 3 (blocks), 6 (distant frames), 7 (masked
+                normalization) or 8 (losses; wants --vgg).
+            corpus: Folder to train on.
+            clips: Folder of videos to test on.
+            output: Folder of the runs; rows that train alike share a run, across tables too.
+            training: The run that the rows vary.
+            config: TOML file with the run's settings, or the name of a preset.
+            dataset: Whose published rows stand beside Table 1; the others are on DAVIS.
+            device: cpu, cuda or auto.
+            protocol: What is cut out of which videos.
+            scoring: Weights of metrics that cannot be shipped.
+        """
+        cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
+        chosen, rows = choose_device(device), TABLES[number]
+        sources = find_cases(clips, protocol)
+        networks = trained(rows, training, read_corpus(corpus), output / "trained", chosen)
+        baselines = tuple(BASELINES) if number == 1 else ()
+        settings = {"footage": str(clips), "table": number, "training": asdict(training)}
+        settings |= {"protocol": asdict(protocol), "scoring": asdict(scoring)}
+        store = output / COMPUTED
+        results = evaluate(sources, networks, baselines, scoring, store, settings)
+        print(beside_published(number, results, dataset))
+        report = output / f"table{number}"
+        print(write_report(results, sources, networks, store, report, PageConfig()))
+
+    return run
+
+
+def _table(arguments: list[str]) -> None:
+    defaults = configured(arguments, TrainingConfig())
+    tyro.cli(table_command(defaults), prog="sttn-evaluate table", args=arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "table": _table,
+    "ranking": lambda given: tyro.cli(ranking_command, prog="sttn-evaluate ranking", args=given),
+    "ranks": lambda given: tyro.cli(ranks_command, prog="sttn-evaluate ranks", args=given),
+}
 
 
 def main() -> None:
     """Run the command line; exit code 2 where something is wrong with what was given."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
-        tyro.cli(run, prog="sttn-evaluate", description=__doc__)
+        if command is not None:
+            command(sys.argv[2:])
+        else:
+            tyro.cli(clips_command, prog="sttn-evaluate", description=__doc__)
     except (SttnError, ValueError) as error:
         print(f"sttn-evaluate: {error}", file=sys.stderr)
         sys.exit(2)

@@ -71,9 +71,7 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
     try:
         features = generator.encode(pixels)[None]
         size = case.masks.shape[1:]
-        generator.transform(
-            features, generator.feature_mask(hidden), 1, whole((size[0], size[1]))
-        )
+        generator.transform(features, generator.feature_mask(hidden), 1, whole((size[0], size[1])))
     finally:
         hook.remove()
     heads = _weights(last, *given[-1], hidden[..., ::4, ::4], generator.config.mask_attention)
@@ -96,7 +94,7 @@ def _weights(
     key = per_frame(layer.key_embedding, lending)
     width = query.shape[-1] // len(layer.patch_divisors)
     found = []
-    shares = (tensor.split(width, dim=-1) for tensor in (query, key))
+    shares = (torch.split(tensor, width, dim=-1) for tensor in (query, key))
     for divisor, q, k in zip(layer.patch_divisors, *shares, strict=True):
         patch = (lending.shape[2] // divisor, lending.shape[3] // divisor)
         covered = to_patches(mask[:, :1].movedim(2, -1), *patch).mean(-1)[0]
@@ -114,13 +112,14 @@ def _enlarged(map_: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
 
 
 def overlay(frame: Image, density: NDArray[np.float32], brightest: float) -> Image:
-    """A frame (H, W, 3), dimmed where nothing was drawn from and yellow where much was.
+    """A frame, dimmed but for what was drawn from more than on average, and yellow there.
 
     Args:
         frame: (H, W, 3) uint8.
-        density: (H, W).
+        density: (H, W), 1 on average.
         brightest: The density that is shown at its brightest.
     """
-    strength = np.sqrt((density / max(brightest, 1e-6)).clip(0, 1))[..., None]
+    strength = ((density - 1) / max(brightest - 1, 1e-6)).clip(0, 1)[..., None]
     lit = frame * 0.55 + YELLOW * 0.45
-    return (frame * DIMMED * (1 - strength) + lit * strength).round().astype(np.uint8)
+    mixed = frame * DIMMED * (1 - strength) + lit * strength
+    return np.asarray(mixed.round(), np.uint8)

@@ -170,7 +170,9 @@ def stationary_mask(name: str, width: int, height: int) -> NDArray[np.bool_]:
     seed = hashlib.blake2b(name.encode(), digest_size=8).digest()
     rng = np.random.default_rng(int.from_bytes(seed, "little"))
     box = [int(rng.integers(side // 3, side)) for side in (height, width)]
-    top, left = (int(rng.integers(0, side - part)) for side, part in zip((height, width), box))
+    top, left = (
+        int(rng.integers(0, side - part)) for side, part in zip((height, width), box, strict=True)
+    )
     mask = np.zeros((height, width), np.bool_)
     mask[top : top + box[0], left : left + box[1]] = blob(box[0], box[1], rng) > 0
     return mask

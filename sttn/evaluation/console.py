@@ -52,14 +52,17 @@ def sentence(first: str, second: str, found: Comparison, key: str) -> str:
     """A comparison in words."""
     metric, gap = METRICS[key], found.difference
     sign = 1 if metric.higher_is_better else -1
-    ahead = found.better if sign == 1 else gap.videos - found.better
+    ahead = found.better if sign == 1 else gap.count - found.better
     unit = f" {metric.unit}" if metric.unit else ""
-    verdict = "more" if found.more_than_chance else "no more"
+    if found.fewest_reached:
+        verdict = "more than chance" if found.more_than_chance else "no more than chance"
+    else:
+        verdict = "too few clips to tell from chance"
     return (
         f"{first} is {abs(gap.mean):.{metric.digits}f}{unit} "
         f"{'better' if sign * gap.mean > 0 else 'worse'} than {second} "
         f"(95 %: {gap.low:+.{metric.digits}f} to {gap.high:+.{metric.digits}f}; better on {ahead} "
-        f"of {gap.videos} clips; p = {found.probability:.2g}): {verdict} than chance"
+        f"of {gap.count} clips; p = {found.probability:.2g}): {verdict}"
     )
 
 

@@ -75,7 +75,8 @@ class RaftFlow:
         pair = [np.pad(f, ((0, below), (0, right), (0, 0)), mode="edge") for f in (start, end)]
         tensors = [torch.from_numpy(f).permute(2, 0, 1)[None].float() / 127.5 - 1 for f in pair]
         found = self._network(*tensors, num_flow_updates=self.REFINEMENTS)[-1][0]
-        return found[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
+        cut = found[:, :height, :width].permute(1, 2, 0).contiguous()
+        return np.asarray(cut.numpy(), np.float32)
 
 
 def flow_estimator(raft: Path | None) -> FlowEstimator:
@@ -103,7 +104,7 @@ def warped(image: NDArray[np.generic], flow: Flow) -> NDArray[np.float32]:
         The shape of ``image``, float32.
     """
     places = grid(*flow.shape[:2]) + flow
-    found = cv2.remap(
+    found = cv2.remap(  # type: ignore[call-overload]  # the stubs know no 2-channel maps
         image.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(found, np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sttn.errors import CheckpointError
-from sttn.evaluation.baselines import BASELINES
+from sttn.evaluation.baselines import BASELINES, BaselineName
 from sttn.evaluation.cases import Case
 from sttn.evaluation.store import code_digest, digest
 from sttn.footage import Image
@@ -66,18 +66,22 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     if len(set(map(Path.resolve, paths))) < len(paths):
         raise ValueError("the same weights are given twice")
     stems = Counter(path.stem for path in paths)
-    labels = [p.stem if stems[p.stem] == 1 else f"{p.resolve().parent.name}/{p.stem}" for p in paths]
+    labels = [
+        p.stem if stems[p.stem] == 1 else f"{p.resolve().parent.name}/{p.stem}" for p in paths
+    ]
     if len(set(labels)) < len(labels):
-        raise CheckpointError(f"weights are called alike: {', '.join(labels)}; rename their folders")
+        raise CheckpointError(
+            f"weights are called alike: {', '.join(labels)}; rename their folders"
+        )
     return labels
 
 
-def baseline_identity(name: str) -> str:
+def baseline_identity(name: BaselineName) -> str:
     """Digest of everything that decides what a baseline completes."""
     return digest(name, code_digest("evaluation/baselines", "evaluation/flow.py"))
 
 
-def completed_by_baseline(name: str, case: Case) -> Image:
+def completed_by_baseline(name: BaselineName, case: Case) -> Image:
     """Completed frames (T, H, W, 3) uint8."""
     return BASELINES[name](case.frames, case.masks)
 

@@ -82,7 +82,11 @@ class Results:
 
     def _vfid(self, method: str, metric: str) -> Interval | None:
         sets = [
-            [v.figures[method][f"{metric}_{end}"] for v in self.videos if self._has(v, method, metric)]
+            [
+                v.figures[method][f"{metric}_{end}"]
+                for v in self.videos
+                if self._has(v, method, metric)
+            ]
             for end in ("features", "truth")
         ]
         if len(sets[0]) < 2:
@@ -90,7 +94,7 @@ class Results:
         completed, truth = (np.array(vectors, np.float32) for vectors in sets)
         distance = frechet_distance(completed, truth)
         # One figure for a whole set of videos: nothing is known of its spread.
-        return Interval(mean=distance, low=-np.inf, high=np.inf, videos=len(completed))
+        return Interval(mean=distance, low=-np.inf, high=np.inf, count=len(completed))
 
     @staticmethod
     def _has(video: VideoResult, method: str, metric: str) -> bool:
@@ -103,8 +107,11 @@ def write_json(results: Results, path: Path) -> None:
         method: {key: _plain(results.summary(method, key)) for key in results.metrics}
         for method in results.methods
     }
-    told = {"settings": results.settings, "summary": summary}
-    told["videos"] = [asdict(video) for video in results.videos]
+    told = {
+        "settings": results.settings,
+        "summary": summary,
+        "videos": [asdict(video) for video in results.videos],
+    }
     path.write_text(json.dumps(told, indent=1, default=str) + "\n")
 
 

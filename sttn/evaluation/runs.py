@@ -1,6 +1,8 @@
 """Completing and scoring, side by side: networks here, baselines and figures in other processes."""
 
+import importlib.metadata
 import multiprocessing
+import platform
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from tqdm import tqdm
 
+from sttn.evaluation.baselines import BaselineName
 from sttn.evaluation.cases import Case, CaseSource
 from sttn.evaluation.methods import (
     Network,
@@ -31,8 +35,9 @@ class Work:
     """What another process needs to score one case."""
 
     source: CaseSource
-    identities: dict[str, str]
-    """Of every method, by name; the networks' completed frames are in the store."""
+    networks: dict[str, str]
+    """Identities by name; their completed frames are in the store."""
+    baselines: tuple[BaselineName, ...]
     scoring: ScoringConfig
     folder: Path
     """Of the store."""
@@ -41,7 +46,7 @@ class Work:
 def evaluate(
     sources: Sequence[CaseSource],
     networks: Sequence[Network],
-    baselines: Sequence[str],
+    baselines: Sequence[BaselineName],
     scoring: ScoringConfig,
     folder: Path,
     settings: dict[str, Any],
@@ -56,15 +61,20 @@ def evaluate(
         baselines: Names in :data:`~sttn.evaluation.baselines.BASELINES`.
         scoring: Which metrics.
         folder: Keeps completed frames and figures, so that a stopped run can go on.
-        settings: Told in the report.
+        settings: Told in the report, beside versions and the methods' digests.
         processes: Others that compute baselines and figures.
 
     Returns:
         The figures, videos in the order of ``sources``.
+
+    Raises:
+        FootageError: a case cannot be read.
+        ValueError: no processes.
     """
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes}")
     store = Store(folder)
     identities = {network.name: network.identity for network in networks}
-    identities |= {name: baseline_identity(name) for name in baselines}
     waiting: list[Future[VideoResult]] = []
     with (
         _pool(processes) as pool,
@@ -76,7 +86,8 @@ def evaluate(
                 _complete(case, network, store)
             work = Work(
                 source=source,
-                identities=identities,
+                networks=identities,
+                baselines=tuple(baselines),
                 scoring=scoring,
                 folder=folder,
             )
@@ -88,9 +99,19 @@ def evaluate(
     return Results(
         networks=[network.name for network in networks],
         baselines=list(baselines),
-        settings=settings,
+        settings={**settings, "methods": identities, "versions": _versions()},
         videos=videos,
     )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "sttn-inpaint": importlib.metadata.version("sttn-inpaint"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
 
 
 def _complete(case: Case, network: Network, store: Store) -> None:
@@ -134,17 +155,20 @@ def score_case(work: Work) -> VideoResult:
     """Compute what is missing of one case: its baselines, then all figures."""
     store, case, scorer = Store(work.folder), work.source.read(), _scorer(work.scoring)
     keys, figures, known = {}, {}, None
-    content = digest(case.truth, case.masks, case.frames)
-    for name, identity in work.identities.items():
+    for name, identity in work.networks.items():
         keys[name] = completion_key(identity, case)
-        completed = store.completed(keys[name], case)
-        if completed is None:
-            completed = completed_by_baseline(name, case)
-            store.keep_completed(keys[name], case, completed)
-        place = digest(scorer.identity, content, keys[name])
+    for baseline in work.baselines:
+        keys[baseline] = completion_key(baseline_identity(baseline), case)
+        if store.completed(keys[baseline], case) is None:
+            store.keep_completed(keys[baseline], case, completed_by_baseline(baseline, case))
+    content = digest(case.truth, case.masks, case.frames)
+    for name, key in keys.items():
+        place = digest(scorer.identity, content, key)
         found = store.figures(place)
         if found is None:
             known = known or scorer.known(case)
+            completed = store.completed(key, case)
+            assert completed is not None, "completed above, or before this was asked for"
             found = scorer.score(case, completed, known)
             store.keep_figures(place, found)
         figures[name] = found

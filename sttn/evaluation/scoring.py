@@ -107,9 +107,7 @@ class Scorer:
             metrics["lpips"] = self._lpips
         found: Figures = {"frames": np.flatnonzero(case.masks.any((1, 2))).tolist()}
         for key, metric in metrics.items():
-            figures = [
-                metric(completed[t], truth[t], case.masks[t]) for t in found["frames"]
-            ]
+            figures = [metric(completed[t], truth[t], case.masks[t]) for t in found["frames"]]
             found |= _columns(key, figures)
         return found
 

@@ -18,7 +18,7 @@ class Interval:
     mean: float
     low: float
     high: float
-    videos: int
+    count: int
     """How many the mean is over."""
 
 
@@ -36,10 +36,10 @@ def interval(values: Sequence[float]) -> Interval | None:
         return None
     mean = float(known.mean())
     if len(known) == 1:
-        return Interval(mean=mean, low=-np.inf, high=np.inf, videos=1)
+        return Interval(mean=mean, low=-np.inf, high=np.inf, count=1)
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(known) - 1) * known.std(ddof=1)
     reach = float(reach / np.sqrt(len(known)))
-    return Interval(mean=mean, low=mean - reach, high=mean + reach, videos=len(known))
+    return Interval(mean=mean, low=mean - reach, high=mean + reach, count=len(known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,11 @@ class Comparison:
     def more_than_chance(self) -> bool:
         """Whether chance would do as much less than once in 20 times."""
         return self.probability < 1 - CONFIDENCE
+
+    @property
+    def fewest_reached(self) -> bool:
+        """Whether there are enough videos for the test to ever find more than chance."""
+        return 2.0 ** (1 - self.difference.count) < 1 - CONFIDENCE
 
 
 def compare(first: Sequence[float], second: Sequence[float]) -> Comparison | None:

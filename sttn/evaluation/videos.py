@@ -11,7 +11,6 @@ Known layouts, NAME being a video's:
 A ``test.json`` beside them, an object whose keys are names of videos, limits which count.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +73,7 @@ def _found(folder: Path) -> Iterator[Video]:
         images, masks = (_resolution(folder / kind) for kind in ("JPEGImages", "Annotations"))
         for path in _videos_in(images):
             objects = masks / path.stem
-            yield Video(
-                name=path.stem, frames=path, objects=objects if objects.is_dir() else None
-            )
+            yield Video(name=path.stem, frames=path, objects=objects if objects.is_dir() else None)
     elif (folder / "frames").is_dir():
         yield _with_masks(folder)
     elif _has_images(folder):

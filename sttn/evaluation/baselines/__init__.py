@@ -1,6 +1,7 @@
 """What the network has to beat."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from sttn.footage import Image
 Baseline = Callable[[Image, NDArray[np.bool_]], Image]
 """Frames (T, H, W, 3) and masks (T, H, W), True inside the hole, to completed frames."""
 
-BASELINES: dict[str, Baseline] = {
+BaselineName = Literal["telea", "navier-stokes", "nearest-visible", "propagation"]
+"""Names of :data:`BASELINES`."""
+
+BASELINES: dict[BaselineName, Baseline] = {
     "telea": telea,
     "navier-stokes": navier_stokes,
     "nearest-visible": nearest_visible,

@@ -60,9 +60,7 @@ def carried_along(
                 step = steps[source - 1] if side == 1 else np.linalg.inv(steps[source])
                 to[side] = step @ to[side]
                 flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-                there = cv2.warpPerspective(
-                    shown[source], to[side], (width, height), flags=flags
-                )
+                there = cv2.warpPerspective(shown[source], to[side], (width, height), flags=flags)
                 now = missing[t] & (np.asarray(there) > 0)
                 if now.any():
                     copied = cv2.warpPerspective(

@@ -32,7 +32,7 @@ class Traces:
         pixels = np.zeros((*found.shape, 3), np.float32)
         for source in np.unique(self.frames[t][found]):
             some = self.frames[t] == source
-            sampled = cv2.remap(
+            sampled = cv2.remap(  # type: ignore[call-overload]  # as in warped()
                 clip[source],
                 self.places[t][some][:, None],
                 None,

@@ -39,9 +39,7 @@ METRICS: dict[str, Metric] = {
                 needs_truth=False,
             )
         ),
-        Metric(
-            key="hole_flicker", title="flicker", unit="steps", digits=2, higher_is_better=False
-        ),
+        Metric(key="hole_flicker", title="flicker", unit="steps", digits=2, higher_is_better=False),
         *_both(Metric(key="vfid", title="VFID", unit="", digits=3, higher_is_better=False)),
     )
 }

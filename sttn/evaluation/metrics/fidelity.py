@@ -98,9 +98,7 @@ def ssim_standard(completed: Image, truth: Image, mask: NDArray[np.bool_]) -> Fi
     similarity = _similarity(
         completed,
         truth,
-        lambda image: cv2.GaussianBlur(
-            image, size, STANDARD_SIGMA, borderType=cv2.BORDER_REFLECT
-        ),
+        lambda image: cv2.GaussianBlur(image, size, STANDARD_SIGMA, borderType=cv2.BORDER_REFLECT),
         1.0,
     )
     return _figure(similarity, mask, STANDARD_TAPS // 2)
@@ -116,7 +114,7 @@ def _similarity(completed: Image, truth: Image, mean: Smoothing, unbiased: float
     small, smaller = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     alike = (2 * mean_x * mean_y + small) * (2 * covariance + smaller)
     most = (mean_x**2 + mean_y**2 + small) * (variance_x + variance_y + smaller)
-    return np.asarray(alike / most).mean(-1)
+    return np.asarray((alike / most).mean(-1), np.float64)
 
 
 def _figure(similarity: Map, mask: NDArray[np.bool_], margin: int) -> Figure:

@@ -4,6 +4,7 @@ Layers are named as in the PyTorch conversion of the published RGB weights (``rg
 which cannot be shipped and are given by path.
 """
 
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -28,10 +29,27 @@ INCEPTIONS = {
 }
 """Channels of the branches of an inception, or size and stride of a pooling."""
 
-FEATURES = 1024
+
+def i3d_layers() -> nn.Sequential:
+    """The network up to its last inception, untrained."""
+    layers: dict[str, nn.Module] = {
+        "Conv3d_1a_7x7": _Convolution(3, 64, 7, (2, 2, 2)),
+        "MaxPool3d_2a_3x3": _Pooling((1, 3, 3), (1, 2, 2)),
+        "Conv3d_2b_1x1": _Convolution(64, 64, 1),
+        "Conv3d_2c_3x3": _Convolution(64, 192, 3),
+        "MaxPool3d_3a_3x3": _Pooling((1, 3, 3), (1, 2, 2)),
+    }
+    channels = 192
+    for name, sizes in INCEPTIONS.items():
+        if len(sizes) == 2:
+            layers[name] = _Pooling((sizes[0],) * 3, (sizes[1],) * 3)
+        else:
+            layers[name] = _Inception(channels, sizes)
+            channels = sizes[0] + sizes[2] + sizes[4] + sizes[5]
+    return nn.Sequential(OrderedDict(layers))
 
 
-class I3d(nn.Module):
+class I3d:
     """Clips to one vector each.
 
     Args:
@@ -42,38 +60,25 @@ class I3d(nn.Module):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.Conv3d_1a_7x7 = _Convolution(3, 64, 7, (2, 2, 2))
-        self.MaxPool3d_2a_3x3 = _Pooling((1, 3, 3), (1, 2, 2))
-        self.Conv3d_2b_1x1 = _Convolution(64, 64, 1)
-        self.Conv3d_2c_3x3 = _Convolution(64, 192, 3)
-        self.MaxPool3d_3a_3x3 = _Pooling((1, 3, 3), (1, 2, 2))
-        channels = 192
-        for name, sizes in INCEPTIONS.items():
-            if len(sizes) == 2:
-                self.add_module(name, _Pooling((sizes[0],) * 3, (sizes[1],) * 3))
-            else:
-                self.add_module(name, _Inception(channels, sizes))
-                channels = sizes[0] + sizes[2] + sizes[4] + sizes[5]
-        wanted = self.state_dict()
-        tensors = read_state_dict(path)
+        self._layers = i3d_layers()
+        wanted, tensors = self._layers.state_dict(), read_state_dict(path)
         missing = [n for n, t in wanted.items() if n not in tensors or tensors[n].shape != t.shape]
         if missing:
             raise CheckpointError(
                 f"{path} is no RGB I3D: {len(missing)} tensors missing or misshapen, "
                 f"{missing[0]} first"
             )
-        self.load_state_dict({name: tensors[name] for name in wanted})
-        self.eval().requires_grad_(False)
+        self._layers.load_state_dict({name: tensors[name] for name in wanted})
+        self._layers.eval()
 
-    def forward(self, clips: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def __call__(self, clips: Tensor) -> Tensor:
         """Clips (N, 3, T, H, W) in [0, 1] to (N, 1024): the last inception's mean over all places.
 
         T is at least 8, H and W at least 32.
         """
-        for layer in self.children():
-            clips = layer(clips)
-        return clips.mean((2, 3, 4))
+        features: Tensor = self._layers(clips)
+        return features.mean((2, 3, 4))
 
 
 class _Convolution(nn.Module):
@@ -86,7 +91,8 @@ class _Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         padded = _padded(x, self.conv3d.kernel_size, self.conv3d.stride)
-        return functional.relu(self.bn(self.conv3d(padded)))
+        activated: Tensor = functional.relu(self.bn(self.conv3d(padded)))
+        return activated
 
 
 class _Pooling(nn.Module):

@@ -1,6 +1,7 @@
 """How steady a completed clip is: flow warping error and flicker."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,13 @@ class Motion:
 def motions(clip: Image, estimate: FlowEstimator) -> list[Motion]:
     """The motion between all T - 1 pairs of successive frames of (T, H, W, 3) uint8."""
     found = []
-    for first, second in zip(clip, clip[1:], strict=False):
+    for first, second in pairwise(clip):
         there, back = estimate(first, second), estimate(second, first)
         found.append(Motion(flow=there, seen=matched(there, back)))
     return found
 
 
-def warping_error(
-    first: Image, second: Image, motion: Motion, mask: NDArray[np.bool_]
-) -> Figure:
+def warping_error(first: Image, second: Image, motion: Motion, mask: NDArray[np.bool_]) -> Figure:
     """How much a pixel changes along its way, E_warp of Lai et al. (ECCV 2018), in %.
 
     The mean squared difference of values in [0, 1] between a frame and the next one brought back
@@ -77,5 +76,7 @@ def flicker(completed: Image, truth: Image, masks: NDArray[np.bool_]) -> float:
     both = masks.all(axis=0)
     if not both.any():
         return NOT_SEEN
-    first, second = (c[both].astype(np.int16) - t[both] for c, t in zip(completed, truth))
+    first, second = (
+        c[both].astype(np.int16) - t[both] for c, t in zip(completed, truth, strict=True)
+    )
     return float(np.abs(second - first).mean())

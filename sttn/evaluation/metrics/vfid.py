@@ -19,13 +19,12 @@ class VideoFeatures:
     def __init__(self, path: Path) -> None:
         self._network = I3d(path)
 
-    @torch.inference_mode()
     def __call__(self, clip: Image, masks: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """One vector (1024,) for a clip (T, H, W, 3) uint8; with masks, for the hole's rectangle."""
+        """One vector (1024,) of a clip (T, H, W, 3) uint8; with masks, of the hole's rectangle."""
         if masks is not None:
             hole = masks.any(axis=0)
-            rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
-            clip = clip[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            rows, columns = np.nonzero(hole)
+            clip = clip[:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         least = (FEWEST_FRAMES, FEWEST_PIXELS, FEWEST_PIXELS)
         extra = [(0, max(0, want - size)) for want, size in zip(least, clip.shape, strict=False)]
         padded = np.pad(clip, [*extra, (0, 0)], mode="edge")

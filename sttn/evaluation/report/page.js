@@ -91,7 +91,7 @@ function still(one) {
 }
 
 function player(video) {
-  const film = element("video", { src: video.film.uri, muted: true, loop: true, playsInline: true });
+  const film = element("video", { muted: true, loop: true, playsInline: true, preload: "auto" });
   const wipe = new Wipe(video.film, film, ...sides(video.film));
   const button = element("button", { textContent: "play" });
   const curve = drawing("svg", { class: "curve", viewBox: "0 0 600 84", preserveAspectRatio: "none" });
@@ -122,6 +122,7 @@ function player(video) {
   film.addEventListener("pause", () => { button.textContent = "play"; });
   film.addEventListener("seeked", show);
   film.addEventListener("loadeddata", show);
+  film.src = video.film.uri;
   curve.addEventListener("click", (event) => {
     const box = curve.getBoundingClientRect();
     const index = Math.floor(video.frames * (event.clientX - box.left) / box.width);

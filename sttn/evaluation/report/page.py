@@ -15,7 +15,7 @@ from sttn.evaluation.cases import Case, CaseSource
 from sttn.evaluation.console import comparisons, main_metric
 from sttn.evaluation.methods import Network
 from sttn.evaluation.metrics.catalog import METRICS
-from sttn.evaluation.report.panes import Sheet, film, picture, shown_panes
+from sttn.evaluation.panes import Sheet, film, picture, shown_panes
 from sttn.evaluation.report.tables import method_table, published_table, settings_list
 from sttn.evaluation.results import Results, VideoResult
 from sttn.evaluation.store import Store
@@ -140,9 +140,7 @@ def _video(results: Results, video: VideoResult, sheet: dict[str, Any] | None) -
     }
 
 
-def _still(
-    video: VideoResult, index: int, figure: float, key: str, sheet: Sheet
-) -> dict[str, Any]:
+def _still(video: VideoResult, index: int, figure: float, key: str, sheet: Sheet) -> dict[str, Any]:
     metric = METRICS[key]
     told = f"{figure:.{metric.digits}f} {metric.unit}".strip()
     return {"video": video.name, "index": index, "figure": told, "sheet": sheet.told()}
@@ -176,10 +174,10 @@ def _page(results: Results, data: dict[str, Any]) -> str:
         "settings": settings_list(results.settings),
         "style": (FOLDER / "page.css").read_text(),
         "script": (FOLDER / "page.js").read_text(),
-        # No name in the data may end the script that holds it.
+        # Last, and no name in it may end the script that holds it.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     page = (FOLDER / "page.html").read_text()
     for name, content in parts.items():
-        page = page.replace(f"{{{{{name}}}}}", content, 1)
+        page = page.replace(f"{{{{{name}}}}}", content)
     return page

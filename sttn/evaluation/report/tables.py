@@ -42,7 +42,8 @@ def _cell(results: Results, method: str, key: str) -> str:
 def _best(results: Results, key: str) -> str:
     sign = 1 if METRICS[key].higher_is_better else -1
     found = {method: results.summary(method, key) for method in results.methods}
-    return max(found, key=lambda m: -float("inf") if found[m] is None else sign * found[m].mean)
+    means = {method: sign * summary.mean for method, summary in found.items() if summary}
+    return max(means, key=lambda method: means[method])
 
 
 def _part(key: str) -> str:
@@ -94,7 +95,7 @@ def settings_list(settings: dict[str, Any]) -> str:
     return f"<dl>{entries}</dl>"
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, dict):
         return settings_list(value)
     if isinstance(value, list):
