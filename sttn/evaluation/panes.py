@@ -21,7 +21,7 @@ from sttn.evaluation.cases import Case
 from sttn.footage import Image
 
 HOLE_COLOR = np.array([236, 72, 153], np.float32)
-FILM_QUALITY = 34
+FILM_QUALITY = 40
 """VP9's constant quality, 0 (best) to 63."""
 
 

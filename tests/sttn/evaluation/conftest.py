@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from sttn.model import Generator, ModelConfig, save_generator
 
@@ -33,30 +34,35 @@ def write_frames(folder: Path, frames: np.ndarray) -> None:
         cv2.imwrite(str(folder / f"{index:05d}.png"), frame[..., ::-1])
 
 
-@pytest.fixture
-def clips(tmp_path: Path) -> Path:
+def write_clips(folder: Path) -> Path:
     """Three clips of six frames with masks of a stationary shape and of an object."""
     for number, name in enumerate(("bank", "dune", "hill")):
-        write_frames(tmp_path / "clips" / name / "frames", panned(6, seed=number))
+        write_frames(folder / name / "frames", panned(6, seed=number))
         drawn = np.zeros((6, 96, 144, 3), np.uint8)
         for t in range(6):
             drawn[t, 30:60, 20 + 6 * t : 50 + 6 * t] = 1 + number
-        write_frames(tmp_path / "clips" / name / "objects", drawn)
+        write_frames(folder / name / "objects", drawn)
         mask = np.zeros((96, 144), np.uint8)
         mask[40:64, 60 : 80 + 4 * number] = 255
-        cv2.imwrite(str(tmp_path / "clips" / name / "stationary_144x96.png"), mask)
-    return tmp_path / "clips"
+        cv2.imwrite(str(folder / name / "stationary_144x96.png"), mask)
+    return folder
+
+
+def write_weights(path: Path) -> Path:
+    """A network as small as can be."""
+    torch.manual_seed(0)
+    save_generator(Generator(ModelConfig(channels=16, blocks=1)), path, torch.float32)
+    return path
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    return write_clips(tmp_path / "clips")
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A network as small as can be."""
-    import torch
-
-    torch.manual_seed(0)
-    path = tmp_path / "tiny.safetensors"
-    save_generator(Generator(ModelConfig(channels=16, blocks=1)), path, torch.float32)
-    return path
+    return write_weights(tmp_path / "tiny.safetensors")
 
 
 @pytest.fixture
