@@ -58,8 +58,10 @@ class RaftFlow:
     def __init__(self, path: Path) -> None:
         try:
             from torchvision.models.optical_flow import raft_large
-        except ImportError:
-            raise CheckpointError("RAFT needs torchvision; pip install torchvision") from None
+        except (ImportError, RuntimeError) as error:  # the latter: made for another torch
+            raise CheckpointError(
+                f"RAFT needs a torchvision that fits torch {torch.__version__}: {error}"
+            ) from error
         self._network = raft_large(weights=None, progress=False).eval()
         try:
             self._network.load_state_dict(read_state_dict(path))

@@ -8,6 +8,7 @@ mask, weight or line of code is computed anew.
 import hashlib
 import json
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def digest(*parts: object) -> str:
     return hashed.hexdigest()
 
 
+@cache
 def code_digest(*places: str) -> str:
     """Digest of the source of some packages or modules of ``sttn``, and of what they stand on.
 

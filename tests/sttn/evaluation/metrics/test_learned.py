@@ -120,6 +120,23 @@ def test_weights_that_are_missing_are_refused_before_anything_runs(tmp_path):
         ScoringConfig(vgg=tmp_path / "vgg16.pth")
 
 
+@pytest.mark.slow
+def test_raft_runs_where_torchvision_does(tmp_path):
+    """Its own names and sizes; frames of any size."""
+    try:
+        from torchvision.models.optical_flow import raft_large
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"no torchvision that fits this torch: {error}")
+    torch.manual_seed(0)
+    torch.save(raft_large(weights=None).state_dict(), tmp_path / "raft.pth")
+    frame = np.zeros((130, 150, 3), np.uint8)
+
+    flow = RaftFlow(tmp_path / "raft.pth")(frame, frame)
+
+    assert flow.shape == (130, 150, 2)
+    assert np.isfinite(flow).all()
+
+
 def test_raft_without_its_weights_is_refused(files):
     """Or without torchvision."""
     with pytest.raises(CheckpointError, match=r"no RAFT of torchvision|needs torchvision"):
