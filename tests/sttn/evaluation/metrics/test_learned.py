@@ -139,5 +139,5 @@ def test_raft_runs_where_torchvision_does(tmp_path):
 
 def test_raft_without_its_weights_is_refused(files):
     """Or without torchvision."""
-    with pytest.raises(CheckpointError, match=r"no RAFT of torchvision|needs torchvision"):
+    with pytest.raises(CheckpointError, match=r"no RAFT of torchvision|needs a torchvision"):
         RaftFlow(files / "vgg.pth")
