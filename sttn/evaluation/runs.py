@@ -69,10 +69,12 @@ def evaluate(
 
     Raises:
         FootageError: a case cannot be read.
-        ValueError: no processes.
+        ValueError: no processes, or no method.
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
+    if not networks and not baselines:
+        raise ValueError("nothing to measure; give weights or baselines")
     store = Store(folder)
     identities = {network.name: network.identity for network in networks}
     waiting: list[Future[VideoResult]] = []

@@ -18,14 +18,14 @@ function drawing(tag, attributes = {}, text = "") {
 
 /* Two panes of a sheet over each other, and a line between them. */
 class Wipe {
-  constructor(sheet, source, left, right) {
+  constructor(sheet, source, place, left, right) {
     this.sheet = sheet;
     this.source = source;
     this.sides = [left, right];
-    this.place = 0.5;
+    this.place = place;
     this.canvas = element("canvas", { width: 2 * sheet.width, height: 2 * sheet.height });
     this.canvas.setAttribute("role", "img");
-    this.slider = element("input", { type: "range", min: 0, max: 1000, value: 500 });
+    this.slider = element("input", { type: "range", min: 0, max: 1000, value: 1000 * place });
     this.slider.setAttribute("aria-label", "wipe");
     this.slider.addEventListener("input", () => this.move(this.slider.value / 1000));
     this.selects = [0, 1].map((side) => this.choice(side));
@@ -82,7 +82,7 @@ function caption(name, told, ...rows) {
 function still(one) {
   const image = new Image();
   image.src = one.sheet.uri;
-  const wipe = new Wipe(one.sheet, image, ...sides(one.sheet));
+  const wipe = new Wipe(one.sheet, image, one.middle, ...sides(one.sheet));
   image.decode().then(() => wipe.draw());
   const controls = element("div", { className: "controls" },
     wipe.selects[0], wipe.slider, wipe.selects[1]);
@@ -92,7 +92,7 @@ function still(one) {
 
 function player(video) {
   const film = element("video", { muted: true, loop: true, playsInline: true, preload: "auto" });
-  const wipe = new Wipe(video.film, film, ...sides(video.film));
+  const wipe = new Wipe(video.film, film, video.middle, ...sides(video.film));
   const button = element("button", { textContent: "play" });
   const curve = drawing("svg", { class: "curve", viewBox: "0 0 600 84", preserveAspectRatio: "none" });
   const cursor = drawing("line", { y1: 0, y2: 84, stroke: "#ffffffa0", "stroke-width": 1 });

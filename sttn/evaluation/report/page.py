@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sttn.evaluation.attention import attention_map, overlay
@@ -15,7 +16,7 @@ from sttn.evaluation.cases import Case, CaseSource
 from sttn.evaluation.console import comparisons, main_metric
 from sttn.evaluation.methods import Network
 from sttn.evaluation.metrics.catalog import METRICS
-from sttn.evaluation.panes import Sheet, film, picture, shown_panes
+from sttn.evaluation.panes import film, picture, shown_panes
 from sttn.evaluation.report.tables import method_table, published_table, settings_list
 from sttn.evaluation.results import Results, VideoResult
 from sttn.evaluation.store import Store
@@ -87,12 +88,14 @@ def write_page(
         case = by_name[video.name].read()
         panes = shown_panes(case, _completed(video, case, store))
         if rank < config.films:
-            films[video.name] = film(panes, RATE, config.film_width).told()
+            sheet = film(panes, RATE, config.film_width)
+            films[video.name] = {"film": sheet.told(), "middle": _middle(case.masks)}
         if video.name in worst:
             index, figure = worst[video.name]
             frame = {name: clip[index] for name, clip in panes.items()}
-            sheet = picture(frame, config.picture_quality)
-            stills.append(_still(video, index, figure, key, sheet))
+            shown = picture(frame, config.picture_quality).told()
+            place = {"video": video.name, "index": index, "middle": _middle(case.masks[index])}
+            stills.append({**place, "figure": _told(figure, key), "sheet": shown})
             if networks and len(maps) < config.maps:
                 maps.append(_map(networks[0], case, index, config.picture_quality))
     stills.sort(key=lambda still: list(worst).index(still["video"]))
@@ -102,7 +105,9 @@ def write_page(
         "metrics": [vars(METRICS[k]) for k in results.metrics if not k.endswith("vfid")],
         "main": key,
         "rate": RATE,
-        "videos": [_video(results, video, films.get(video.name)) for video in order],
+        "videos": [
+            _video(results, video) | films.get(video.name, {"film": None}) for video in order
+        ],
         "stills": stills,
         "maps": maps,
     }
@@ -119,7 +124,7 @@ def _completed(video: VideoResult, case: Case, store: Store) -> dict[str, Image]
     return {name: clip for name, clip in found.items() if clip is not None}
 
 
-def _video(results: Results, video: VideoResult, sheet: dict[str, Any] | None) -> dict[str, Any]:
+def _video(results: Results, video: VideoResult) -> dict[str, Any]:
     def means(method: str) -> dict[str, float | None]:
         figures = {key: video.mean(method, key) for key in results.metrics}
         return {key: round(v, 5) if np.isfinite(v) else None for key, v in figures.items()}
@@ -136,14 +141,18 @@ def _video(results: Results, video: VideoResult, sheet: dict[str, Any] | None) -
             method: [v if v is None else round(v, 3) for v in figures.get(key, ())]
             for method, figures in video.figures.items()
         },
-        "film": sheet,
     }
 
 
-def _still(video: VideoResult, index: int, figure: float, key: str, sheet: Sheet) -> dict[str, Any]:
+def _told(figure: float, key: str) -> str:
     metric = METRICS[key]
-    told = f"{figure:.{metric.digits}f} {metric.unit}".strip()
-    return {"video": video.name, "index": index, "figure": told, "sheet": sheet.told()}
+    return f"{figure:.{metric.digits}f} {metric.unit}".strip()
+
+
+def _middle(masks: NDArray[np.bool_]) -> float:
+    """Where a wipe divides the hole: its middle, as a share of the width."""
+    columns = np.nonzero(masks)[-1]
+    return round((float(columns.mean()) + 0.5) / masks.shape[-1], 3)
 
 
 def _map(network: Network, case: Case, index: int, quality: int) -> dict[str, Any]:

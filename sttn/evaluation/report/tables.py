@@ -71,7 +71,7 @@ def published_table() -> str:
         *_group("DAVIS, later methods", LATER),
     ]
     return (
-        f'<details id="published"><summary>Published figures: {NOT_THE_SAME_MASKS}</summary>'
+        f'<details id="published" open><summary>Published figures: {NOT_THE_SAME_MASKS}</summary>'
         "<table><thead><tr><th></th><th>PSNR<small>↑ dB</small></th>"
         "<th>SSIM, 65<small>↑ %</small></th><th>E<sub>warp</sub><small>↓ %</small></th>"
         f"<th>VFID<small>↓</small></th></tr></thead><tbody>{''.join(body)}</tbody></table></details>"

@@ -47,6 +47,8 @@ def test_real_clips_are_measured(shared, tmp_path, command, capsys):
         (("clips", "--i3d", "nowhere.pt"), "no weights for i3d at nowhere.pt"),
         (("clips", "--pattern", "x*"), "matches 'x*'"),
         (("clips", "--width", "100"), "multiple of 48"),
+        (("clips", "--weights", "--baselines"), "nothing to measure"),
+        (("clips", "--processes", "0"), "processes must be at least 1"),
         (("ranks", "clips", "a.csv"), "no key of a ranking"),
         (("table", "8", "corpus", "clips", "--output", "out"), "want vgg"),
     ],
