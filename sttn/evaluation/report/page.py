@@ -151,8 +151,8 @@ def _told(figure: float, key: str) -> str:
 
 def _middle(masks: NDArray[np.bool_]) -> float:
     """Where a wipe divides the hole: its middle, as a share of the width."""
-    columns = np.nonzero(masks)[-1]
-    return round((float(columns.mean()) + 0.5) / masks.shape[-1], 3)
+    columns: NDArray[np.intp] = np.nonzero(masks)[-1]
+    return round((float(columns.mean()) + 0.5) / float(masks.shape[-1]), 3)
 
 
 def _map(network: Network, case: Case, index: int, quality: int) -> dict[str, Any]:
