@@ -59,8 +59,8 @@ def sentence(first: str, second: str, found: Comparison, key: str) -> str:
     else:
         verdict = "too few clips to tell from chance"
     return (
-        f"{first} is {abs(gap.mean):.{metric.digits}f}{unit} "
-        f"{'better' if sign * gap.mean > 0 else 'worse'} than {second} "
+        f"{first} is {'better' if sign * gap.mean > 0 else 'worse'} than {second} "
+        f"by {abs(gap.mean):.{metric.digits}f}{unit} of {metric.title} "
         f"(95 %: {gap.low:+.{metric.digits}f} to {gap.high:+.{metric.digits}f}; better on {ahead} "
         f"of {gap.count} clips; p = {found.probability:.2g}): {verdict}"
     )
