@@ -101,7 +101,8 @@ class CaseSource:
         if self.masks is None:
             masks = np.repeat(stationary_mask(self.name, *size)[None], len(plate), axis=0)
         else:
-            masks = read_masks(self.masks, len(plate), size)
+            paired = config.masks is not None or config.protocol == "removal"
+            masks = read_masks(self.masks, len(plate), size, paired=paired)
         if config.protocol == "removal":
             return self._case(plate, _grown(masks, config.grow), None)
         return self._case(plate, masks, plate)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ class VideoResult:
         """Mean over frames; NaN where the metric was not measured."""
         values = [v for v in self.figures[method].get(metric, ()) if v is not None]
         return float(np.mean(values)) if values else float("nan")
+
+    def indices(self, metric: str) -> Sequence[int]:
+        """Which frames a metric's figures are of; of a pair, the first."""
+        if METRICS[metric].of_pairs:
+            return range(self.frames - 1)
+        frames: list[int] = next(iter(self.figures.values()))["frames"]
+        return frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +80,7 @@ class Results:
         sign = 1 if METRICS[metric].higher_is_better else -1
         found = []
         for video in self.videos:
-            figures = video.figures[method]
-            pairs = zip(figures.get(metric, ()), figures.get("frames", ()), strict=False)
+            pairs = zip(video.figures[method][metric], video.indices(metric), strict=True)
             known = [(sign * value, index) for value, index in pairs if value is not None]
             if known:
                 value, index = min(known)

@@ -19,7 +19,8 @@ from sttn.footage import Image
 
 Figures = dict[str, Any]
 """By a metric's key: a figure for every frame with a hole, or for every pair of frames; NaN is
-None. ``vfid_features`` and the like hold one vector each."""
+None. ``frames`` are the indices of frames with a hole; ``vfid_features`` and the like hold one
+vector each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,7 @@ class Scorer:
             completed: (T, H, W, 3) uint8.
             known: What :meth:`known` found for the case.
         """
-        found: Figures = {}
+        found: Figures = {"frames": np.flatnonzero(case.masks.any((1, 2))).tolist()}
         if case.truth is not None:
             found |= self._fidelity(case, completed, case.truth)
             pairs = [slice(t, t + 2) for t in range(len(completed) - 1)]
@@ -105,9 +106,10 @@ class Scorer:
             metrics["ssim65"] = lambda *given: Figure(*(100 * v for v in ssim_wide(*given)))
         if self._lpips is not None:
             metrics["lpips"] = self._lpips
-        found: Figures = {"frames": np.flatnonzero(case.masks.any((1, 2))).tolist()}
+        found: Figures = {}
+        frames = np.flatnonzero(case.masks.any((1, 2)))
         for key, metric in metrics.items():
-            figures = [metric(completed[t], truth[t], case.masks[t]) for t in found["frames"]]
+            figures = [metric(completed[t], truth[t], case.masks[t]) for t in frames]
             found |= _columns(key, figures)
         return found
 

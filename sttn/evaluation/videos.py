@@ -13,6 +13,7 @@ A ``test.json`` beside them, an object whose keys are names of videos, limits wh
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -54,7 +55,7 @@ def find_videos(folder: Path) -> list[Video]:
     """All videos of a test set, in order of their names.
 
     Raises:
-        FootageError: no such folder, or nothing in it looks like a video.
+        FootageError: no such folder, nothing in it looks like a video, or two of one name.
     """
     if not folder.is_dir():
         raise FootageError(f"no folder of videos at {folder}")
@@ -65,6 +66,9 @@ def find_videos(folder: Path) -> list[Video]:
         raise FootageError(
             f"no videos in {folder}; it should hold folders of images, NAME/frames/, or JPEGImages/"
         )
+    for first, second in pairwise(videos):
+        if first.name == second.name:
+            raise FootageError(f"{first.frames} and {second.frames} have the same name; rename one")
     return videos
 
 
@@ -72,8 +76,9 @@ def _found(folder: Path) -> Iterator[Video]:
     if (folder / "JPEGImages").is_dir():
         images, masks = (_resolution(folder / kind) for kind in ("JPEGImages", "Annotations"))
         for path in _videos_in(images):
-            objects = masks / path.stem
-            yield Video(name=path.stem, frames=path, objects=objects if objects.is_dir() else None)
+            name = _name(path)
+            objects = masks / name
+            yield Video(name=name, frames=path, objects=objects if objects.is_dir() else None)
     elif (folder / "frames").is_dir():
         yield _with_masks(folder)
     elif _has_images(folder):
@@ -82,7 +87,11 @@ def _found(folder: Path) -> Iterator[Video]:
         clips = [path for path in folder.iterdir() if (path / "frames").is_dir()]
         yield from (_with_masks(path) for path in clips)
         plain = (path for path in _videos_in(folder) if path not in clips)
-        yield from (Video(name=path.stem, frames=path) for path in plain)
+        yield from (Video(name=_name(path), frames=path) for path in plain)
+
+
+def _name(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
 
 
 def _resolution(folder: Path) -> Path:
@@ -136,21 +145,24 @@ def read_frames(video: Video, limit: int, size: tuple[int, int]) -> Image:
     return np.stack(resized).astype(np.uint8, copy=False)
 
 
-def read_masks(path: Path, count: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+def read_masks(path: Path, count: int, size: tuple[int, int], *, paired: bool) -> NDArray[np.bool_]:
     """One mask for every frame: (count, H, W), True inside the hole; nearest, as published.
 
     Args:
-        path: An image for all frames, or a folder of images; a folder that holds fewer is gone
-            through back and forth.
+        path: An image for all frames, or a folder of images in order.
         count: Frames.
         size: Width and height.
+        paired: Whether each mask belongs to its frame; if not, a folder that holds fewer is gone
+            through back and forth.
 
     Raises:
-        FootageError: they cannot be read.
+        FootageError: they cannot be read, or are paired and too few.
     """
     paths = [path] if path.is_file() else files_in(path, IMAGE_SUFFIXES)[:count]
     if not paths:
         raise FootageError(f"no masks in {path}")
+    if paired and path.is_dir() and len(paths) < count:
+        raise FootageError(f"{path} holds {len(paths)} masks for {count} frames; lower --limit")
     masks = [_resized(read_matte(one), size) for one in paths]
     there_and_back = [*masks, *masks[-2:0:-1]]
     return np.stack([there_and_back[index % len(there_and_back)] for index in range(count)])

@@ -9,6 +9,9 @@ from sttn.evaluation.flow import Flow, grid
 FEWEST_POINTS = 12
 """Points below which no homography is fitted."""
 
+LEAST_AREA = 0.1
+"""By how much no camera shrinks the picture's area from a frame to the next."""
+
 MOST_POINTS = 2000
 """Points that a homography is fitted to at most."""
 
@@ -21,7 +24,7 @@ def camera_motion(flow: Flow, known: NDArray[np.bool_]) -> NDArray[np.float64]:
         known: (H, W), where the flow can be trusted.
 
     Returns:
-        (3, 3); the identity where too little is known.
+        (3, 3), invertible; the identity where too little is known.
     """
     rows, columns = np.nonzero(known)
     if len(rows) < FEWEST_POINTS:
@@ -31,7 +34,9 @@ def camera_motion(flow: Flow, known: NDArray[np.bool_]) -> NDArray[np.float64]:
     moved = points + flow[rows[some], columns[some]]
     cv2.setRNGSeed(0)  # the same footage gives the same figures
     fitted, _ = cv2.findHomography(points, moved, cv2.RANSAC, 1.0)
-    return np.eye(3) if fitted is None else np.asarray(fitted, np.float64)
+    if fitted is None or abs(np.linalg.det(fitted)) < LEAST_AREA:
+        return np.eye(3)
+    return np.asarray(fitted, np.float64)
 
 
 def homography_flow(homography: NDArray[np.float64], height: int, width: int) -> Flow:

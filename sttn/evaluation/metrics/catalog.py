@@ -13,7 +13,8 @@ class Metric:
     digits: int
     """Decimals shown."""
     higher_is_better: bool
-    needs_truth: bool = True
+    of_pairs: bool = False
+    """Whether a figure is about a frame and the next one."""
 
 
 def _both(metric: Metric) -> tuple[Metric, Metric]:
@@ -36,10 +37,17 @@ METRICS: dict[str, Metric] = {
                 unit="%",
                 digits=4,
                 higher_is_better=False,
-                needs_truth=False,
+                of_pairs=True,
             )
         ),
-        Metric(key="hole_flicker", title="flicker", unit="steps", digits=2, higher_is_better=False),
+        Metric(
+            key="hole_flicker",
+            title="flicker",
+            unit="steps",
+            digits=2,
+            higher_is_better=False,
+            of_pairs=True,
+        ),
         *_both(Metric(key="vfid", title="VFID", unit="", digits=3, higher_is_better=False)),
     )
 }

@@ -96,13 +96,12 @@ function player(video) {
   const button = element("button", { textContent: "play" });
   const curve = drawing("svg", { class: "curve", viewBox: "0 0 600 84", preserveAspectRatio: "none" });
   const cursor = drawing("line", { y1: 0, y2: 84, stroke: "#ffffffa0", "stroke-width": 1 });
-  const at = video.at || video.curves[data.methods[0]].map((_, index) => index);
   const x = (index) => 600 * (index + 0.5) / video.frames;
   const values = Object.values(video.curves).flat().filter((value) => value !== null);
   const low = Math.min(...values), high = Math.max(...values, low + 1e-6);
   const y = (value) => 78 - 72 * (value - low) / (high - low);
   for (const method of [...data.methods].reverse()) {
-    const points = video.curves[method].map((value, n) => value === null ? null : `${x(at[n])},${y(value)}`);
+    const points = video.curves[method].map((value, n) => value === null ? null : `${x(video.at[n])},${y(value)}`);
     const line = drawing("polyline", { points: points.filter(Boolean).join(" "), fill: "none",
       stroke: color(method), "stroke-width": method === data.methods[0] ? 2.5 : 1.2,
       "vector-effect": "non-scaling-stroke" });

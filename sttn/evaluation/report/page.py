@@ -135,8 +135,7 @@ def _video(results: Results, video: VideoResult) -> dict[str, Any]:
         "frames": video.frames,
         "hole": round(video.hole_share, 4),
         "means": {method: means(method) for method in results.methods},
-        # Pairs of frames are shown at their first one.
-        "at": next(iter(video.figures.values())).get("frames") if key == "hole_psnr" else None,
+        "at": list(video.indices(key)),
         "curves": {
             method: [v if v is None else round(v, 3) for v in figures.get(key, ())]
             for method, figures in video.figures.items()

@@ -157,6 +157,24 @@ def test_settings_that_cannot_work_are_refused(given, said):
         ProtocolConfig(**given)
 
 
+def test_masks_that_belong_to_frames_must_be_as_many(clips):
+    """Annotations of every fifth frame would otherwise slide off their object."""
+    (clips / "dune" / "objects" / "00005.png").unlink()
+    config = ProtocolConfig(protocol="removal", pattern="dune", **SMALL)
+
+    with pytest.raises(FootageError, match="5 masks for 6 frames"):
+        find_cases(clips, config)[0].read()
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    """Their figures would be mixed up."""
+    write_frames(tmp_path / "a", panned(2))
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "a")
+
+    with pytest.raises(FootageError, match="same name"):
+        find_videos(tmp_path)
+
+
 def test_an_empty_folder_and_an_empty_mask_are_refused(tmp_path, clips):
     """Nothing is scored silently on nothing."""
     (tmp_path / "empty").mkdir()

@@ -19,6 +19,8 @@ from tests.sttn.evaluation.conftest import write_clips, write_weights
 
 pytestmark = pytest.mark.slow
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
@@ -26,7 +28,7 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     sources = find_cases(write_clips(folder / "clips"), ProtocolConfig())
     weights = write_weights(folder / "tiny.safetensors")
-    networks = read_networks([weights], ["balanced"], torch.device("cpu"))
+    networks = read_networks([weights], ["balanced"], CPU)
     store = folder / "store"
     settings = {"footage": "</script><b>clips</b>", "protocol": {"protocol": "stationary"}}
     results = evaluate(sources, networks, ["telea"], ScoringConfig(), store, settings)
@@ -140,6 +142,23 @@ def test_metric_and_part_can_be_chosen(report, page):
     assert not page.locator("#methods td.hole").first.is_visible()
 
 
+def test_without_a_truth_there_is_a_page_too(tmp_path, page):
+    """Worst by steadiness; the wipe's other side is the plate with its hole marked."""
+    config = ProtocolConfig(protocol="removal", pattern="bank", width=144, height=96)
+    sources = find_cases(write_clips(tmp_path / "clips"), config)
+    networks = read_networks([write_weights(tmp_path / "tiny.safetensors")], ["fast"], CPU)
+    store = tmp_path / "store"
+    results = evaluate(sources, networks, [], ScoringConfig(), store, {"footage": "clips"})
+    written = write_report(results, sources, networks, store, tmp_path, PageConfig())
+
+    page.goto(written.as_uri())
+
+    assert page.locator("#stills figure").count() == 1
+    assert page.locator("#stills select").nth(1).input_value() == "hole"
+    assert page.locator("#maps .drawn").count() == 1
+    assert page.locator("#players figure").count() == 1
+
+
 def test_the_page_stays_small(report):
     """Pictures and films are compressed, and counted out by the settings."""
     _, path = report
@@ -152,7 +171,7 @@ def test_the_page_stays_small(report):
 
 def test_attention_is_the_networks_own(clips, weights):
     """Weights that are shown sum to one, leave holes out, and are those that attention uses."""
-    (network,) = read_networks([weights], ["balanced"], torch.device("cpu"))
+    (network,) = read_networks([weights], ["balanced"], CPU)
     case = find_cases(clips, ProtocolConfig())[0].read()
 
     found = attention_map(network, case, 2)

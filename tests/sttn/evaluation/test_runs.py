@@ -124,7 +124,7 @@ def test_without_a_truth_only_steadiness_is_measured(clips, tmp_path):
         )
     )
 
-    assert set(video.figures["telea"]) == {"warping", "hole_warping"}
+    assert set(video.figures["telea"]) == {"frames", "warping", "hole_warping"}
     assert video.mean("telea", "hole_warping") > 0
 
 
