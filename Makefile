@@ -41,5 +41,5 @@ $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt server/protocol
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) hatchling pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf
+	$(INSTALL) hatchling playwright scikit-image pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf
 	touch $@

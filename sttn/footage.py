@@ -3,6 +3,7 @@
 Plates of artists go through OpenImageIO and OCIO in the hosts; this is for corpora.
 """
 
+import json
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,20 @@ Image = NDArray[np.uint8]
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """All files below a folder with one of the suffixes, in name order."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+
+
+def listed_videos(path: Path) -> set[str] | None:
+    """The names of videos that a JSON object has as its keys; None where there is no file.
+
+    Raises:
+        FootageError: the file holds something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return set(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise FootageError(f"{path} is not a JSON object of video names: {error}") from error
 
 
 def read_image(path: Path) -> Image:

@@ -28,6 +28,8 @@ def test_the_wheel_holds_stubs_weights_and_credits(tmp_path):
         "sttn/weights/sttn_small.safetensors",
         "sttn/weights/MODEL_CARD.md",
         "node/effect.py",
+        "sttn/evaluation/report/page.html",
+        "sttn/evaluation/ranking/ranking.html",
         "host_examples/standalone/__main__.py",
     ):
         assert wanted in names

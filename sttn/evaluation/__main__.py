@@ -1,100 +1,238 @@
-"""Score weights on clips with known pixels, beside OpenCV's Telea method.
+"""Measure weights on clips with known pixels, beside baselines and published figures.
 
     sttn-evaluate CLIPS --pattern 'davis_*'
 
-CLIPS holds a folder per clip, each with frames/ and a stationary mask, stationary_WxH.png; the
-frames are resized to the mask. Prints in-hole PSNR per clip and the mean over clips.
+CLIPS is a folder of videos: DAVIS or YouTube-VOS as they are unpacked, folders of images, zips,
+movies, or NAME/frames/. Holes are cut by a protocol (--protocol); what the weights and the
+baselines put into them is measured against the truth. The folder --output gets index.html, a
+page to look at, results.json and results.csv, and keeps what was computed: stopped at any time,
+the same command goes on.
+
+    sttn-evaluate CLIPS --weights mine.safetensors theirs.pth      two weights, paired by clip
+    sttn-evaluate CLIPS --preset fast thorough                     two schedules
+    sttn-evaluate DAVIS --protocol removal                         without a truth
+    sttn-evaluate host_examples/demo/shot --protocol shot          the rendered shot
+
+Other commands, each with --help of its own:
+
+    sttn-evaluate table 2 CORPUS CLIPS --output DIR    a table of the paper: train, evaluate, print
+    sttn-evaluate ranking CLIPS --output DIR           a blind side-by-side page, as for Fig. 7
+    sttn-evaluate ranks DIR ANSWERS.csv ...            sum its answers
 """
 
-import json
+import logging
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
-import numpy as np
 import tyro
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from sttn.device import choose_device
-from sttn.errors import FootageError, SttnError
-from sttn.evaluation.baselines import telea
-from sttn.evaluation.metrics import hole_psnr
-from sttn.footage import IMAGE_SUFFIXES, Image, files_in, read_image, read_matte
-from sttn.inference import DEFAULT_PRESET, PRESETS, Preset, complete
-from sttn.model import load_generator
+from sttn.errors import SttnError
+from sttn.evaluation.baselines import BASELINES, BaselineName
+from sttn.evaluation.cases import ProtocolConfig, find_cases
+from sttn.evaluation.console import comparisons, summary_table, video_table
+from sttn.evaluation.methods import read_networks
+from sttn.evaluation.ranking.answers import ranks_table, sum_answers
+from sttn.evaluation.ranking.page import PAGE_FILE, write_ranking
+from sttn.evaluation.report import PageConfig, write_report
+from sttn.evaluation.runs import evaluate
+from sttn.evaluation.scoring import ScoringConfig
+from sttn.evaluation.tables import TABLES, beside_published, trained
+from sttn.inference import DEFAULT_PRESET, PRESETS, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.training.config import TrainingConfig
+from sttn.training.corpus import read_corpus
+from sttn.training.presets import configured
+
+COMPUTED = "computed"
+"""Folder below the output that keeps completed frames and figures."""
+
+Clips = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIPS")]
+Protocols = Annotated[ProtocolConfig, tyro.conf.arg(name="")]
+Scoring = Annotated[ScoringConfig, tyro.conf.arg(name="")]
 
 
-def read_clip(folder: Path, limit: int) -> tuple[Image, NDArray[np.bool_]]:
-    """Frames (T, H, W, 3) uint8 at the mask's size, and the mask (T, H, W).
-
-    Raises:
-        FootageError: no frames, or not exactly one stationary mask.
-    """
-    mattes = sorted(folder.glob("stationary_*.png"))
-    paths = files_in(folder / "frames", IMAGE_SUFFIXES)[:limit]
-    if len(mattes) != 1 or not paths:
-        raise FootageError(f"{folder} needs frames/ and one stationary_WxH.png")
-    mask = read_matte(mattes[0])
-    size = (mask.shape[1], mask.shape[0])
-    frames = [cv2.resize(read_image(path), size, interpolation=cv2.INTER_AREA) for path in paths]
-    return np.stack(frames).astype(np.uint8, copy=False), np.repeat(mask[None], len(frames), axis=0)
-
-
-def run(
-    clips: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CLIPS")],
-    weights: Path = DEFAULT_WEIGHTS,
-    preset: Preset = DEFAULT_PRESET,
-    pattern: str = "*",
-    limit: int = 1000,
-    json_file: Path | None = None,
+def clips_command(
+    clips: Clips,
+    output: Path = Path("evaluation"),
+    weights: tuple[Path, ...] = (DEFAULT_WEIGHTS,),
+    preset: tuple[Preset, ...] = (DEFAULT_PRESET,),
+    baselines: tuple[BaselineName, ...] = tuple(BASELINES),
+    device: str = "auto",
+    processes: int = 1,
+    protocol: Protocols = ProtocolConfig(),
+    scoring: Scoring = ScoringConfig(),
+    page: Annotated[PageConfig, tyro.conf.arg(name="")] = PageConfig(),
 ) -> None:
-    """Score weights on clips with known pixels, beside OpenCV's Telea method.
+    """Measure weights on clips with known pixels.
 
     Args:
-        clips: Folder with a folder per clip.
-        weights: A .safetensors file, or a published .pth; the shipped weights if not given.
-        preset: How clips are cut into windows.
-        pattern: Which folders count.
-        limit: Frames used of each clip at most.
-        json_file: Also write the figures here.
+        clips: Folder of videos.
+        output: Folder that gets index.html, results.json and results.csv, and keeps what was
+            computed.
+        weights: One or more .safetensors or published .pth files; the shipped ones if not given.
+        preset: One or more schedules of windows.
+        baselines: What else to measure.
+        device: cpu, cuda or auto; for the networks.
+        processes: Others that compute baselines and figures beside.
+        protocol: What is cut out of which videos.
+        scoring: Weights of metrics that cannot be shipped.
+        page: What the page shows.
     """
-    generator = load_generator(weights).to(choose_device("auto"))
-    folders = [path for path in sorted(clips.glob(pattern)) if (path / "frames").is_dir()]
-    folders = [path for path in folders if list(path.glob("stationary_*.png"))]
-    if not folders:
-        raise FootageError(f"no clip folder in {clips} matches {pattern!r}")
-    rows = []
-    for folder in tqdm(folders, unit="clip"):
-        truth, masks = read_clip(folder, limit)
-        frames = np.where(masks[..., None], np.uint8(0), truth)
-        completed = complete(frames, masks, generator, PRESETS[preset])
-        rows.append(
-            {
-                "clip": folder.name,
-                "frames": len(truth),
-                "sttn": hole_psnr(completed, truth, masks),
-                "telea": hole_psnr(telea(frames, masks), truth, masks),
-            }
-        )
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in ("sttn", "telea")}
-    print(f"{'in-hole PSNR, dB':24} {'frames':>6} {'sttn':>7} {'telea':>7}")
-    for row in rows:
-        print(f"{row['clip']:24} {row['frames']:6} {row['sttn']:7.2f} {row['telea']:7.2f}")
-    print(f"{'mean over clips':24} {'':6} {mean['sttn']:7.2f} {mean['telea']:7.2f}")
-    if json_file:
-        json_file.write_text(json.dumps({"clips": rows, "mean": mean}, indent=2) + "\n")
+    sources = find_cases(clips, protocol)
+    networks = read_networks(weights, preset, choose_device(device))
+    settings = {
+        "footage": str(clips),
+        "weights": [str(path) for path in weights],
+        "presets": {name: asdict(PRESETS[name]) for name in preset},
+        "protocol": asdict(protocol),
+        "scoring": asdict(scoring),
+    }
+    results = evaluate(
+        sources,
+        networks,
+        baselines,
+        scoring,
+        output / COMPUTED,
+        settings,
+        processes=processes,
+    )
+    print(video_table(results), summary_table(results), sep="\n\n")
+    print("", *comparisons(results), "", sep="\n")
+    print(write_report(results, sources, networks, output / COMPUTED, output, page))
+
+
+def ranking_command(
+    clips: Clips,
+    output: Path,
+    weights: tuple[Path, ...] = (DEFAULT_WEIGHTS,),
+    preset: tuple[Preset, ...] = (DEFAULT_PRESET,),
+    baselines: tuple[BaselineName, ...] = ("propagation",),
+    device: str = "auto",
+    count: int = 10,
+    seed: int = 0,
+    protocol: Protocols = ProtocolConfig(),
+) -> None:
+    """Make a page on which people rank methods without knowing whose result is whose.
+
+    Give people ranking.html and keep key.json; sum the files that they hand in with
+    `sttn-evaluate ranks`.
+
+    Args:
+        clips: Folder of videos.
+        output: Folder that gets ranking.html and key.json, and keeps what was computed.
+        weights: One or more .safetensors or published .pth files.
+        preset: One or more schedules of windows.
+        baselines: What else is ranked.
+        device: cpu, cuda or auto; for the networks.
+        count: Clips that are drawn by lot.
+        seed: Of the lot, and of the letters that stand for methods.
+        protocol: What is cut out of which videos.
+    """
+    if (output / PAGE_FILE).exists():
+        raise ValueError(f"{output / PAGE_FILE} exists; answers to it would be lost, move it first")
+    sources = find_cases(clips, protocol)
+    networks = read_networks(weights, preset, choose_device(device))
+    store = output / COMPUTED
+    results = evaluate(sources, networks, baselines, ScoringConfig(), store, {})
+    write_ranking(results, sources, store, output, clips=count, seed=seed)
+    print(output / PAGE_FILE)
+
+
+def ranks_command(
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")],
+    answers: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ANSWERS.csv")
+    ],
+) -> None:
+    """Sum the answers to a ranking page: how often each method came first, second and so on.
+
+    Args:
+        folder: Where ranking.html and its key.json lie.
+        answers: The files that people handed in.
+    """
+    if not answers:
+        raise ValueError("no answers given")
+    print(ranks_table(sum_answers(folder, answers)))
+
+
+def table_command(defaults: TrainingConfig) -> Callable[..., None]:
+    """The command that repeats a table, with the settings that flags have not changed."""
+
+    def run(
+        number: Annotated[Literal[1, 2, 3, 6, 7, 8], tyro.conf.Positional],
+        corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
+        clips: Clips,
+        output: Path,
+        training: Annotated[TrainingConfig, tyro.conf.arg(name="")] = defaults,
+        config: Path | None = None,
+        dataset: Literal["davis", "youtube-vos"] = "davis",
+        device: str = "auto",
+        protocol: Protocols = ProtocolConfig(),
+        scoring: Annotated[ScoringConfig, tyro.conf.arg(name="metrics")] = ScoringConfig(),
+    ) -> None:
+        """Repeat a table of the paper: train every row, evaluate, print beside the published rows.
+
+        Args:
+            number: 1 (models), 2 (patch sizes), 3 (blocks), 6 (distant frames), 7 (masked
+                normalization) or 8 (losses; wants --vgg).
+            corpus: Folder to train on.
+            clips: Folder of videos to test on.
+            output: Folder of the runs; rows that train alike share a run, across tables too.
+            training: The run that the rows vary.
+            config: TOML file with the run's settings, or the name of a preset.
+            dataset: Whose published rows stand beside Table 1; the others are on DAVIS.
+            device: cpu, cuda or auto.
+            protocol: What is cut out of which videos.
+            scoring: Weights of metrics that cannot be shipped.
+        """
+        cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
+        chosen, rows = choose_device(device), TABLES[number]
+        sources = find_cases(clips, protocol)
+        networks = trained(rows, training, read_corpus(corpus), output / "trained", chosen)
+        baselines = tuple(BASELINES) if number == 1 else ()
+        settings = {"footage": str(clips), "table": number, "training": asdict(training)}
+        settings |= {"protocol": asdict(protocol), "scoring": asdict(scoring)}
+        store = output / COMPUTED
+        results = evaluate(sources, networks, baselines, scoring, store, settings)
+        print(beside_published(number, results, dataset))
+        report = output / f"table{number}"
+        print(write_report(results, sources, networks, store, report, PageConfig()))
+
+    return run
+
+
+def _table(arguments: list[str]) -> None:
+    defaults = configured(arguments, TrainingConfig())
+    tyro.cli(table_command(defaults), prog="sttn-evaluate table", args=arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "table": _table,
+    "ranking": lambda given: tyro.cli(ranking_command, prog="sttn-evaluate ranking", args=given),
+    "ranks": lambda given: tyro.cli(ranks_command, prog="sttn-evaluate ranks", args=given),
+}
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; exit code 2 where something is wrong with what was given."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
-        tyro.cli(run, prog="sttn-evaluate", description=__doc__)
+        if command is not None:
+            command(sys.argv[2:])
+        else:
+            tyro.cli(clips_command, prog="sttn-evaluate", description=__doc__)
     except (SttnError, ValueError) as error:
         print(f"sttn-evaluate: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("sttn-evaluate: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -97,12 +97,26 @@ def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> 
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
+    return attention_weights(query, key, hidden).to(value.dtype) @ value
+
+
+def attention_weights(query: Tensor, key: Tensor, hidden: Tensor | None) -> Tensor:
+    """Eq. (3) and (4): how much of each key patch goes into each query patch.
+
+    Args:
+        query: (B, M, D).
+        key: (B, N, D).
+        hidden: As for :func:`attend`.
+
+    Returns:
+        (B, M, N), at least float32; a query's weights sum to 1.
+    """
     pieces = zip(query.split(SUMMED_AT_ONCE, -1), key.split(SUMMED_AT_ONCE, -1), strict=True)
     scores = reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / query.shape[-1] ** 0.5
     if hidden is not None:
         scores = scores.masked_fill(hidden, MASKED_SCORE)
-    return torch.softmax(scores, dim=-1).to(value.dtype) @ value
+    return torch.softmax(scores, dim=-1)
 
 
 def _only_visible(

@@ -1,14 +1,26 @@
-"""Checkpoints as the paper's authors publish them: a .pth with the generator under ``netG``."""
+"""Checkpoints of others: the paper's authors' .pth, and state dicts of well-known networks."""
 
 import pickle
 import re
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sttn.errors import CheckpointError
 from sttn.model.generator import ModelConfig
+
+NOT_TENSORS = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    SafetensorError,
+)
+"""What reading a file that holds something else raises."""
 
 PUBLISHED_SUFFIXES = frozenset({".pth", ".pt"})
 
@@ -27,13 +39,31 @@ def read_published(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except NOT_TENSORS as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} is not a checkpoint of tensors only: {reason}") from error
     tensors = content.get("netG") if isinstance(content, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise CheckpointError(f"{path} holds no generator; published files keep it under 'netG'")
     return _size(tensors), {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, .pth or .safetensors, without running any code that the file may hold.
+
+    Raises:
+        CheckpointError: no such file, or not a state dict.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, *NOT_TENSORS) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"cannot read the weights at {path}: {reason}") from error
+    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+        raise CheckpointError(f"{path} is no state dict")
+    return content
 
 
 def _size(tensors: dict[str, Tensor]) -> ModelConfig:

@@ -16,7 +16,6 @@ Other commands, each with --help of its own:
     sttn-train adapt --plate SHOT --matte MATTE --output mine.safetensors     for one shot
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable
@@ -37,7 +36,7 @@ from sttn.model.checkpoint import DEFAULT_WEIGHTS
 from sttn.training.adaptation import AdaptationConfig, adapt
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import CorpusLimits, pieces, read_corpus
-from sttn.training.presets import read_preset
+from sttn.training.presets import configured
 from sttn.training.processes import joined
 from sttn.training.shards import write_shards
 from sttn.training.trainer import train
@@ -149,10 +148,7 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
 
 def _train(arguments: list[str]) -> None:
     """Flags have the last word, then the TOML file, then the defaults."""
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", type=Path)
-    named = finder.parse_known_args(arguments)[0].config
-    defaults = TrainingConfig() if named is None else read_preset(named)
+    defaults = configured(arguments, TrainingConfig())
     tyro.cli(training_command(defaults), prog="sttn-train", description=__doc__, args=arguments)
 
 

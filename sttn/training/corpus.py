@@ -7,7 +7,6 @@ of videos, limits which videos count. Folders of numbered masks below one that i
 ``Annotations``, as DAVIS and YouTube-VOS have them, are shapes of objects to cut holes with.
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from sttn.footage import (
     MOVIE_SUFFIXES,
     Image,
     files_in,
+    listed_videos,
     read_image,
     read_movie,
     read_sequence,
@@ -181,22 +181,12 @@ def _found(folder: Path) -> Iterator[_Found]:
             found[kind].append(_Found(path=parent, kind=kind))
         else:
             found["photograph"] += [_Found(path=path, kind="photograph") for path in paths]
-    listed = _listed_videos(folder)
+    listed = listed_videos(folder / "train.json")
     for kind in ("sequence", "movie", "zip"):
         found[kind] = [video for video in found[kind] if listed is None or video.name in listed]
     found["photograph"].sort(key=lambda photograph: photograph.path)
     for some in found.values():
         yield from some
-
-
-def _listed_videos(folder: Path) -> set[str] | None:
-    path = folder / "train.json"
-    if not path.is_file():
-        return None
-    try:
-        return set(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise FootageError(f"{path} is not a JSON object of video names: {error}") from error
 
 
 def _is_sequence(images: list[Path]) -> bool:

@@ -3,39 +3,40 @@
 The VGG's weights cannot be shipped; they are given by path, as torchvision names them.
 """
 
-import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sttn.errors import CheckpointError
+from sttn.model.published import read_state_dict
 
-WIDTHS = ((64, 64), (128, 128), (256, 256, 256))
-"""Convolutions of the first three stages; each stage ends in a pooling whose output is compared."""
+WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Convolutions of the five stages, each of which ends in a pooling."""
+
+COMPARED = 3
+"""Stages whose pooling's output the losses compare."""
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's RGB in [0, 1], as the VGG was trained on."""
 
 
 class VggFeatures(nn.Module):
-    """A VGG-16 up to its third pooling."""
+    """The first stages of a VGG-16."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stages: int = COMPARED) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
-        for stage in WIDTHS:
+        for stage in WIDTHS[:stages]:
             for width in stage:
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
                 channels = width
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         wanted = self.state_dict()
-        tensors = _read(path)
+        tensors = read_state_dict(path)
         missing = [n for n, t in wanted.items() if n not in tensors or tensors[n].shape != t.shape]
         if missing:
             raise CheckpointError(f"{path} is no VGG-16: missing or misshapen {', '.join(missing)}")
@@ -43,17 +44,21 @@ class VggFeatures(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, frames: Tensor) -> list[Tensor]:
-        """Frames (N, 3, H, W) in [-1, 1] to what each of the three poolings gives."""
+        """Frames (N, 3, H, W) in [-1, 1] to what each stage's pooling gives."""
+        return [functional.max_pool2d(seen, 2) for seen in self.activations(frames)]
+
+    def activations(self, frames: Tensor) -> list[Tensor]:
+        """Frames (N, 3, H, W) in [-1, 1] to what each stage shows before its pooling."""
         mean, deviation = (
             torch.tensor(v, device=frames.device)[:, None, None] for v in (MEAN, DEVIATION)
         )
         x = ((frames + 1) / 2 - mean) / deviation
-        pooled = []
+        shown = []
         for layer in self.features:
-            x = layer(x)
             if isinstance(layer, nn.MaxPool2d):
-                pooled.append(x)
-        return pooled
+                shown.append(x)
+            x = layer(x)
+        return shown
 
 
 def perceptual_loss(completed: list[Tensor], truth: list[Tensor]) -> Tensor:
@@ -78,15 +83,3 @@ def gram(features: Tensor) -> Tensor:
     """
     flat = features.flatten(2)
     return flat @ flat.transpose(1, 2) / flat[0].numel()
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"cannot read the VGG at {path}: {error}") from error
-    if not isinstance(tensors, dict):
-        raise CheckpointError(f"{path} is no state dict")
-    return tensors

@@ -20,11 +20,16 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sttn.evaluation.__main__ import read_clip
+from sttn.evaluation.cases import ProtocolConfig, find_cases
 from sttn.inference import PRESETS, complete
 from tests.benchmarks.footage import moving_clip
 from tests.benchmarks.measures import NETWORKS, PeakMemory, machine, matrix_peak, network, seconds
 from tests.benchmarks.plain_path import plain_path
+
+
+def real_clip(folder: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    case = find_cases(folder, ProtocolConfig(limit=limit))[0].read()
+    return case.frames, case.masks
 
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
@@ -32,7 +37,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     full = network(options.network).to(device)
     fast = network(options.network).to(device, getattr(torch, options.precision))
     frames, masks = (
-        read_clip(options.footage, options.frames)
+        real_clip(options.footage, options.frames)
         if options.footage
         else moving_clip(options.frames, options.width, options.height, options.hole)
     )

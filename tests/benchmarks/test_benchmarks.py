@@ -78,3 +78,14 @@ def test_training_is_compared_with_a_plain_loop(tmp_path):
     assert set(result["rows"]) == {"plain", "ours"}
     assert result["ratio"] > 0
     assert "renders them" in printed
+
+
+def test_scoring_is_compared_with_completing(tmp_path):
+    """Every method is timed, and the ratio is told; no times are asserted."""
+    small = ["--network", "tiny", "--frames", "4", "--width", "96", "--height", "96"]
+
+    printed, result = run("evaluation.py", tmp_path, *small, "--rounds", "1", "--threads", "1")
+
+    assert {"balanced", "fast", "telea", "propagation"} <= set(result["seconds_per_frame"])
+    assert set(result["scoring_over_completing"]) == {"balanced", "fast"}
+    assert "of completing with balanced" in printed

@@ -13,10 +13,10 @@ import pytest
 from host_examples.standalone.images import read_image, write_image
 from host_examples.standalone.media import open_plate
 from node.errors import ClipError
-from sttn.evaluation.__main__ import read_clip
-from sttn.evaluation.baselines import telea
-from sttn.evaluation.metrics import hole_psnr
-from sttn.inference import completed_frames
+from sttn.evaluation.baselines import BASELINES
+from sttn.evaluation.cases import ProtocolConfig, find_cases
+from sttn.evaluation.metrics.fidelity import hole_psnr
+from sttn.inference import complete
 from sttn.model import load_generator
 
 pytestmark = pytest.mark.slow
@@ -121,14 +121,14 @@ def test_shipped_weights_beat_telea_on_footage_they_never_saw(shared):
     """Two clips here; the model card has all of them."""
     generator = load_generator()
     gains = []
-    for name in ("davis_cows", "davis_car-roundabout"):
-        truth, masks = read_clip(shared / "clips" / name, 11)
-        frames = np.where(masks[..., None], np.uint8(0), truth)
-        completed = np.stack([frame for _, frame in completed_frames(frames, masks, generator)])
-        gains.append(
-            hole_psnr(completed, truth, masks) - hole_psnr(telea(frames, masks), truth, masks)
-        )
+    for source in find_cases(shared / "clips", ProtocolConfig(pattern="davis_c*", limit=11)):
+        case = source.read()
+        completed = complete(case.frames, case.masks, generator)
+        drawn = BASELINES["telea"](case.frames, case.masks)
+        ours, telea = (hole_psnr(filled, case.truth, case.masks) for filled in (completed, drawn))
+        gains.append(ours - telea)
 
+    assert len(gains) == 2
     assert np.mean(gains) > 0
 
 

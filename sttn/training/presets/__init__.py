@@ -1,6 +1,8 @@
 """Runs as TOML files: the paper's two, and a tiny one that shows whether everything works."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import dacite
@@ -36,3 +38,15 @@ def read_preset(path: Path) -> TrainingConfig:
         )
     except (tomllib.TOMLDecodeError, dacite.DaciteError) as error:
         raise ValueError(f"{found}: {error}") from error
+
+
+def configured(arguments: Sequence[str], defaults: TrainingConfig) -> TrainingConfig:
+    """The run that ``--config`` names among a command's arguments; the defaults where it does not.
+
+    Raises:
+        ValueError: as :func:`read_preset`.
+    """
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=Path)
+    named = finder.parse_known_args(arguments)[0].config
+    return defaults if named is None else read_preset(named)

@@ -1,0 +1,91 @@
+"""What is compared: weights with a schedule, and baselines."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sttn.errors import CheckpointError
+from sttn.evaluation.baselines import BASELINES, BaselineName
+from sttn.evaluation.cases import Case
+from sttn.evaluation.store import code_digest, digest
+from sttn.footage import Image
+from sttn.inference import PRESETS, Preset, WindowConfig, completed_frames
+from sttn.model import Generator, load_generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Weights and how clips are cut for them."""
+
+    name: str
+    generator: Generator
+    window: WindowConfig
+    identity: str
+    """Digest of everything that decides what it completes."""
+
+    def completed(self, case: Case, advance: Callable[[], object]) -> Image:
+        """Completed frames (T, H, W, 3) uint8; ``advance`` is called after each."""
+        frames = []
+        for _, frame in completed_frames(case.frames, case.masks, self.generator, self.window):
+            frames.append(frame)
+            advance()
+        return np.stack(frames)
+
+
+def read_networks(
+    paths: Sequence[Path], presets: Sequence[Preset], device: torch.device
+) -> list[Network]:
+    """Every weights file with every preset.
+
+    Raises:
+        CheckpointError: a file cannot be used.
+        ValueError: the same weights twice.
+    """
+    networks = []
+    for path, label in zip(paths, _labels(paths), strict=True):
+        generator = load_generator(path).to(device)
+        for preset in presets:
+            name = label if len(presets) == 1 else f"{label} {preset}"
+            networks.append(network(name, generator, path, PRESETS[preset]))
+    return networks
+
+
+def network(name: str, generator: Generator, path: Path, window: WindowConfig) -> Network:
+    """A network whose weights were read from a file."""
+    device = next(generator.parameters()).device.type
+    identity = digest(path.read_bytes(), window, device, code_digest("model", "inference"))
+    return Network(name=name, generator=generator, window=window, identity=identity)
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """The files' names, told apart by their folders where that is needed."""
+    if len(set(map(Path.resolve, paths))) < len(paths):
+        raise ValueError("the same weights are given twice")
+    stems = Counter(path.stem for path in paths)
+    labels = [
+        p.stem if stems[p.stem] == 1 else f"{p.resolve().parent.name}/{p.stem}" for p in paths
+    ]
+    if len(set(labels)) < len(labels):
+        raise CheckpointError(
+            f"weights are called alike: {', '.join(labels)}; rename their folders"
+        )
+    return labels
+
+
+def baseline_identity(name: BaselineName) -> str:
+    """Digest of everything that decides what a baseline completes."""
+    return digest(name, code_digest("evaluation/baselines", "evaluation/flow.py"))
+
+
+def completed_by_baseline(name: BaselineName, case: Case) -> Image:
+    """Completed frames (T, H, W, 3) uint8."""
+    return BASELINES[name](case.frames, case.masks)
+
+
+def completion_key(identity: str, case: Case) -> str:
+    """Where completed frames of a case are kept."""
+    return digest(identity, case.frames, case.masks)

@@ -1,0 +1,80 @@
+"""The page on which people rank what methods made of a clip, not knowing whose is whose."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sttn.evaluation.cases import CaseSource
+from sttn.evaluation.panes import film, shown_panes
+from sttn.evaluation.results import Results
+from sttn.evaluation.store import Store
+
+FOLDER = Path(__file__).parent
+KEY_FILE, PAGE_FILE = "key.json", "ranking.html"
+RATE = 12
+"""Frames per second."""
+
+WIDTH = 432
+"""Columns of a pane."""
+
+
+def write_ranking(
+    results: Results,
+    sources: Sequence[CaseSource],
+    folder: Path,
+    output: Path,
+    *,
+    clips: int,
+    seed: int,
+) -> None:
+    """Write the page, and apart from it the key that says whose letter is whose.
+
+    Args:
+        results: Of a run by the methods that are to be ranked.
+        sources: Its cases.
+        folder: The store with the completed frames.
+        output: Folder that gets ``ranking.html`` and ``key.json``; only the first is for those
+            who rank.
+        clips: How many are drawn.
+        seed: Of the draw and of the letters.
+
+    Raises:
+        ValueError: fewer than two methods, or more than there are letters.
+    """
+    if not 2 <= len(results.methods) <= len(ascii_uppercase):
+        raise ValueError(f"ranking wants 2 to 26 methods, got {len(results.methods)}")
+    rng, store = np.random.default_rng(seed), Store(folder)
+    by_name = {source.name: source for source in sources}
+    drawn = rng.permutation(len(results.videos))[:clips]
+    study = secrets.token_hex(4)
+    trials: list[dict[str, Any]] = []
+    key: dict[str, dict[str, str]] = {}
+    for number in tqdm(drawn, unit="clip", desc="ranking", disable=None):
+        video = results.videos[number]
+        case = by_name[video.name].read()
+        methods = [results.methods[place] for place in rng.permutation(len(results.methods))]
+        letters = dict(zip(ascii_uppercase, methods, strict=False))
+        panes = {"input": shown_panes(case, {})["hole"]}
+        for letter, method in letters.items():
+            completed = store.completed(video.keys[method], case)
+            assert completed is not None, "the run has just completed it"
+            panes[letter] = completed
+        # A number, not the clip's name: nothing on the page leads to other pages of the same run.
+        trial = str(len(trials) + 1)
+        trials.append({"trial": trial, "film": film(panes, RATE, WIDTH).told()})
+        key[trial] = letters
+    write_key(output / KEY_FILE, study, key)
+    page = (FOLDER / "ranking.html").read_text()
+    told = json.dumps({"study": study, "trials": trials}, separators=(",", ":"))
+    (output / PAGE_FILE).write_text(page.replace("{{data}}", told.replace("<", "\\u003c")))
+
+
+def write_key(path: Path, study: str, letters: Mapping[str, Mapping[str, str]]) -> None:
+    """Write which method each letter of each trial stands for."""
+    path.write_text(json.dumps({"study": study, "letters": letters}, indent=1) + "\n")

@@ -1,0 +1,185 @@
+"""The same test for everybody: layouts are found, and the same name always gets the same hole."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sttn.errors import FootageError
+from sttn.evaluation.cases import ProtocolConfig, find_cases, stationary_mask
+from sttn.evaluation.videos import find_videos
+from tests.sttn.evaluation.conftest import panned, write_frames
+
+SMALL = {"width": 144, "height": 96}
+
+
+def test_a_name_always_gets_the_same_mask():
+    """On every machine, in every release: figures depend on it."""
+    mask = stationary_mask("bmx-trees", 432, 240)
+
+    assert mask.shape == (240, 432)
+    assert int(mask.sum()) == 27365
+    assert not np.array_equal(mask, stationary_mask("libby", 432, 240))
+
+
+def test_masks_are_as_large_as_released_ones():
+    """A third of the frame to all of it, along each side."""
+    for name in map(str, range(40)):
+        rows, columns = np.nonzero(stationary_mask(name, 432, 240))
+        assert 240 // 3 <= rows.max() - rows.min() + 1 < 240
+        assert 432 // 3 <= columns.max() - columns.min() + 1 < 432
+
+
+def test_a_clips_own_mask_and_its_size_have_the_last_word(clips):
+    """Frames come at the mask's size, black under it; the truth is whole."""
+    cases = [source.read() for source in find_cases(clips, ProtocolConfig())]
+
+    assert [case.name for case in cases] == ["bank", "dune", "hill"]
+    first = cases[0]
+    assert first.frames.shape == (6, 96, 144, 3)
+    assert first.masks[0].sum() == 24 * 20
+    assert (first.frames[first.masks] == 0).all()
+    np.testing.assert_array_equal(first.truth, panned(6))
+
+
+def test_moving_masks_are_another_videos(clips):
+    """The next one's that has any, whatever pattern is asked for; the last one's is the first's."""
+    config = ProtocolConfig(protocol="moving", pattern="hill", **SMALL)
+
+    (source,) = find_cases(clips, config)
+    case = source.read()
+
+    assert source.masks == clips / "bank" / "objects"
+    np.testing.assert_array_equal(case.truth, panned(6, seed=2))
+    assert case.masks[0, 30:60, 20:50].all()
+    assert case.masks[0].sum() == 900
+    assert case.masks[5, 30:60, 50:80].all()
+
+
+def test_removal_covers_the_object_and_knows_no_truth(clips):
+    """The object's mask, grown, so that no trace of it is left."""
+    config = ProtocolConfig(protocol="removal", pattern="dune", grow=4, **SMALL)
+
+    case = find_cases(clips, config)[0].read()
+
+    assert case.truth is None
+    assert case.masks[0, 26:64, 30].all()
+    assert not case.masks[0, 25].any()
+
+
+def test_masks_of_ones_own(clips, tmp_path):
+    """An image for all frames, or a folder with one for each."""
+    own = tmp_path / "own"
+    own.mkdir()
+    cv2.imwrite(str(own / "bank.png"), np.full((48, 72), 255, np.uint8))
+    shutil.copytree(clips / "hill" / "objects", own / "dune")
+
+    stills = find_cases(clips, ProtocolConfig(masks=own, pattern="bank", **SMALL))[0].read()
+    moving = find_cases(clips, ProtocolConfig(masks=own, pattern="dune", **SMALL))[0].read()
+
+    assert stills.masks.all()
+    assert moving.masks[0].sum() == 900
+    with pytest.raises(FootageError, match=r"neither hill\.png nor hill/"):
+        find_cases(clips, ProtocolConfig(masks=own, **SMALL))
+
+
+def test_davis_as_it_is_unpacked(tmp_path):
+    """480p, with annotations; test.json limits which videos count."""
+    for name in ("bear", "camel"):
+        write_frames(tmp_path / "JPEGImages" / "480p" / name, panned(3))
+        write_frames(tmp_path / "JPEGImages" / "Full-Resolution" / name, panned(3))
+        write_frames(tmp_path / "Annotations" / "480p" / name, panned(3))
+
+    videos = find_videos(tmp_path)
+    (tmp_path / "test.json").write_text(json.dumps({"camel": 3}))
+
+    assert [video.name for video in videos] == ["bear", "camel"]
+    assert videos[0].frames == tmp_path / "JPEGImages" / "480p" / "bear"
+    assert videos[0].objects == tmp_path / "Annotations" / "480p" / "bear"
+    assert [video.name for video in find_videos(tmp_path)] == ["camel"]
+
+
+def test_youtube_vos_and_zips_and_plain_folders(tmp_path):
+    """With zips as the released code wants them; folders of images; one folder of images."""
+    write_frames(tmp_path / "vos" / "JPEGImages" / "003234408d", panned(3))
+    write_frames(tmp_path / "plain" / "b", panned(3))
+    shutil.make_archive(str(tmp_path / "plain" / "a"), "zip", tmp_path / "plain" / "b")
+
+    vos, plain = find_videos(tmp_path / "vos"), find_videos(tmp_path / "plain")
+
+    assert [video.name for video in vos] == ["003234408d"]
+    assert [video.name for video in plain] == ["a", "b"]
+    assert [video.name for video in find_videos(tmp_path / "plain" / "b")] == ["b"]
+    config = ProtocolConfig(width=48, height=48)
+    case, from_zip = (source.read() for source in reversed(find_cases(tmp_path / "plain", config)))
+    assert case.truth.shape == (3, 48, 48, 3)
+    np.testing.assert_array_equal(case.truth, from_zip.truth)
+
+
+def test_the_rendered_shot_has_its_truth():
+    """The demo's shot: its robot is under the mask, and outside of it plate and truth agree."""
+    folder = Path(__file__).parents[3] / "host_examples" / "demo" / "shot"
+
+    case = find_cases(folder, ProtocolConfig(protocol="shot", limit=2))[0].read()
+
+    assert case.frames.shape == (2, 192, 336, 3)
+    difference = np.abs(case.frames.astype(int) - case.truth)[~case.masks]
+    assert difference.mean() < 3
+    assert case.masks.mean() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"protocol": "removal"}, "has object masks"),
+        ({"pattern": "nothing*"}, "matches 'nothing"),
+        ({"protocol": "shot"}, "holds no shot"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, given, said):
+    """One line that says what was looked for."""
+    write_frames(tmp_path / "one", panned(2))
+
+    with pytest.raises(FootageError, match=said):
+        find_cases(tmp_path, ProtocolConfig(**given))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"width": 100}, "multiple of 48"), ({"limit": 1}, "2 frames"), ({"grow": -1}, "grow")],
+)
+def test_settings_that_cannot_work_are_refused(given, said):
+    """With the value in the message."""
+    with pytest.raises(ValueError, match=said):
+        ProtocolConfig(**given)
+
+
+def test_masks_that_belong_to_frames_must_be_as_many(clips):
+    """Annotations of every fifth frame would otherwise slide off their object."""
+    (clips / "dune" / "objects" / "00005.png").unlink()
+    config = ProtocolConfig(protocol="removal", pattern="dune", **SMALL)
+
+    with pytest.raises(FootageError, match="5 masks for 6 frames"):
+        find_cases(clips, config)[0].read()
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    """Their figures would be mixed up."""
+    write_frames(tmp_path / "a", panned(2))
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "a")
+
+    with pytest.raises(FootageError, match="same name"):
+        find_videos(tmp_path)
+
+
+def test_an_empty_folder_and_an_empty_mask_are_refused(tmp_path, clips):
+    """Nothing is scored silently on nothing."""
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FootageError, match="no videos in"):
+        find_videos(tmp_path / "empty")
+    cv2.imwrite(str(clips / "bank" / "stationary_144x96.png"), np.zeros((96, 144), np.uint8))
+    with pytest.raises(FootageError, match="bank: no frame has a hole"):
+        find_cases(clips, ProtocolConfig())[0].read()

@@ -1,0 +1,68 @@
+"""`sttn-evaluate` as people type it, on footage it was made for."""
+
+import json
+
+import pytest
+
+from sttn.evaluation.__main__ import main
+from tests.sttn.evaluation.conftest import panned, write_frames
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """The command line in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["sttn-evaluate", *map(str, arguments)])
+        main()
+
+    return run
+
+
+@pytest.mark.slow
+def test_real_clips_are_measured(shared, tmp_path, command, capsys):
+    """The shipped weights on two clips they never saw, beside two baselines, with a page."""
+    command(
+        shared / "clips",
+        *("--pattern", "davis_c*", "--limit", "8", "--films", "1", "--maps", "1"),
+        *("--baselines", "telea", "propagation"),
+    )
+
+    printed = capsys.readouterr().out
+    assert "davis_cows" in printed
+    assert "sttn_small is" in printed
+    told = json.loads((tmp_path / "evaluation" / "results.json").read_text())
+    figures = {name: row["hole_psnr"]["mean"] for name, row in told["summary"].items()}
+    assert figures["sttn_small"] > figures["telea"]
+    assert 12 < figures["propagation"] < 20
+    assert (tmp_path / "evaluation" / "index.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere",), "no folder of videos at nowhere"),
+        (("clips", "--weights", "nowhere.safetensors"), "no weights at nowhere"),
+        (("clips", "--i3d", "nowhere.pt"), "no weights for i3d at nowhere.pt"),
+        (("clips", "--pattern", "x*"), "matches 'x*'"),
+        (("clips", "--width", "100"), "multiple of 48"),
+        (("clips", "--weights", "--baselines"), "nothing to measure"),
+        (("clips", "--processes", "0"), "processes must be at least 1"),
+        (("ranks", "clips", "a.csv"), "no key of a ranking"),
+        (("table", "8", "corpus", "clips", "--output", "out"), "want vgg"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, command, capsys, arguments, said):
+    """What is wrong, and exit code 2; nothing is written."""
+    write_frames(tmp_path / "clips" / "one", panned(2))
+    (tmp_path / "corpus").mkdir()
+    write_frames(tmp_path / "corpus" / "a", panned(5))
+
+    with pytest.raises(SystemExit) as stopped:
+        command(*arguments)
+
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "evaluation").exists()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,163 @@
+"""Runs are stopped, go on, and compute nothing twice; figures are what the metrics say."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sttn.evaluation.cases import ProtocolConfig, find_cases
+from sttn.evaluation.console import comparisons, summary_table, video_table
+from sttn.evaluation.methods import Network, read_networks
+from sttn.evaluation.metrics.fidelity import hole_psnr
+from sttn.evaluation.results import write_csv, write_json
+from sttn.evaluation.runs import Work, evaluate, score_case
+from sttn.evaluation.scoring import ScoringConfig
+from sttn.evaluation.store import Store
+from sttn.inference import complete
+from sttn.model import load_generator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def networks(weights):
+    return read_networks([weights], ["balanced"], CPU)
+
+
+@pytest.fixture
+def run(clips, networks, tmp_path):
+    def go(**config):
+        sources = find_cases(clips, ProtocolConfig(**config))
+        store = tmp_path / "store"
+        return evaluate(sources, networks, ["telea"], ScoringConfig(), store, {"footage": "clips"})
+
+    return go
+
+
+def never(*_):
+    raise AssertionError("this was computed before")
+
+
+@pytest.mark.slow
+def test_figures_are_those_of_the_engine(run, clips, weights, tmp_path):
+    """Completed by the engine, scored by the metrics, told as JSON, CSV and text."""
+    results = run()
+
+    case = find_cases(clips, ProtocolConfig())[1].read()
+    by_hand = hole_psnr(
+        complete(case.frames, case.masks, load_generator(weights)), case.truth, case.masks
+    )
+    assert results.videos[1].mean("tiny", "hole_psnr") == pytest.approx(by_hand)
+    assert results.methods == ["tiny", "telea"]
+    assert {"psnr", "ssim65", "hole_ssim", "hole_warping", "hole_flicker"} <= set(results.metrics)
+    assert "vfid" not in results.metrics
+    summary = results.summary("tiny", "hole_psnr")
+    assert summary.mean == pytest.approx(np.mean(results.per_video("tiny", "hole_psnr")))
+    assert "dune" in video_table(results)
+    assert "±" in summary_table(results)
+    assert "too few clips" in comparisons(results)[0]
+
+    write_json(results, tmp_path / "results.json")
+    write_csv(results, tmp_path / "results.csv")
+
+    told = json.loads((tmp_path / "results.json").read_text())
+    assert told["summary"]["tiny"]["hole_psnr"]["mean"] == pytest.approx(summary.mean)
+    assert "versions" in told["settings"]
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert len(rows) == 6
+    assert float(rows[2]["hole_psnr"]) == pytest.approx(by_hand, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_nothing_is_computed_twice_unless_it_changed(run, clips, monkeypatch):
+    """What a stopped run had finished is there; a changed mask is completed anew."""
+    first = run(pattern="bank")
+    monkeypatch.setattr(Network, "completed", never)
+    again = run(pattern="bank")
+
+    assert again.videos == first.videos
+    mask = cv2.imread(str(clips / "bank" / "stationary_144x96.png"))
+    cv2.imwrite(str(clips / "bank" / "stationary_144x96.png"), mask[::-1])
+    with pytest.raises(AssertionError, match="computed before"):
+        run(pattern="bank")
+
+
+@pytest.mark.slow
+def test_an_interruption_loses_nothing_that_was_finished(run, networks, monkeypatch):
+    """Ctrl-C in the second clip: the first one's frames are kept."""
+    completed = Network.completed
+    done = []
+
+    def interrupted(self, case, advance):
+        if done:
+            raise KeyboardInterrupt
+        done.append(case.name)
+        return completed(self, case, advance)
+
+    monkeypatch.setattr(Network, "completed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    again = []
+    monkeypatch.setattr(
+        Network, "completed", lambda *given: again.append(given[1].name) or completed(*given)
+    )
+    run()
+
+    assert done == ["bank"]
+    assert again == ["dune", "hill"]
+
+
+def test_without_a_truth_only_steadiness_is_measured(clips, tmp_path):
+    """Nobody knows what was behind the object."""
+    source = find_cases(clips, ProtocolConfig(protocol="removal", width=144, height=96))[0]
+
+    video = score_case(
+        Work(
+            source=source,
+            networks={},
+            baselines=("telea",),
+            scoring=ScoringConfig(),
+            folder=tmp_path,
+        )
+    )
+
+    assert set(video.figures["telea"]) == {"frames", "warping", "hole_warping"}
+    assert video.mean("telea", "hole_warping") > 0
+
+
+def test_what_is_kept_comes_back_bit_for_bit(clips, tmp_path):
+    """Only holes are kept; the rest is the plate's."""
+    case = find_cases(clips, ProtocolConfig())[0].read()
+    rng = np.random.default_rng(0)
+    completed = case.truth.copy()
+    completed[case.masks] = rng.integers(0, 256, (case.masks.sum(), 3))
+    store = Store(tmp_path)
+
+    store.keep_completed("ab", case, completed)
+
+    np.testing.assert_array_equal(store.completed("ab", case), completed)
+    assert store.completed("cd", case) is None
+    assert store.figures("ab") is None
+
+
+def test_weights_of_one_name_are_told_apart(weights, tmp_path):
+    """Every training run calls its weights generator.safetensors."""
+    paths = [tmp_path / run / "generator.safetensors" for run in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(weights.read_bytes())
+
+    networks = read_networks(paths, ["fast", "thorough"], CPU)
+
+    assert [network.name for network in networks] == [
+        "a/generator fast",
+        "a/generator thorough",
+        "b/generator fast",
+        "b/generator thorough",
+    ]
+    assert len({network.identity for network in networks}) == 2
+    with pytest.raises(ValueError, match="twice"):
+        read_networks([paths[0], paths[0]], ["fast"], CPU)

@@ -1,0 +1,78 @@
+"""The paper's tables, repeated by whoever has the time: what rows train, and what is printed."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sttn.evaluation.__main__ import table_command
+from sttn.evaluation.cases import ProtocolConfig
+from sttn.evaluation.tables import TABLES
+from sttn.model import load_generator
+from sttn.training.config import TrainingConfig
+from sttn.training.presets import read_preset
+
+
+@pytest.mark.parametrize("number", TABLES)
+def test_the_full_model_ends_every_table(number):
+    """30.67 dB on DAVIS, with the paper's own settings, as the last row."""
+    last = TABLES[number][-1]
+    config = TrainingConfig()
+
+    assert (last.published.psnr, last.published.ssim) == (30.67, 95.60)
+    assert last.training(config) == config
+
+
+def test_rows_differ_in_what_the_table_is_about(tmp_path):
+    """And in nothing else."""
+    config = read_preset(Path("davis"))
+    vgg = TrainingConfig(vgg=tmp_path / "vgg.pth")
+
+    patches = [row.training(config).model.patch_divisors for row in TABLES[2]]
+    blocks = [row.training(config).model.blocks for row in TABLES[3]]
+    masked = [row.training(config).model.mask_attention for row in TABLES[7]]
+    losses = [row.training(vgg) for row in TABLES[8]]
+
+    assert patches == [(1,), (3,), (6,), (12,), (1, 3, 6, 12)]
+    assert blocks == [2, 4, 6, 8]
+    assert masked == [False, True]
+    assert [loss.adversarial_weight for loss in losses] == [0, 0.01]
+    assert [loss.perceptual_weight > 0 for loss in losses] == [True, False]
+    assert len({row.training(config) for row in TABLES[6]}) == 1
+
+
+def test_table_8_wants_its_vgg():
+    """Refused before anything is trained."""
+    with pytest.raises(ValueError, match="want vgg"):
+        TABLES[8][0].training(TrainingConfig())
+
+
+@pytest.mark.slow
+def test_a_table_is_trained_evaluated_and_printed(clips, tmp_path, capsys):
+    """Table 6 shares one training; a second call trains nothing and prints the same."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    rng = np.random.default_rng(0)
+    cv2.imwrite(str(corpus / "a.png"), rng.integers(0, 256, (120, 160, 3)))
+    config = read_preset(Path("tiny"))
+    command = table_command(
+        config.__class__(**{**vars(config), "steps": 2, "decay_steps": 1, "warmup_steps": 1})
+    )
+
+    one_clip = ProtocolConfig(pattern="bank")
+    printed = []
+    for _ in range(2):
+        command(6, corpus, clips, tmp_path / "out", device="cpu", protocol=one_clip)
+        printed.append(capsys.readouterr().out)
+
+    (run,) = (tmp_path / "out" / "trained").iterdir()
+    assert load_generator(run / "generator.safetensors").config.blocks == 1
+    assert printed[0] == printed[1]
+    lines = printed[0].splitlines()
+    assert lines[0].startswith("Table 6: distant frames")
+    assert lines[1].startswith("s > T")
+    assert lines[3].split()[-4:] == ["30.67", "95.6", "0.1779", "0.149"]
+    assert (tmp_path / "out" / "table6" / "index.html").is_file()
+    assert torch.isfinite(next(load_generator(run / "generator.safetensors").parameters())).all()
