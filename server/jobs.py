@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from server.protocol import inpaint_pb2 as pb
@@ -57,7 +57,7 @@ class Job:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def watch(self, first: int) -> AsyncIterator[pb.JobEvent]:
+    async def watch(self, first: int) -> AsyncGenerator[pb.JobEvent, None]:
         """Events from a number on, those of the past first, until the job has ended."""
         number = first
         self.watchers += 1

@@ -220,6 +220,7 @@ class Scheduler:
         else:
             log_job(job, "requeued", deaths=job.deaths, frames_done=len(job.results))
             self._turns.put_back(job)
+            self._dispatch()  # another device may be free
 
     def _end(self, job: Job, finished: pb.Finished, trace: str | None = None) -> None:
         job.running = False

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -195,8 +195,9 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
         """Tell what happens to a job."""
         async with status_codes(context, self._metrics):
             job = self._scheduler.job(request.job_id)
-        async for event in job.watch(request.first_event):
-            yield event
+        async with aclosing(job.watch(request.first_event)) as events:
+            async for event in events:
+                yield event
 
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.Job:
         """Tell where a job stands."""

@@ -177,6 +177,25 @@ def test_a_death_is_told_to_whoever_watches():
     assert events[-1].finished.outcome == pb.Finished.COMPLETED
 
 
+def test_another_device_takes_over_what_one_died_of():
+    """Nobody waits for the restart while a GPU is free."""
+    engine = FakeEngine()
+    engine.held_at = 3
+    engine.hold.clear()
+    plates, masks = clip()
+    results = {}
+    with server(engine, workers=2) as (address, running), InpaintClient(address) as client:
+        for index, frame in client.inpaint(plates, masks):
+            results[index] = frame
+            if index == 2:
+                os.kill(running.workers.all[0].process.pid, signal.SIGKILL)
+                engine.hold.set()
+        frames_by_device = [worker.frames_per_second > 0 for worker in running.workers.all]
+
+    require_completed(results, plates, masks)
+    assert frames_by_device == [True, True]
+
+
 def test_a_job_that_kills_every_process_is_given_up():
     """It fails with a reason, and the next artist's job runs."""
     plates, masks = clip()
