@@ -101,9 +101,9 @@ def clips_command(
         settings,
         processes=processes,
     )
+    written = write_report(results, sources, networks, output / COMPUTED, output, page)
     print(video_table(results), summary_table(results), sep="\n\n")
-    print("", *comparisons(results), "", sep="\n")
-    print(write_report(results, sources, networks, output / COMPUTED, output, page))
+    print("", *comparisons(results), "", written, sep="\n")
 
 
 def ranking_command(
@@ -199,9 +199,9 @@ def table_command(defaults: TrainingConfig) -> Callable[..., None]:
         settings |= {"protocol": asdict(protocol), "scoring": asdict(scoring)}
         store = output / COMPUTED
         results = evaluate(sources, networks, baselines, scoring, store, settings)
-        print(beside_published(number, results, dataset))
         report = output / f"table{number}"
-        print(write_report(results, sources, networks, store, report, PageConfig()))
+        written = write_report(results, sources, networks, store, report, PageConfig())
+        print(beside_published(number, results, dataset), written, sep="\n")
 
     return run
 
