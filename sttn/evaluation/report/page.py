@@ -32,7 +32,7 @@ DRAWN_FROM = 5
 
 @dataclass(frozen=True, kw_only=True)
 class PageConfig:
-    """What the page shows; it grows by about half a megabyte with every film."""
+    """What the page shows; it grows by about a megabyte with every film of 60 frames."""
 
     films: int = 12
     """Clips with a film, worst first."""
