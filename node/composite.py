@@ -3,25 +3,50 @@
 import numpy as np
 
 from node.clips import Matte, Pixels
-from node.color import Float, PlateColor
+from node.color import Float, PlateColor, stored, unit
 
 
-def clean_plate(plate: Pixels, completed: Float, matte: Matte, color: PlateColor) -> Pixels:
+def clean_plate(
+    plate: Pixels, fill: Float, matte: Matte, color: PlateColor, *, premultiplied: bool = False
+) -> Pixels:
     """Lay completed pixels over the plate, under the matte, mixed in scene-linear light.
 
     Args:
-        plate: (H, W, 3) of the plate's type and color space, unpremultiplied.
-        completed: (H, W, 3) scene-linear Rec.709.
+        plate: (H, W, 3 or 4) of the plate's type and color space; alpha stays what it is.
+        fill: (H, W, 3) scene-linear, unpremultiplied.
         matte: (H, W) in [0, 1]; 1 replaces the pixel, 0 keeps it.
         color: Conversion of the plate.
+        premultiplied: Whether the plate's colors are multiplied by its alpha.
 
     Returns:
-        (H, W, 3) of the plate's type; bit for bit the plate wherever the matte is 0.
+        The plate's shape and type; bit for bit the plate wherever the matte is 0.
     """
     covered = matte > 0
     weight = matte[covered, np.newaxis]
+    under = plate[covered]
+    alpha = alpha_of(under, premultiplied)
     # Under a full matte the plate may hold inf, and 0 * inf is NaN.
-    kept = np.where(weight < 1, color.to_linear(plate[covered]), 0)
+    kept = np.where(weight < 1, color.to_linear(under[:, :3], alpha), 0)
+    under[:, :3] = color.from_linear(kept * (1 - weight) + fill[covered] * weight, alpha)
     result = plate.copy()
-    result[covered] = color.from_linear(kept * (1 - weight) + completed[covered] * weight)
+    result[covered] = under
     return result
+
+
+def fill_only(fill: Float, matte: Matte, color: PlateColor) -> Pixels:
+    """The fill alone, to be laid over something by the host.
+
+    Returns:
+        (H, W, 4) of the plate's type: color in the plate's space, multiplied by the matte, and the
+        matte as alpha.
+    """
+    covered = matte > 0
+    result = np.zeros((*matte.shape, 4), color.dtype)
+    result[covered, :3] = color.from_linear(fill[covered], matte[covered])
+    result[..., 3] = stored(matte, color.dtype)
+    return result
+
+
+def alpha_of(plate: Pixels, premultiplied: bool) -> Float | None:
+    """(...) in [0, 1] where a plate's colors are multiplied by it."""
+    return unit(plate[..., 3]) if premultiplied and plate.shape[-1] == 4 else None

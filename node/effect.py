@@ -1,206 +1,378 @@
-"""The node, in the order a host calls it: survey, send, render, end."""
+"""The node, in the order a host calls it; OpenFX's actions by their names. Start reading here.
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+describe, describe_in_context     what the node is: clips, params        node.describing
+create_instance                   one node in one host
+get_frames_needed ...             what a host asks before it renders
+analyze                           the shot to the server and back, once
+    survey                        one look at every frame                node.surveying
+    tracks                        which parts the network sees           node.tracks
+    send, complete                jobs on the server                     node.completing
+render                            a finished frame, or the plate         node.rendering
+abort                             from any thread
+"""
 
-import numpy as np
-from numpy.typing import NDArray
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 
+from node.background import in_background
 from node.client import InpaintClient
-from node.clips import Clip, Matte, Pixels, Region, covered_region
-from node.color import Float, PlateColor, decode, encode, finite
-from node.composite import clean_plate
-from node.errors import CancelledError, ClipError
-from node.params import Params
-from node.raster import Fit, fit, hole, resample
+from node.clips import Clips, Pixels, Region, runs
+from node.completing import Completed, complete, send
+from node.describing import (
+    ClipSpec,
+    ContextDescription,
+    EffectDescription,
+    HostDescription,
+    describe,
+    describe_in_context,
+    require_temporal_access,
+)
+from node.errors import CancelledError
+from node.params import Params, ParamSpec, param_specs
+from node.rendering import finished, is_identity, unfinished
+from node.shot import Shot
+from node.surveying import Survey, survey
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "ClipPreferences",
+    "ClipSpec",
+    "Clips",
+    "ContextDescription",
+    "EffectDescription",
+    "HostDescription",
+    "InpaintEffect",
+    "ParamSpec",
+    "Params",
+    "State",
+    "create_instance",
+    "describe",
+    "describe_in_context",
+]
 
 Progress = Callable[[str, int, int], bool]
-"""Called with the stage, frames done and frames in all; answers False to stop."""
+"""Called often with the stage (reading, sending, completing), frames done and frames in all;
+answers False to stop."""
+
+Connect = Callable[[], InpaintClient]
+"""Makes the connection; called only once there is something to send, in a thread of its own."""
+
+
+class State(Enum):
+    """What a host shows on the node."""
+
+    IDLE = "idle"
+    EXPORTING = "reading the shot"
+    SENDING = "sending"
+    RUNNING = "completing"
+    PARTIAL = "completing, some frames are finished"
+    DONE = "done"
+    STALE = "stale: analyze again"
+    CANCELLED = "cancelled"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Survey:
-    """What one look at every frame tells before anything is sent."""
+class ClipPreferences:
+    """What the output is like."""
 
-    color: PlateColor
-    """Conversion of the plate."""
-    fit: Fit | None
-    """What the network sees; None where every matte is empty."""
-    peak: float
-    """Encoded value, at least 1, that the network sees as white; hardly any around the mattes
-    is brighter."""
+    components: str
+    bit_depth: str
+    """Name of numpy's type; the source's."""
+    premultiplied: bool
+    frame_varying: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass
+class _Analysis:
+    # What one run found and made; finished frames are looked up in it.
+    shot: Shot
+    survey: Survey
+    completed: Completed
+    digest: str = ""
+    finished: set[int] = field(default_factory=set)
+
+
+def create_instance(
+    host: HostDescription, clips: Clips, params: Params | None = None
+) -> "InpaintEffect":
+    """OpenFX ``CreateInstance``.
+
+    Raises:
+        HostError: the host serves single frames only.
+    """
+    require_temporal_access(host)
+    return InpaintEffect(clips, params)
 
 
 class InpaintEffect:
-    """Completes the matted parts of a plate."""
+    """One node. All calls but :meth:`abort` and :meth:`render` belong to one thread."""
 
-    def __init__(self, source: Clip, matte: Clip, params: Params | None = None) -> None:
-        self._source = source
-        self._matte = matte
-        self._params = params or Params()
+    def __init__(self, clips: Clips, params: Params | None = None) -> None:
+        self.clips = clips
+        self.params = params or Params()
+        self.state = State.IDLE
+        self.message = ""
+        """The persistent message: what the artist has to know, until the next analysis."""
+        self._aborted = threading.Event()
+        self._analysis: _Analysis | None = None
+
+    # What a host asks before it renders.
+
+    def get_frames_needed(self, frame: int) -> dict[str, list[tuple[int, int]]]:
+        """First and last of every range of frames that a clip is asked for, to render one frame.
+
+        A finished frame needs itself; before that the whole shot is needed: the frames to complete
+        and those to copy from.
+        """
+        if self._analysis is not None and frame in self._analysis.finished:
+            return {name: [(frame, frame)] for name in self.clips.connected()}
+        shot = Shot(self.clips, self.params)
+        wanted = shot.frames
+        everything = {*wanted, *shot.around(wanted)}
+        return {
+            name: runs(everything & set(clip.frames))
+            for name, clip in self.clips.connected().items()
+        }
+
+    def get_region_of_definition(self, frame: int) -> Region:
+        """The box in which the output has pixels: the source's."""
+        pixels = Shot(self.clips, self.params).plate(frame)
+        return Region(left=0, top=0, right=pixels.shape[1], bottom=pixels.shape[0])
+
+    def get_regions_of_interest(self, frame: int) -> dict[str, Region]:
+        """The box of every clip that is read: all of it, for a matte may be anywhere."""
+        return dict.fromkeys(self.clips.connected(), self.get_region_of_definition(frame))
+
+    def get_clip_preferences(self) -> ClipPreferences:
+        """What the output is like."""
+        shot = Shot(self.clips, self.params)
+        pixels = shot.plate(shot.frames[0])
+        components = {
+            "clean plate": "RGBA" if pixels.shape[-1] == 4 else "RGB",
+            "fill only": "RGBA",
+            "matte used": "Alpha",
+        }[self.params.output_mode]
+        return ClipPreferences(
+            components=components,
+            bit_depth=pixels.dtype.name,
+            premultiplied=self.params.premultiplied or self.params.output_mode == "fill only",
+        )
+
+    def is_identity(self, frame: int) -> bool:
+        """Whether the output is the source, untouched."""
+        return is_identity(Shot(self.clips, self.params), frame)
+
+    # The job.
+
+    def begin_sequence_render(self, frames: Sequence[int]) -> None:
+        """Check, before a host starts its frames, that all of them are there.
+
+        Raises:
+            ClipError: a frame is missing.
+        """
+        Shot(self.clips, self.params).require_present(frames)
+
+    def render(self, frame: int) -> Pixels:
+        """A finished frame, or the plate; never black. May be called from any thread.
+
+        Returns:
+            (H, W, C) of the source's type, as output_mode says.
+
+        Raises:
+            ClipError: the source has no such frame.
+        """
+        analysis, shot = self._analysis, Shot(self.clips, self.params)
+        if analysis is None or self.state is State.STALE or frame not in analysis.finished:
+            return unfinished(shot, frame)
+        return finished(shot, frame, analysis.survey, analysis.completed)
+
+    def end_sequence_render(self) -> None:
+        """Nothing is kept for a sequence; what the analysis made stays until the next one."""
+
+    def analyze(self, frames: Sequence[int], connect: Connect, progress: Progress) -> None:
+        """Have a range of frames completed; :meth:`render` then looks them up.
+
+        Blocks; frames can be rendered as they are finished. What comes back is kept on disk.
+
+        Args:
+            frames: Numbers on the timeline.
+            connect: Makes the connection.
+            progress: Called often, in this thread.
+
+        Raises:
+            NodeError: what went wrong, in words for the artist; it is the ``message`` too.
+        """
+
+        def work(emit: Emit, stopped: Stopped) -> None:
+            analysis = self._surveyed(frames, (), emit)
+            analysis.digest = _digest(analysis.shot, analysis.survey.frames)
+            self._analysis = analysis
+            for _ in _completed(analysis, connect, emit, stopped):
+                pass
+
+        for _ in self._followed(work, progress):
+            pass
 
     def render_sequence(
-        self, frames: Sequence[int], client: Callable[[], InpaintClient], progress: Progress
-    ) -> Iterator[tuple[int, Pixels]]:
-        """Complete a range of frames, handing each over as soon as it is done.
+        self,
+        frames: Sequence[int],
+        connect: Connect,
+        progress: Progress,
+        *,
+        done_before: Sequence[int] = (),
+    ) -> Generator[tuple[int, Pixels], None, None]:
+        """Complete a range of frames, handing each over as soon as it is final.
 
         Args:
             frames: Numbers on the timeline, in rising order.
-            client: Makes the connection; called only once there is something to send.
-            progress: Called often, with the stages ``reading``, ``sending`` and ``completing``.
+            connect: Makes the connection.
+            progress: Called often, in this thread.
+            done_before: Frames of the same range that were handed over in an earlier run: the
+                others come out as they would have then.
 
         Yields:
-            Frame number and clean plate (H, W, 3), of the plate's type and color space;
-            bit for bit the plate wherever the matte is 0.
+            Frame number and (H, W, C) of the source's type, as output_mode says; bit for bit
+            the plate wherever the matte is 0.
 
         Raises:
-            NodeError: what went wrong, in words for the artist.
+            NodeError: what went wrong, in words for the artist; it is the ``message`` too.
         """
-        survey = self.survey(frames, progress)
-        if survey.fit is None:
-            for frame in frames:
-                yield frame, self._source.read(frame)
-            return
-        with client() as connection:
-            sent = []
-            for done, frame in enumerate(frames):
-                sent.append(connection.send(*self._seen(frame, survey, survey.fit)))
-                _report(progress, "sending", done + 1, len(frames))
-            completing = _Completing(progress, len(frames))
-            for index, completed in connection.complete(sent, cancelled=completing.stopped):
-                yield frames[index], self._render(frames[index], completed, survey, survey.fit)
-                completing.done = index + 1
-            completing.stopped()
 
-    def survey(self, frames: Sequence[int], progress: Progress) -> Survey:
-        """Look at every frame once: is it there, does it fit, what does it hold.
+        def work(emit: Emit, stopped: Stopped) -> None:
+            analysis = self._surveyed(frames, done_before, emit)
+            try:
+                for frame in _completed(analysis, connect, emit, stopped):
+                    pixels = finished(analysis.shot, frame, analysis.survey, analysis.completed)
+                    emit((frame, pixels))
+            finally:
+                analysis.completed.discard()
 
-        Raises:
-            ClipError: a frame is missing or unreadable, or plate and matte differ in size.
+        yield from self._followed(work, progress)
+
+    def abort(self) -> None:
+        """Stop the job from any thread; returns at once, and the job within 100 ms."""
+        self._aborted.set()
+
+    def update(self, clips: Clips | None = None, params: Params | None = None) -> State:
+        """Take what the host has now; STALE where the analysis was made of something else.
+
+        Late params (mix, output_mode, grain, server) are not part of an analysis.
         """
-        if not frames:
-            raise ClipError("the frame range is empty; give at least one frame")
-        self._require_present(frames)
-        covered: Region | None = None
-        first: Pixels | None = None
-        outside: list[str] = []
-        for done, frame in enumerate(frames):
-            plate, given = self._source.read(frame), self._matte.read(frame)
-            matte = _clamped(given)
-            first = plate if first is None else first
-            self._require_same_size(frame, plate, matte, first)
-            if not ((given >= 0) & (given <= 1)).all():
-                outside.append(self._told_outside(frame, given))
-            box = covered_region(matte)
-            if box is not None:
-                covered = box if covered is None else covered.united(box)
-            _report(progress, "reading", done + 1, len(frames))
-        if outside:
-            logger.warning("%s (%d frames) are clamped to [0, 1]", outside[0], len(outside))
-        assert first is not None
-        color = PlateColor(self._params.color_space, first.dtype)
-        size = (first.shape[1], first.shape[0])
-        if covered is None:
-            logger.warning("every matte is empty: the result is the plate")
-            return Survey(color=color, fit=None, peak=1.0)
-        chosen = fit(
-            covered,
-            size,
-            surroundings=self._params.surroundings,
-            model_pixels=self._params.model_pixels,
-        )
-        peak = max(self._peak(frame, chosen, color) for frame in _spread(frames))
-        return Survey(color=color, fit=chosen, peak=peak)
+        self.clips = clips or self.clips
+        self.params = params or self.params
+        analysis = self._analysis
+        if analysis is not None and self.state in (State.DONE, State.STALE, State.CANCELLED):
+            fresh = _digest(Shot(self.clips, self.params), analysis.survey.frames)
+            if fresh != analysis.digest:
+                self.state = State.STALE
+                self.message = "the shot or its params changed since the analysis; analyze again"
+            elif self.state is State.STALE:
+                self.state, self.message = State.DONE, ""
+        return self.state
 
-    def _peak(self, frame: int, chosen: Fit, color: PlateColor) -> float:
-        around = chosen.region.of(self._read_matte(frame)) == 0
-        linear = finite(color.to_linear(chosen.region.of(self._source.read(frame))[around]))
-        if not linear.size:
-            return 1.0
-        # A thousandth of all values may be brighter: a single firefly must not dim the shot.
-        return max(1.0, float(np.percentile(encode(linear), 99.9)))
+    def close(self) -> None:
+        """OpenFX ``DestroyInstance``: give the disk back."""
+        analysis, self._analysis = self._analysis, None
+        if analysis is not None:
+            analysis.completed.discard()
 
-    def _seen(
-        self, frame: int, survey: Survey, chosen: Fit
-    ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-        plate = chosen.region.of(self._source.read(frame))
-        code = encode(finite(survey.color.to_linear(plate))) / np.float32(survey.peak)
-        small = resample(np.clip(code, 0, 1), chosen.width, chosen.height)
-        mask = hole(self._read_matte(frame), chosen, self._params.matte_grow)
-        return np.clip(small, 0, 1).astype(np.float16), mask
+    def __del__(self) -> None:
+        self.close()
 
-    def _render(self, frame: int, completed: NDArray[Any], survey: Survey, chosen: Fit) -> Pixels:
-        region = chosen.region
-        code: Float = np.clip(resample(completed, region.width, region.height), 0, 1)
-        linear = decode(code * np.float32(survey.peak))
-        plate = self._source.read(frame)
-        result = plate.copy()
-        region.of(result)[...] = clean_plate(
-            region.of(plate), linear, region.of(self._read_matte(frame)), survey.color
-        )
-        return result
+    def _followed(
+        self, work: Callable[["Emit", "Stopped"], None], progress: Progress
+    ) -> Iterator[tuple[int, Pixels]]:
+        # Runs a job in the background, shows its steps, and hands over its frames.
+        self.close()
+        self._aborted.clear()
+        self.message = ""
+        step = _Step(stage="reading", done=0, total=0)
+        self._show(step)
 
-    def _read_matte(self, frame: int) -> Matte:
-        return _clamped(self._matte.read(frame))
+        def go_on() -> None:
+            if self._aborted.is_set() or (
+                step.total and not progress(step.stage, step.done, step.total)
+            ):
+                raise CancelledError("cancelled")
 
-    def _told_outside(self, frame: int, given: Matte) -> str:
-        low, high = np.nanmin(given), np.nanmax(given)
-        return f"{self._matte.name}, frame {frame}: matte values from {low:g} to {high:g}"
+        try:
+            for item in in_background(work, go_on):
+                if isinstance(item, _Step):
+                    step = item
+                    self._show(step)
+                else:
+                    yield item
+            self.state = State.DONE
+        except (CancelledError, GeneratorExit, KeyboardInterrupt):
+            self.state, self.message = State.CANCELLED, "cancelled"
+            raise
+        except Exception as error:
+            self.state, self.message = State.ERROR, str(error) or type(error).__name__
+            raise
 
-    def _require_present(self, frames: Sequence[int]) -> None:
-        for clip in (self._source, self._matte):
-            missing = sorted(set(frames) - set(clip.frames))
-            if missing:
-                raise ClipError(
-                    f"{clip.name} has no frame {missing[0]}"
-                    + (f" (nor {len(missing) - 1} others)" if len(missing) > 1 else "")
-                    + f"; it has {_ranges(clip.frames)}. Add it or choose other frames"
-                )
+    def _show(self, step: _Step) -> None:
+        if step.stage == "completing":
+            self.state = State.PARTIAL if step.done else State.RUNNING
+        else:
+            self.state = State.EXPORTING if step.stage == "reading" else State.SENDING
 
-    def _require_same_size(self, frame: int, plate: Pixels, matte: Matte, first: Pixels) -> None:
-        if matte.shape != plate.shape[:2]:
-            raise ClipError(
-                f"frame {frame}: matte is {matte.shape[1]}x{matte.shape[0]}, plate is "
-                f"{plate.shape[1]}x{plate.shape[0]}; reformat the matte first"
+    def _surveyed(
+        self, frames: Sequence[int], done_before: Sequence[int], emit: "Emit"
+    ) -> _Analysis:
+        shot = Shot(self.clips, self.params)
+        found = survey(shot, frames, done_before, _steps("reading", emit))
+        return _Analysis(shot=shot, survey=found, completed=Completed())
+
+
+Emit = Callable[[_Step | tuple[int, Pixels]], None]
+Stopped = Callable[[], bool]
+
+
+def _completed(
+    analysis: _Analysis, connect: Connect, emit: Emit, stopped: Stopped
+) -> Iterator[int]:
+    # The number of every wanted frame, in order, once it is final.
+    found = analysis.survey
+    wanted = sorted(found.wanted)
+    told = _steps("completing", emit)
+    if any(found.completed_by_network(part) for part in found.parts):
+        with connect() as connection:
+            parts = send(analysis.shot, found, connection, _steps("sending", emit), stopped)
+            told(0, len(wanted))
+            ready = complete(
+                analysis.shot, found, parts, connection, analysis.completed, stopped
             )
-        if plate.shape != first.shape or plate.dtype != first.dtype:
-            raise ClipError(
-                f"frame {frame} of {self._source.name} is {plate.shape[1]}x{plate.shape[0]} "
-                f"{plate.dtype}, the first one {first.shape[1]}x{first.shape[0]} {first.dtype}; "
-                "make the plate one size first"
-            )
+            for done, index in enumerate(ready):
+                analysis.finished.add(found.frames[index])
+                yield found.frames[index]
+                told(done + 1, len(wanted))
+    else:
+        for done, frame in enumerate(wanted):
+            analysis.finished.add(frame)
+            yield frame
+            told(done + 1, len(wanted))
 
 
-class _Completing:
-    """Reports progress whenever the client asks whether to stop."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._total = total
-        self.done = 0
-
-    def stopped(self) -> bool:
-        """Whether the artist wants to stop."""
-        return not self._progress("completing", self.done, self._total)
+def _steps(stage: str, emit: Emit) -> Callable[[int, int], None]:
+    return lambda done, total: emit(_Step(stage=stage, done=done, total=total))
 
 
-def _clamped(matte: Matte) -> Matte:
-    return np.clip(np.nan_to_num(matte, nan=0.0), 0, 1)
-
-
-def _report(progress: Progress, stage: str, done: int, total: int) -> None:
-    if not progress(stage, done, total):
-        raise CancelledError("cancelled")
-
-
-def _spread(frames: Sequence[int]) -> Sequence[int]:
-    # The peak needs no more than a look at some frames over the whole shot.
-    return frames[:: max(1, len(frames) // 16)]
-
-
-def _ranges(frames: Sequence[int]) -> str:
-    return f"{frames[0]}-{frames[-1]}" if len(frames) else "none"
+def _digest(shot: Shot, frames: Sequence[int]) -> str:
+    settings = [
+        f"{spec.name}={getattr(shot.params, spec.name)!r}"
+        for spec in param_specs()
+        if not spec.late
+    ]
+    told = "\n".join([*settings, os.environ.get("OCIO", ""), *shot.stamps(frames)])
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

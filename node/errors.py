@@ -3,6 +3,7 @@
 ::
 
     NodeError
+    +-- HostError               the host lacks something the node cannot do without
     +-- ClipError               plate or matte cannot be used
     +-- ColorError              a color space is unknown or cannot be converted
     +-- ServerUnreachableError  nothing answers at the address
@@ -16,6 +17,10 @@ import grpc
 
 class NodeError(Exception):
     """Base of every error the node raises on purpose."""
+
+
+class HostError(NodeError):
+    """The host lacks something the node cannot do without."""
 
 
 class ClipError(NodeError, ValueError):

@@ -1,26 +1,174 @@
-"""What an artist may set, in no host's own words."""
+"""What an artist may set, in no host's own words; hosts build their controls from it."""
 
+import ast
+import dataclasses
+import inspect
+import re
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+OutputMode = Literal["clean plate", "fill only", "matte used"]
+Kind = Literal["bool", "int", "float", "string", "choice"]
+
+
+class Range(NamedTuple):
+    """Smallest and largest value of a number, both allowed."""
+
+    minimum: float
+    maximum: float
+
+
+class Late(NamedTuple):
+    """Marks a param that an analysis does not depend on: what was completed stays good."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
     """Settings of one node."""
 
-    color_space: str | None = None
-    """The plate's color space, by its name in the OCIO config; None chooses by pixel type."""
-    matte_grow: int = 3
-    """Pixels of the model raster by which the hole is larger than the matte, so that no trace of
-    the object is left at its edge; the composite still follows the matte."""
-    model_pixels: int = 432 * 240
-    """Pixels per frame that the network works on; more is sharper, slower and larger."""
-    surroundings: float = 0.5
-    """How far the network looks beyond the matte, as a share of the matted area's longer side."""
+    server: Annotated[str, Late()] = ""
+    """Address of a running sttn-server, HOST:PORT or unix:/PATH; empty leaves it to the host."""
+    frames: str = ""
+    """First and last frame, 1001-1048; empty takes every frame that the plate has."""
+    handles: Annotated[int, Range(0, 1000)] = 10
+    """Frames before and after the range that the network may copy from; they are not written."""
+    matte_channel: str = ""
+    """Channel that holds the matte, such as A or matte.A; empty takes alpha, else the first."""
+    matte_invert: bool = False
+    """Replace where the matte is 0 instead of where it is 1."""
+    matte_grow: Annotated[int, Range(-200, 200)] = 0
+    """Pixels of the plate by which the matte grows, or shrinks if negative."""
+    matte_feather: Annotated[int, Range(0, 200)] = 0
+    """Pixels of the plate over which the matte's edge fades out, outside the matte."""
+    hole_grow: Annotated[int, Range(0, 48)] = 3
+    """Pixels of the model raster by which the network's hole is larger than the matte, so that no
+    trace of the object is copied; the composite still follows the matte."""
+    model_pixels: Annotated[int, Range(48 * 48, 4096 * 2160)] = 432 * 240
+    """Pixels per frame and region that the network works on; more is sharper and slower."""
+    surroundings: Annotated[float, Range(0, 4)] = 0.5
+    """How far the network looks beyond the matte, as a share of the matte's longer side."""
+    crop_to_matte: bool = True
+    """Show the network the mattes' surroundings only; off shows it whole frames, shrunk."""
+    color_space: str = ""
+    """The plate's color space by its name in the OCIO config; empty takes scene-linear Rec.709 for
+    float plates and sRGB for integer ones."""
+    ocio_config: str = ""
+    """OCIO config: a file or ocio://NAME; empty takes $OCIO, else the built-in ACES studio one."""
+    working_space: str = ""
+    """Scene-linear space whose primaries the network sees, such as ACEScg for wide-gamut plates;
+    empty takes Rec.709."""
+    premultiplied: bool = False
+    """The plate's colors are multiplied by its alpha."""
+    grain: Annotated[float, Range(0, 2), Late()] = 1.0
+    """Share of the plate's own grain that the fill gets; a plate without any adds none."""
+    output_mode: Annotated[OutputMode, Late()] = "clean plate"
+    """Clean plate; the fill alone, premultiplied by the matte; or the matte as it was used."""
+    on_missing: Literal["error", "hold"] = "error"
+    """A frame that is not there stops the job, or the nearest one stands in for it."""
+    mix: Annotated[float, Range(0, 1), Late()] = 1.0
+    """How much of the result shows: 0 is the plate, 1 the clean plate."""
 
     def __post_init__(self) -> None:
-        if self.matte_grow < 0:
-            raise ValueError(f"matte_grow must be at least 0, got {self.matte_grow}")
-        if self.model_pixels < 48 * 48:
-            raise ValueError(f"model_pixels must be at least 2304, got {self.model_pixels}")
-        if self.surroundings < 0:
-            raise ValueError(f"surroundings must be at least 0, got {self.surroundings}")
+        for spec in param_specs():
+            spec.require(getattr(self, spec.name))
+
+    def chosen_frames(self, available: Sequence[int]) -> list[int]:
+        """The frames that ``frames`` names, first and last included; all where it is empty.
+
+        Raises:
+            ValueError: not a range, or an empty one.
+
+        >>> Params(frames="7-9").chosen_frames([1, 2])
+        [7, 8, 9]
+        """
+        if not self.frames:
+            return list(available)
+        match = re.fullmatch(r"\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*", self.frames)
+        if match is None:
+            raise ValueError(f"frames {self.frames!r} is not a range; write 1001-1048")
+        first = int(match[1])
+        last = int(match[2]) if match[2] is not None else first
+        if last < first:
+            raise ValueError(f"frames {self.frames} is empty: {last} comes before {first}")
+        return list(range(first, last + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParamSpec:
+    """One param as a host shows it."""
+
+    name: str
+    label: str
+    kind: Kind
+    default: Any
+    hint: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    late: bool = False
+    """Changing it needs no new analysis."""
+
+    def require(self, value: object) -> None:
+        """Refuse a value that cannot work.
+
+        Raises:
+            ValueError: naming param, value and what it may be.
+        """
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.kind in ("int", "float") and (
+            not number or (self.kind == "int" and not isinstance(value, int))
+        ):
+            raise ValueError(f"{self.name} must be a number of type {self.kind}, got {value!r}")
+        if self.minimum is not None and not value >= self.minimum:  # type: ignore[operator]
+            raise ValueError(f"{self.name} must be at least {self.minimum:g}, got {value}")
+        if self.maximum is not None and not value <= self.maximum:  # type: ignore[operator]
+            raise ValueError(f"{self.name} must be at most {self.maximum:g}, got {value}")
+        if self.choices and value not in self.choices:
+            raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, got {value!r}")
+        if self.kind == "string" and not isinstance(value, str):
+            raise ValueError(f"{self.name} must be text, got {value!r}")
+
+
+@cache
+def param_specs() -> tuple[ParamSpec, ...]:
+    """Every field of :class:`Params`, in order, with what is written beside it."""
+    hints = _texts()
+    types = get_type_hints(Params, include_extras=True)
+    return tuple(
+        _spec(field.name, types[field.name], field.default, hints[field.name])
+        for field in dataclasses.fields(Params)
+    )
+
+
+def _spec(name: str, annotation: object, default: object, hint: str) -> ParamSpec:
+    plain, *marks = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    choices = get_args(plain) if get_origin(plain) is Literal else ()
+    kinds: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "string"}
+    limits = next((mark for mark in marks if isinstance(mark, Range)), None)
+    return ParamSpec(
+        name=name,
+        label=name.replace("_", " ").capitalize(),
+        kind="choice" if choices else kinds[plain],
+        default=default,
+        hint=hint,
+        minimum=limits.minimum if limits else None,
+        maximum=limits.maximum if limits else None,
+        choices=choices,
+        late=any(isinstance(mark, Late) for mark in marks),
+    )
+
+
+def _texts() -> dict[str, str]:
+    # The line under each field is its only documentation.
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(Params))).body
+    assert isinstance(definition, ast.ClassDef)
+    told = {}
+    for field, text in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            assert isinstance(text, ast.Expr)
+            assert isinstance(text.value, ast.Constant)
+            told[field.target.id] = " ".join(str(text.value.value).split())
+    return told

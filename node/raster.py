@@ -14,49 +14,48 @@ MULTIPLE = 48
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Which part of the plate the network sees, and at which size."""
+    """How large a part of the plate the network sees, and at which size."""
 
-    region: Region
-    """The part, in pixels of the plate."""
+    crop: tuple[int, int]
+    """Width and height of the part, in pixels of the plate."""
     width: int
     """Columns of the model raster."""
     height: int
     """Rows of the model raster."""
 
+    def placed(self, middle: tuple[float, float], size: tuple[int, int]) -> Region:
+        """The part around a point (x, y), moved as far as it must to lie inside the plate."""
+        left, top = (
+            min(max(0, int(np.floor(at - length / 2 + 0.5))), limit - length)
+            for at, length, limit in zip(middle, self.crop, size, strict=True)
+        )
+        return Region(left=left, top=top, right=left + self.crop[0], bottom=top + self.crop[1])
 
-def fit(covered: Region, size: tuple[int, int], *, surroundings: float, model_pixels: int) -> Fit:
-    """Choose the part of a plate that the network sees, and its model raster.
+
+def fit(needed: tuple[int, int], margin: int, size: tuple[int, int], model_pixels: int) -> Fit:
+    """Choose how large a part of a plate the network sees, and its model raster.
 
     Args:
-        covered: Box around everything any matte of the shot covers.
+        needed: Width and height that the part must have.
+        margin: Pixels that it should have more on every side.
         size: Width and height of the plate.
-        surroundings: Margin as a share of the box's longer side; at least 48 pixels.
         model_pixels: Pixels of the model raster at most, roughly.
 
     Returns:
         A part that is not resampled at all where it fits the budget and the plate has room.
     """
-    margin = max(MULTIPLE, round(surroundings * max(covered.width, covered.height)))
-    spans = (
-        (covered.left, covered.right, size[0]),
-        (covered.top, covered.bottom, size[1]),
-    )
-    wanted = [min(high - low + 2 * margin, limit) for low, high, limit in spans]
+    wanted = [min(length + 2 * margin, limit) for length, limit in zip(needed, size, strict=True)]
     shrink = min(1.0, (model_pixels / (wanted[0] * wanted[1])) ** 0.5)
-    chosen, raster = [], []
-    for (low, high, limit), length in zip(spans, wanted, strict=True):
+    crop, raster = [], []
+    for least, limit, length in zip(needed, size, wanted, strict=True):
         steps = length * shrink / MULTIPLE
         whole = max(1, round(steps) if shrink < 1 else int(np.ceil(steps)))
         if shrink == 1 and whole * MULTIPLE > limit:
             whole = max(1, whole - 1)
         # The part grows to what the raster holds; it shrinks only to spare a resampling.
-        room = min(limit, max(round(whole * MULTIPLE / shrink), high - low))
-        start = min(max(0, (low + high - room) // 2), limit - room)
-        chosen.append((start, start + room))
+        crop.append(min(limit, max(round(whole * MULTIPLE / shrink), least)))
         raster.append(whole * MULTIPLE)
-    (left, right), (top, bottom) = chosen
-    region = Region(left=left, top=top, right=right, bottom=bottom)
-    return Fit(region=region, width=raster[0], height=raster[1])
+    return Fit(crop=(crop[0], crop[1]), width=raster[0], height=raster[1])
 
 
 def resample(image: NDArray[Any], width: int, height: int) -> NDArray[np.float32]:
@@ -94,19 +93,19 @@ def _weights(old: int, new: int) -> NDArray[np.float32]:
     return weights
 
 
-def hole(matte: NDArray[np.float32], chosen: Fit, grow: int) -> NDArray[np.bool_]:
-    """The network's mask: everything the matte covers at all, grown.
+def hole(covered: NDArray[np.bool_], width: int, height: int, grow: int) -> NDArray[np.bool_]:
+    """The network's mask: every model pixel that touches something covered, grown.
 
     Args:
-        matte: (H, W) of the whole plate.
-        chosen: Part and model raster.
+        covered: (H, W) of the part of the plate that the network sees.
+        width: Columns of the model raster.
+        height: Rows of the model raster.
         grow: Pixels of the model raster to grow by, in every direction.
 
     Returns:
-        (height, width) bool of the model raster.
+        (height, width).
     """
-    covered = chosen.region.of(matte) > 0
-    cells = _touched(_touched(covered, chosen.height, 0), chosen.width, 1)
+    cells = _touched(_touched(covered, height, 0), width, 1)
     return _grown(_grown(cells, grow, 0), grow, 1)
 
 

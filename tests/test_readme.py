@@ -15,7 +15,7 @@ import pytest
 import torch
 import trustme
 
-from host_examples.standalone.images import write_image
+from host_examples.standalone.image_files import write_image
 from host_examples.standalone.movies import MovieWriter
 from sttn.model import Generator, ModelConfig
 

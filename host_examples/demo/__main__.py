@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from host_examples.standalone.images import ImageMatte, ImagePlate, find_sequence, write_png
+from host_examples.standalone.image_files import write_png
+from host_examples.standalone.images import ImageMatte, ImagePlate, ImageSequence
 from host_examples.standalone.movies import MovieWriter
+from host_examples.standalone.sequences import find_sequence
 from node.color import encode, finite
 
 SHOT = Path(__file__).parent / "shot"
@@ -71,13 +73,12 @@ def main(output: Path) -> None:
     """Do the job, compare with the truth, write the picture, the preview and the figures."""
     output.mkdir(parents=True, exist_ok=True)
     seconds = complete(output)
-    files = find_sequence(str(SHOT / "plate.####.exr"))
-    clips = {
-        "plate": ImagePlate("plate", files),
-        "clean": ImagePlate("clean", find_sequence(str(output / "clean.####.exr"))),
-        "truth": ImagePlate("truth", find_sequence(str(SHOT / "truth.####.exr"))),
+    files = {
+        name: ImageSequence(name, find_sequence(str(folder / f"{name}.####.exr")))
+        for name, folder in (("plate", SHOT), ("clean", output), ("truth", SHOT))
     }
-    matte = ImageMatte("matte", files, MATTE_CHANNEL)
+    clips = {name: ImagePlate(each) for name, each in files.items()}
+    matte = ImageMatte(files["plate"], MATTE_CHANNEL)
     frames = clips["plate"].frames
     shown = {
         name: np.stack([displayed(clip.read(frame)) for frame in frames])

@@ -3,9 +3,13 @@
     sttn-inpaint plate.####.exr --matte matte.####.exr --output clean.####.exr
     sttn-inpaint shot.mov --matte garbage.png --output clean.mkv
     sttn-inpaint comp.%04d.exr --matte-channel matte.A --output clean.%04d.exr --frames 1001-1048
+    sttn-inpaint plate.####.exr --matte matte.####.exr --output clean.####.exr --resume
 
 Outside the matte every pixel stays as it is, bit for bit (in lossless files). Plate and matte
 pair by frame number. Without --server a server is started for this job and stopped after it.
+The object's edge shimmers through: --matte-grow 4. The edge is visible: --matte-feather 8. The
+fill is soft: --model-pixels 400000. Something passes in front of the object: --hold-out. The
+background never shows: paint one frame and give it with --clean-frames.
 Exit codes: 0 done, 2 something is wrong with what was given (one line says what), 130 interrupted.
 """
 
@@ -17,7 +21,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tqdm import tqdm
 
 from host_examples.standalone.local_server import local_server
 from host_examples.standalone.media import (
@@ -26,94 +29,110 @@ from host_examples.standalone.media import (
     open_matte,
     open_output,
     open_plate,
-    parse_frames,
 )
+from host_examples.standalone.progress import ProgressBar
 from node.client import InpaintClient
-from node.effect import InpaintEffect
+from node.clips import Clip, Clips
+from node.color import PlateColor
+from node.effect import HostDescription, InpaintEffect, create_instance
 from node.errors import CancelledError, ClipError, NodeError
 from node.params import Params
+
+HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
 
 def inpaint(
     plate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PLATE")],
     output: str,
+    params: tyro.conf.OmitArgPrefixes[Params],
     matte: str | None = None,
-    matte_channel: str | None = None,
-    frames: str | None = None,
-    color_space: str | None = None,
-    server: str | None = None,
+    hold_out: str | None = None,
+    clean_frames: str | None = None,
     weights: Path | None = None,
     preset: Literal["thorough", "balanced", "fast", "released"] | None = None,
     patience: float = 60.0,
     overwrite: bool = False,
-    matte_grow: int = Params.matte_grow,
-    model_pixels: int = Params.model_pixels,
-    surroundings: float = Params.surroundings,
+    resume: bool = False,
 ) -> None:
     """Remove what a matte covers from a plate.
 
     Args:
         plate: Movie, folder, name.####.exr or name.%04d.exr.
         output: Sequence pattern (same type as the plate) or movie: .mkv lossless, .mov, .mp4.
+        params: What the node does.
         matte: Movie, folder, pattern, or one still for all frames; 1 or white = replace.
-        matte_channel: Channel of the matte, or of the plate if there is no --matte.
-        frames: First and last frame, 1001-1048; all by default.
-        color_space: The plate's color space in $OCIO or OCIO's studio config; by default
-            scene-linear Rec.709 for float files, sRGB for integer ones.
-        server: Address of a running sttn-server; without it one is started for this job.
+        hold_out: As --matte; 1 or white = never changed and never copied from.
+        clean_frames: Folder or pattern of frames that you painted, numbered as the plate's: they
+            are copied from, and show under the matte as they are.
         weights: Weights for the server that is started, .safetensors.
         preset: How the server that is started cuts the clip into windows: thorough looks longest,
             fast shortest; balanced by default.
         patience: Seconds that the server may be gone or busy before the job counts as lost.
         overwrite: Replace output files that exist.
-        matte_grow: Model pixels by which the hole is larger than the matte.
-        model_pixels: Pixels per frame that the network works on.
-        surroundings: How far the network looks beyond the matte, as a share of its size.
+        resume: Keep output files that exist and do the others only; all frames are looked at.
     """
-    source = open_plate(plate)
-    if matte is not None:
-        hole = open_matte(matte, matte_channel, source)
-    elif matte_channel is not None:
-        hole = matte_of_plate(source, plate, matte_channel)
-    else:
-        raise ClipError("give --matte, or --matte-channel for a channel of the plate")
-    for flag, value in (("--weights", weights), ("--preset", preset)):
-        if server is not None and value is not None:
-            raise ClipError(f"{flag} goes with a server that is started; leave out --server")
-    params = Params(
-        color_space=color_space,
-        matte_grow=matte_grow,
-        model_pixels=model_pixels,
-        surroundings=surroundings,
+    source = open_plate(plate, alpha=params.premultiplied)
+    clips = Clips(
+        source=source,
+        matte=_matte(source, matte, params.matte_channel),
+        clean_frames=open_plate(clean_frames) if clean_frames else None,
+        hold_out=open_matte(hold_out, "", source) if hold_out else None,
     )
-    chosen = parse_frames(frames, source.frames)
-    present = [frame for frame in chosen if frame in set(source.frames)]
-    first = source.read(present[0] if present else source.frames[0])
-    writer = open_output(output, source, first, color_space)
-    if not overwrite:
-        _require_new(writer, chosen)
+    for flag, value in (("--weights", weights), ("--preset", preset)):
+        if params.server and value is not None:
+            raise ClipError(f"{flag} goes with a server that is started; leave out --server")
+    if overwrite and resume:
+        raise ClipError("--overwrite replaces what --resume would keep; leave one out")
+    chosen = params.chosen_frames(source.frames)
+    first = source.read(source.frames[0])
+    color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)
+    writer = open_output(output, source, first, color, params.output_mode)
+    existing = [frame for frame in chosen if writer.path(frame).exists()]
+    if resume and not writer.keeps_frames:
+        raise ClipError("a movie is written in one go; --resume needs a sequence as --output")
+    if existing and not overwrite and not resume:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise ClipError(
+            f"{writer.path(existing[0])}{more} exists; add --overwrite or --resume, "
+            "or choose another --output"
+        )
     with ExitStack() as stack:
 
         def connect() -> InpaintClient:
-            if server is not None:
-                return InpaintClient(server, patience_seconds=patience)
+            if params.server:
+                return InpaintClient(params.server, patience_seconds=patience)
             # Nobody would start a server of our own again.
             own = stack.enter_context(local_server(weights, preset))
             return InpaintClient(own, patience_seconds=1.0)
 
-        _run(InpaintEffect(source, hole, params), chosen, writer, connect)
+        effect = create_instance(HOST, clips, params)
+        missing = [frame for frame in chosen if frame not in existing] if resume else chosen
+        if missing:
+            _run(effect, missing, existing if resume else [], writer, connect)
+        else:
+            print(f"all {len(chosen)} frames are there; nothing to do")
+
+
+def _matte(source: Clip, matte: str | None, channel: str) -> Clip:
+    if matte is not None:
+        return open_matte(matte, channel, source)
+    if channel:
+        return matte_of_plate(source, channel)
+    raise ClipError("give --matte, or --matte-channel for a channel of the plate")
 
 
 def _run(
     effect: InpaintEffect,
     frames: Sequence[int],
+    done_before: Sequence[int],
     writer: Writer,
     connect: Callable[[], InpaintClient],
 ) -> None:
     written: list[int] = []
-    bar = _Bar()
+    bar = ProgressBar()
+    results = effect.render_sequence(frames, connect, bar.show, done_before=done_before)
     try:
-        for frame, pixels in effect.render_sequence(frames, connect, bar.show):
+        for frame, pixels in results:
             writer.write(frame, pixels)
             written.append(frame)
         writer.close()
@@ -122,48 +141,18 @@ def _run(
     except NodeError as error:
         raise type(error)(f"{error}{_how_to_go_on(writer, frames, written)}") from error
     finally:
+        results.close()
         bar.close()
         writer.discard()
 
 
 def _how_to_go_on(writer: Writer, frames: Sequence[int], written: Sequence[int]) -> str:
-    rest = [frame for frame in frames if frame not in set(written)]
-    if not writer.keeps_frames or not written or not rest:
+    if not writer.keeps_frames or not written or len(written) == len(frames):
         return ""
     return (
         f"; {len(written)} of {len(frames)} frames are finished and stay; "
-        f"go on with --frames {rest[0]}-{rest[-1]}"
+        "go on with the same command and --resume"
     )
-
-
-class _Bar:
-    """One progress bar per stage, with frames done, frames/s and time left."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: tqdm[None] | None = None
-
-    def show(self, stage: str, done: int, total: int) -> bool:
-        """Show a stage's progress; always goes on (Ctrl-C interrupts)."""
-        if self._bar is None or self._stage != stage:
-            self.close()
-            self._stage = stage
-            self._bar = tqdm(total=total, unit="frame", desc=stage, dynamic_ncols=True)
-        self._bar.update(done - self._bar.n)
-        return True
-
-    def close(self) -> None:
-        """Leave the last bar standing."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
-def _require_new(writer: Writer, frames: Sequence[int]) -> None:
-    existing = [path for path in dict.fromkeys(map(writer.path, frames)) if path.exists()]
-    if existing:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise ClipError(f"{existing[0]}{more} exists; add --overwrite or choose another --output")
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Opens what the command line names: sequence, still or movie, plate, matte or output."""
 
 import re
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,20 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host_examples.standalone.images import (
+    ImageMatte,
+    ImagePlate,
+    ImageSequence,
+    ImageWriter,
+    StillMatte,
+)
+from host_examples.standalone.movies import MOVIE_SUFFIXES, Movie, MovieMatte, MovieWriter
+from host_examples.standalone.sequences import (
+    ALPHA_SUFFIXES,
     DEEP_SUFFIXES,
     FLOAT_SUFFIXES,
     IMAGE_SUFFIXES,
-    ImageMatte,
-    ImagePlate,
-    ImageWriter,
-    StillMatte,
     find_sequence,
     is_pattern,
-    parts_of,
 )
-from host_examples.standalone.movies import MOVIE_SUFFIXES, Movie, MovieMatte, MovieWriter
 from node.clips import Clip
-from node.color import PlateColor, encode, finite
+from node.color import PlateColor, encode, finite, unit
 from node.errors import ClipError
 
 FIRST_MOVIE_FRAME = 1
@@ -49,67 +51,70 @@ class Writer(Protocol):
         """The job ended early."""
 
 
-def open_plate(location: str) -> ImagePlate | Movie:
+def open_plate(location: str, *, alpha: bool = False) -> ImagePlate | Movie:
     """The plate: a folder, a pattern, one image or a movie.
+
+    Args:
+        location: Where it is.
+        alpha: Whether frames are read with their alpha.
 
     Raises:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
         return Movie(_existing(location), FIRST_MOVIE_FRAME)
-    files = _files(location)
-    first = next(iter(files.values()))
-    if parts_of(first) > 1:
-        raise ClipError(
-            f"{first} has {parts_of(first)} parts, and all but the first would be lost; "
-            "write the plate as single-part files first"
-        )
-    return ImagePlate(location, files)
+    return ImagePlate(ImageSequence(location, _files(location)), alpha=alpha)
 
 
-def open_matte(location: str, channel: str | None, plate: Clip) -> Clip:
+def open_matte(location: str, channel: str, plate: Clip) -> Clip:
     """The matte: a folder, a pattern, a movie that starts with the plate, or one still for all.
 
     Raises:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
-        if channel is not None:
+        if channel:
             raise ClipError(f"{location} is a movie without a channel {channel}")
         return MovieMatte(Movie(_existing(location), plate.frames[0]))
     if Path(location).is_file():
         return StillMatte(Path(location), channel, plate.frames)
-    return ImageMatte(location, _files(location), channel)
+    return ImageMatte(ImageSequence(location, _files(location)), channel)
 
 
-def matte_of_plate(plate: Clip, location: str, channel: str) -> Clip:
-    """A channel of the plate as its matte.
+def matte_of_plate(plate: Clip, channel: str) -> Clip:
+    """A channel of the plate as its matte; plate and matte decode each file once.
 
     Raises:
         ClipError: the plate is a movie.
     """
     if not isinstance(plate, ImagePlate):
         raise ClipError(f"{plate.name} is a movie without a channel {channel}; give --matte")
-    return ImageMatte(location, _files(location), channel)
+    return ImageMatte(plate.files, channel)
 
 
-def open_output(location: str, plate: Clip, first: NDArray[Any], color_space: str | None) -> Writer:
+def open_output(
+    location: str, plate: Clip, first: NDArray[Any], color: PlateColor, kind: str = "clean plate"
+) -> Writer:
     """Where clean plates go: a pattern, or a movie.
 
     Args:
         location: ``name.####.exr``, ``name.%04d.png``, ``name.mkv`` ...
         plate: Tells frame rate and file descriptions.
         first: Any frame of the plate; its type has to fit the output.
-        color_space: Color space of the plate.
+        color: Conversion of the plate, for a movie made of a float one.
+        kind: What is written, as output_mode names it.
 
     Raises:
         ClipError: no such kind of file, or one that cannot hold the plate's pixels.
     """
+    if kind == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:
+        raise ClipError(f"{location} cannot hold the fill's alpha; write name.####.exr or .png")
     if _is_movie(location):
         rate = plate.rate if isinstance(plate, Movie) else Fraction(24)
-        color = PlateColor(color_space, first.dtype)
 
         def to_display(pixels: NDArray[Any]) -> NDArray[Any]:
+            if pixels.shape[-1] == 1:
+                return (unit(pixels) * 255).round().astype(np.uint8).repeat(3, axis=-1)
             if pixels.dtype.kind == "u":
                 return pixels
             code = encode(finite(color.to_linear(pixels)))
@@ -133,24 +138,6 @@ def open_output(location: str, plate: Clip, first: NDArray[Any], color_space: st
             f"{suffix} cannot hold the plate's {first.dtype} pixels as they are; write {better}"
         )
     return ImageWriter(location, plate if isinstance(plate, ImagePlate) else None)
-
-
-def parse_frames(text: str | None, available: Sequence[int]) -> list[int]:
-    """``1001-1048`` or ``1001``, first and last included; None means all there are.
-
-    Raises:
-        ClipError: not a range, or an empty one.
-    """
-    if text is None:
-        return list(available)
-    match = re.fullmatch(r"\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*", text)
-    if match is None:
-        raise ClipError(f"--frames {text!r} is not a range; write 1001-1048")
-    first = int(match[1])
-    last = int(match[2]) if match[2] is not None else first
-    if last < first:
-        raise ClipError(f"--frames {text} is empty: {last} comes before {first}")
-    return list(range(first, last + 1))
 
 
 def _files(location: str) -> dict[int, Path]:

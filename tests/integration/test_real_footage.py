@@ -10,7 +10,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from host_examples.standalone.images import read_image, write_image
+from host_examples.standalone.image_files import read_image, write_image
 from host_examples.standalone.media import open_plate
 from node.errors import ClipError
 from sttn.evaluation.baselines import BASELINES

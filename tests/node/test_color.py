@@ -55,7 +55,7 @@ def test_integer_plates_come_back_exactly(dtype):
     """Every code of an 8-bit plate, and a spread of 16-bit ones."""
     largest = np.iinfo(dtype).max
     codes = np.linspace(0, largest, 256).astype(dtype).reshape(-1, 1).repeat(3, axis=1)
-    color = PlateColor(None, codes.dtype)
+    color = PlateColor("", codes.dtype)
 
     back = color.from_linear(color.to_linear(codes))
 
@@ -64,8 +64,8 @@ def test_integer_plates_come_back_exactly(dtype):
 
 def test_default_spaces_follow_the_pixel_type():
     """An EXR is scene-linear, a JPEG is sRGB, without being told."""
-    assert PlateColor(None, HALF).color_space == "Linear Rec.709 (sRGB)"
-    assert PlateColor(None, np.dtype("uint8")).color_space == "sRGB Encoded Rec.709 (sRGB)"
+    assert PlateColor("", HALF).color_space == "Linear Rec.709 (sRGB)"
+    assert PlateColor("", np.dtype("uint8")).color_space == "sRGB Encoded Rec.709 (sRGB)"
 
 
 def test_unknown_spaces_are_refused_with_near_ones():
@@ -84,7 +84,7 @@ def test_a_config_that_cannot_be_read_is_named(monkeypatch):
 
 def test_half_plates_never_overflow_to_inf():
     """A fill brighter than half float can hold is clipped, not broken."""
-    color = PlateColor(None, HALF)
+    color = PlateColor("", HALF)
 
     assert color.from_linear(np.full((1, 3), 1e9, np.float32)).max() == 65504
 

@@ -21,7 +21,7 @@ def test_outside_the_matte_every_bit_is_the_plates(plate, data):
     completed = np.full(plate.shape, 0.5, np.float32)
 
     with np.errstate(invalid="ignore", over="ignore"):
-        result = clean_plate(plate, completed, matte, PlateColor(None, plate.dtype))
+        result = clean_plate(plate, completed, matte, PlateColor("", plate.dtype))
 
     assert result.dtype == plate.dtype
     outside = matte == 0
@@ -33,7 +33,7 @@ def test_a_full_matte_hides_whatever_was_there(plate):
     """inf and NaN under the matte are replaced like anything else."""
     completed = np.full(plate.shape, 0.5, np.float32)
     matte = np.ones(plate.shape[:2], np.float32)
-    color = PlateColor(None, plate.dtype)
+    color = PlateColor("", plate.dtype)
 
     with np.errstate(invalid="ignore", over="ignore"):
         result = clean_plate(plate, completed, matte, color)
@@ -47,7 +47,7 @@ def test_soft_mattes_mix_in_scene_linear_light():
     matte = np.full((1, 1), 0.5, np.float32)
 
     result = clean_plate(
-        plate, np.full((1, 1, 3), 4.0, np.float32), matte, PlateColor(None, plate.dtype)
+        plate, np.full((1, 1, 3), 4.0, np.float32), matte, PlateColor("", plate.dtype)
     )
 
     np.testing.assert_allclose(result, 2.0, rtol=1e-6)

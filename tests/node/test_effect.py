@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from node.client import InpaintClient
+from node.clips import Clips
 from node.effect import InpaintEffect
 from node.errors import CancelledError, ClipError, JobError, ServerLostError, ServerUnreachableError
 from node.params import Params
@@ -48,7 +49,7 @@ def shot(length: int = 3, size: tuple[int, int] = (96, 144), dtype: str = "f2"):
 
 
 def rendered(source, matte, address, quiet, params=None):
-    effect = InpaintEffect(source, matte, params)
+    effect = InpaintEffect(Clips(source=source, matte=matte), params)
     frames = source.frames
     return dict(effect.render_sequence(frames, lambda: InpaintClient(address), quiet))
 
@@ -166,7 +167,7 @@ def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog
 
     result = rendered(source, matte, address, quiet)
 
-    assert "matte, frame 1002: matte values from -1 to 255 (1 frames) are clamped" in caplog.text
+    assert "matte, frame 1002: values from -1 to 255 (1 frames) are clamped" in caplog.text
     assert result[1002][1, 1].tobytes() == source.read(1002)[1, 1].tobytes()
 
 
@@ -174,7 +175,10 @@ def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog
     ("spoil", "told"),
     [
         (lambda s, m: m._frames.pop(1002), "matte has no frame 1002"),
-        (lambda s, m: s._frames.update({1002: np.zeros((96, 100, 3), "f2")}), "1002: matte is 144"),
+        (
+            lambda s, m: s._frames.update({1002: np.zeros((96, 100, 3), "f2")}),
+            "frame 1002 of plate is 100x96",
+        ),
         (lambda s, m: m._frames.update({1003: np.zeros((9, 9), "f4")}), "9x9, plate is 144x96"),
     ],
 )
@@ -182,7 +186,7 @@ def test_clips_that_do_not_fit_are_refused_before_anything_is_sent(quiet, spoil,
     """The message names the frame, the value and the way out."""
     source, matte = shot()
     spoil(source, matte)
-    effect = InpaintEffect(source, matte)
+    effect = InpaintEffect(Clips(source=source, matte=matte))
 
     with pytest.raises(ClipError, match=told):
         next(effect.render_sequence([1001, 1002, 1003], lambda: pytest.fail("sent"), quiet))
@@ -199,7 +203,7 @@ def test_cancelling_stops_the_job_on_the_server(fake_engine, address):
     source, matte = shot(length=6)
     fake_engine.held_at = 2
     fake_engine.hold.clear()
-    effect = InpaintEffect(source, matte)
+    effect = InpaintEffect(Clips(source=source, matte=matte))
 
     frames = effect.render_sequence(
         source.frames,
@@ -228,7 +232,7 @@ def test_a_server_lost_in_the_middle_is_told(fake_engine, quiet):
     received = []
 
     with serving(fake_engine) as address:
-        frames = InpaintEffect(source, matte).render_sequence(
+        frames = InpaintEffect(Clips(source=source, matte=matte)).render_sequence(
             source.frames, lambda: InpaintClient(address, patience_seconds=0.5), quiet
         )
         received += [next(frames), next(frames)]
@@ -239,7 +243,7 @@ def test_a_server_lost_in_the_middle_is_told(fake_engine, quiet):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"matte_grow": -1}, {"model_pixels": 100}, {"surroundings": -0.1}]
+    "wrong", [{"hole_grow": -1}, {"model_pixels": 100}, {"surroundings": -0.1}]
 )
 def test_params_that_cannot_work_are_refused(wrong):
     """The value is in the message."""

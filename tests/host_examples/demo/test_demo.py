@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from host_examples.demo.__main__ import MATTE_CHANNEL, SHOT
-from host_examples.standalone.images import ImageMatte, ImagePlate, find_sequence, read_image
+from host_examples.standalone.image_files import read_image
+from host_examples.standalone.images import ImageMatte, ImagePlate, ImageSequence
 from host_examples.standalone.movies import Movie
+from host_examples.standalone.sequences import find_sequence
 
 
 def test_the_shot_is_what_the_tests_need():
     """Half-float HDR, moving matte, and a truth that agrees with the plate outside it."""
-    files = find_sequence(str(SHOT / "plate.####.exr"))
-    plate, matte = ImagePlate("plate", files), ImageMatte("matte", files, MATTE_CHANNEL)
-    truth = ImagePlate("truth", find_sequence(str(SHOT / "truth.####.exr")))
+    files = ImageSequence("plate", find_sequence(str(SHOT / "plate.####.exr")))
+    plate, matte = ImagePlate(files), ImageMatte(files, MATTE_CHANNEL)
+    truth = ImagePlate(ImageSequence("truth", find_sequence(str(SHOT / "truth.####.exr"))))
 
     assert len(plate.frames) >= 32
     assert list(plate.frames) == list(truth.frames)

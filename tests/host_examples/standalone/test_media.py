@@ -7,13 +7,13 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from host_examples.standalone.images import ImageWriter, read_image, write_image
+from host_examples.standalone.image_files import read_image, write_image
+from host_examples.standalone.images import ImageWriter
 from host_examples.standalone.media import (
     matte_of_plate,
     open_matte,
     open_output,
     open_plate,
-    parse_frames,
 )
 from host_examples.standalone.movies import Movie, MovieWriter
 from node.errors import ClipError
@@ -71,8 +71,8 @@ def test_mattes_come_from_stills_channels_and_sequences(sequence):
     plate = open_plate(str(sequence / "plate.####.exr"))
     comp = open_plate(str(layered))
 
-    by_still = open_matte(str(still), None, plate)
-    by_channel = matte_of_plate(comp, str(layered), "matte.A")
+    by_still = open_matte(str(still), "", plate)
+    by_channel = matte_of_plate(comp, "matte.A")
 
     assert list(by_still.frames) == list(plate.frames)
     assert by_still.read(1000)[0, 0] == by_channel.read(1001)[0, 0] == 0.5
@@ -83,7 +83,7 @@ def test_integer_mattes_are_scaled_to_one(tmp_path):
     path = tmp_path / "matte.png"
     write_image(path, np.full((6, 8, 1), 255, np.uint8), oiio.ImageSpec(8, 6, 1, oiio.UINT8))
 
-    assert open_matte(str(path), None, Movieless()).read(7).max() == 1.0
+    assert open_matte(str(path), "", Movieless()).read(7).max() == 1.0
 
 
 class Movieless:
@@ -248,19 +248,3 @@ def test_outputs_that_would_lose_something_are_refused(tmp_path, location, dtype
     """Before any work is done, with the way out."""
     with pytest.raises(ClipError, match=told):
         open_output(str(tmp_path / location), Movieless(), np.zeros((2, 2, 3), dtype), None)
-
-
-@pytest.mark.parametrize(
-    ("text", "frames"),
-    [("1001-1003", [1001, 1002, 1003]), ("7", [7]), ("-2-1", [-2, -1, 0, 1]), (None, [5, 6])],
-)
-def test_frame_ranges_include_both_ends(text, frames):
-    """As every compositor counts."""
-    assert parse_frames(text, [5, 6]) == frames
-
-
-@pytest.mark.parametrize("text", ["", "1001-", "a-b", "1-2-3", "9-3"])
-def test_ranges_that_are_none_are_refused(text):
-    """A typo does not start an hour of work."""
-    with pytest.raises(ClipError, match="--frames"):
-        parse_frames(text, [5, 6])

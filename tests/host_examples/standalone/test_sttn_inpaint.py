@@ -11,7 +11,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from host_examples.standalone.images import read_image, write_image
+from host_examples.standalone.image_files import read_image, write_image
 from tests.conftest import FakeEngine, serving
 
 COMMAND = [sys.executable, "-m", "host_examples.standalone"]
@@ -79,7 +79,7 @@ def test_a_running_server_and_a_part_of_the_frames(shot, address):
         "clean.1003.exr",
     ]
     assert again.returncode == 2
-    assert "clean.1002.exr (and 1 more) exists; add --overwrite" in last_line(again)
+    assert "clean.1002.exr (and 1 more) exists; add --overwrite or --resume" in last_line(again)
 
 
 @pytest.mark.slow
@@ -87,14 +87,14 @@ def test_a_running_server_and_a_part_of_the_frames(shot, address):
     ("arguments", "told"),
     [
         (["--frames", "1003-1006"], "plate.####.exr has no frame 1005 (nor 1 others)"),
-        (["--frames", "9-3"], "--frames 9-3 is empty"),
+        (["--frames", "9-3"], "frames 9-3 is empty"),
         (["--color-space", "ACESgc"], "no color space 'ACESgc'"),
         (["--server", "localhost:1"], "no server answers at localhost:1"),
         (["--matte-channel", "mask"], "has no channel mask; it has R, G, B, A"),
         (["--matte", "small.exr"], "matte is 40x30, plate is 80x60; reformat the matte first"),
         (["--matte", "nothing.####.png"], "no frames match"),
         (["--weights", "nothing.safetensors"], "no weights at nothing.safetensors"),
-        (["--matte-grow", "-1"], "matte_grow must be at least 0, got -1"),
+        (["--hole-grow", "-1"], "hole_grow must be at least 0, got -1"),
         (["--output", "clean.mp3"], "cannot write .mp3"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_server_lost_in_the_middle_leaves_finished_frames_and_says_how_to_go_o
         "clean.1001.exr",
         "clean.1002.exr",
     ]
-    assert "go on with --frames 1003-1004" in told
+    assert "go on with the same command and --resume" in told
 
 
 @pytest.mark.slow
@@ -207,7 +207,7 @@ def test_a_server_killed_in_the_middle_is_told(shot):
         told = host.communicate(timeout=60)[1]
     assert host.returncode == 2
     assert "went away" in told.splitlines()[-1]
-    assert "go on with --frames" in told.splitlines()[-1]
+    assert "--resume" in told.splitlines()[-1]
     assert all(read_image(path)[0].shape == (60, 80, 4) for path in shot.glob("*clean*"))
 
 
@@ -292,7 +292,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address):
 
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert "1 of 4 frames are finished and stay; go on with --frames 1002-1004" in told
+    assert "1 of 4 frames are finished and stay; go on with the same command and --resume" in told
     assert [path.name for path in shot.glob("*clean*")] == ["clean.1001.exr"]
 
 

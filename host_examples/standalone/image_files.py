@@ -1,0 +1,195 @@
+"""One image file through OpenImageIO: every part and channel, in the types they are stored in."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio
+from numpy.typing import NDArray
+
+from node.errors import ClipError
+
+logger = logging.getLogger(__name__)
+
+_TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float": oiio.FLOAT}
+
+LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
+"""EXR compressions that would change pixels that nobody touched."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One image of a file."""
+
+    pixels: NDArray[Any]
+    """(H, W, C), all channels, in the type that holds each of them."""
+    spec: oiio.ImageSpec
+    """Channel names, windows, metadata."""
+
+    @property
+    def names(self) -> list[str]:
+        """Channel names."""
+        return list(self.spec.channelnames)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file: most hold one part."""
+
+    path: Path
+    parts: tuple[Part, ...]
+
+    @property
+    def color(self) -> int:
+        """Position of the part that is the plate: the first with R, G and B, else the first."""
+        having = [i for i, part in enumerate(self.parts) if set("RGB") <= set(part.names)]
+        return having[0] if having else 0
+
+    def channel(self, wanted: str) -> NDArray[Any]:
+        """(H, W) of one channel; empty takes alpha, else the first.
+
+        Args:
+            wanted: ``A``, ``matte.A``, or with the part's name before it, ``matte/A``.
+
+        Raises:
+            ClipError: there is none of that name.
+        """
+        if not wanted:
+            part = self.parts[self.color]
+            return part.pixels[..., part.names.index("A") if "A" in part.names else 0]
+        known = []
+        for part in self.parts:
+            for position, name in enumerate(part.names):
+                full = f"{part.spec.getattribute('name')}/{name}"
+                if wanted in (name, full):
+                    return part.pixels[..., position]
+                known.append(full if len(self.parts) > 1 else name)
+        raise ClipError(f"{self.path} has no channel {wanted}; it has {', '.join(known)}")
+
+
+def read_picture(path: Path) -> Picture:
+    """All parts of an image file.
+
+    Raises:
+        ClipError: missing, unreadable, truncated, or deep.
+    """
+    if not path.is_file():
+        raise ClipError(f"no file {path}")
+    source = oiio.ImageInput.open(str(path))
+    if source is None:
+        raise _unreadable(path, oiio.geterror())
+    parts: list[Part] = []
+    while source.seek_subimage(len(parts), 0):
+        spec = oiio.ImageSpec(source.spec())
+        if spec.deep:
+            raise ClipError(f"{path} holds deep pixels; flatten them first")
+        kind = _TYPES.get(
+            str(spec.format), oiio.DOUBLE if "int" in str(spec.format) else oiio.FLOAT
+        )
+        pixels = source.read_image(len(parts), 0, 0, spec.nchannels, kind)
+        if pixels is None:
+            raise _unreadable(path, source.geterror())
+        parts.append(Part(pixels, spec))
+    source.close()
+    if path.suffix.lower() in (".jpg", ".jpeg") and _breaks_off(path.read_bytes()):
+        raise _unreadable(path, "it breaks off")
+    return Picture(path, tuple(parts))
+
+
+def read_image(path: Path) -> tuple[NDArray[Any], oiio.ImageSpec]:
+    """All channels (H, W, C) of the part of a file that is the plate, and its description.
+
+    Raises:
+        ClipError: missing, unreadable or truncated.
+    """
+    picture = read_picture(path)
+    part = picture.parts[picture.color]
+    return part.pixels, part.spec
+
+
+def _unreadable(path: Path, told: str) -> ClipError:
+    reason = (told.strip().splitlines() or ["no pixels"])[0]
+    return ClipError(f"cannot read {path}: {reason}; it may be truncated, write it again")
+
+
+def _breaks_off(jpeg: bytes) -> bool:
+    # A JPEG decoder paints what is missing gray and says nothing. Inside the picture's data, which
+    # starts with FF DA, the end marker FF D9 cannot occur by chance.
+    return jpeg.find(b"\xff\xd9", jpeg.rfind(b"\xff\xda")) < 0
+
+
+def write_picture(path: Path, parts: Sequence[Part]) -> None:
+    """Write a file under a temporary name, then rename it.
+
+    Args:
+        path: Target; never seen half-written.
+        parts: Metadata, windows and lossless compression are kept; lossy compression becomes ZIP.
+
+    Raises:
+        ClipError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    specs = [_lossless(part.spec) for part in parts]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = oiio.ImageOutput.create(str(temporary))
+        if output is None:
+            raise ClipError(f"cannot write {path}: {' '.join(oiio.geterror().split())}")
+        written = output.open(str(temporary), specs if len(specs) > 1 else specs[0])
+        for number, part in enumerate(parts):
+            if number > 0:
+                written = written and output.open(str(temporary), specs[number], "AppendSubimage")
+            written = written and output.write_image(np.ascontiguousarray(part.pixels))
+        if not (written and output.close()):
+            raise ClipError(f"cannot write {path}: {' '.join(output.geterror().split())}")
+        temporary.replace(path)
+    except OSError as error:
+        raise ClipError(f"cannot write {path}: {error}") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def write_image(path: Path, pixels: NDArray[Any], spec: oiio.ImageSpec) -> None:
+    """Write an image of one part.
+
+    Raises:
+        ClipError: it cannot be written.
+    """
+    write_picture(path, [Part(pixels, spec)])
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) display-referred pixels as a picture to look at."""
+    height, width = pixels.shape[:2]
+    write_image(path, pixels, oiio.ImageSpec(width, height, 3, oiio.UINT8))
+
+
+def spec_like(spec: oiio.ImageSpec, names: Sequence[str], dtype: np.dtype[Any]) -> oiio.ImageSpec:
+    """A description with other channels of one type; windows and metadata are kept."""
+    like = oiio.ImageSpec(spec)
+    like.nchannels, like.channelnames, like.channelformats = len(names), tuple(names), ()
+    like.set_format(oiio_type(dtype))
+    like.alpha_channel = names.index("A") if "A" in names else -1
+    return like
+
+
+def oiio_type(dtype: np.dtype[Any]) -> oiio.BASETYPE:
+    """OpenImageIO's name of a plate's type."""
+    return _TYPES[{"float16": "half", "float32": "float"}.get(dtype.name, dtype.name)]
+
+
+def _lossless(spec: oiio.ImageSpec) -> oiio.ImageSpec:
+    compression = str(spec.getattribute("compression") or "").partition(":")[0]
+    if compression not in LOSSY:
+        return spec
+    logger.warning(
+        "the plate's %s compression loses; written as zip, so that nothing else changes",
+        compression,
+    )
+    kept = oiio.ImageSpec(spec)
+    kept["compression"] = "zip"
+    return kept

@@ -1,0 +1,135 @@
+"""Sends a surveyed shot, has every part completed, and keeps what comes back on disk."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.client import InpaintClient, Role
+from node.clips import Pixels
+from node.errors import ClipError
+from node.part import Part
+from node.shot import Shot
+from node.surveying import Survey
+from server.protocol.inpaint_pb2 import ClipFrame
+
+
+class Completed:
+    """Completed pixels of a shot, on disk: memory does not grow with its length."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="sttn-completed-", ignore_cleanup_errors=True
+        )
+
+    def keep(self, part: int, index: int, pixels: NDArray[Any]) -> None:
+        """Keep what the network made of one part of one frame.
+
+        Raises:
+            ClipError: the disk is full.
+        """
+        try:
+            np.save(self._file(part, index), pixels, allow_pickle=False)
+        except OSError as error:
+            raise ClipError(
+                f"cannot keep completed pixels in {self._folder.name}: {error}; "
+                "free space there or set TMPDIR"
+            ) from None
+
+    def load(self, part: int, index: int) -> NDArray[Any]:
+        """What was kept."""
+        pixels: NDArray[Any] = np.load(self._file(part, index), allow_pickle=False)
+        return pixels
+
+    def has(self, part: int, index: int) -> bool:
+        """Whether it was kept."""
+        return self._file(part, index).exists()
+
+    def discard(self) -> None:
+        """Give the disk back."""
+        self._folder.cleanup()
+
+    def _file(self, part: int, index: int) -> Path:
+        return Path(self._folder.name) / f"{part}-{index}.npy"
+
+
+def send(
+    shot: Shot,
+    survey: Survey,
+    connection: InpaintClient,
+    sent: Callable[[int, int], None],
+    stopped: Callable[[], bool],
+) -> list[list[ClipFrame]]:
+    """Send every frame of every part; each is read once.
+
+    Returns:
+        For each part what the client takes to complete it.
+
+    Raises:
+        NodeError: a frame cannot be read, or the server is gone.
+    """
+    parts: list[list[ClipFrame]] = [[] for _ in survey.parts]
+    for index, frame in enumerate(survey.frames):
+        plate, covered = shot.shown(frame), shot.not_copied(frame)
+        for part, frames in zip(survey.parts, parts, strict=True):
+            seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
+            frames.append(connection.send(*seen, cancelled=stopped))
+        sent(index + 1, len(survey.frames))
+    return parts
+
+
+def complete(
+    shot: Shot,
+    survey: Survey,
+    parts: list[list[ClipFrame]],
+    connection: InpaintClient,
+    completed: Completed,
+    stopped: Callable[[], bool],
+) -> Iterator[int]:
+    """Have every part completed, one after the other.
+
+    Yields:
+        Index of each wanted frame, in order, as soon as all of its parts are kept.
+
+    Raises:
+        NodeError: the server failed, is gone, or was told to stop.
+    """
+    waiting = [index for index, frame in enumerate(survey.frames) if frame in survey.wanted]
+    needed = [survey.completed_by_network(part) for part in survey.parts]
+
+    def is_whole(index: int) -> bool:
+        return all(
+            completed.has(number, index) for number, each in enumerate(needed) if index in each
+        )
+
+    for number, part in enumerate(survey.parts):
+
+        def resend(index: int, part: Part = part) -> ClipFrame:
+            plate, covered = (read(survey.frames[index]) for read in (shot.shown, shot.not_copied))
+            seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
+            return connection.send(*seen, cancelled=stopped)
+
+        for index, pixels in connection.complete(parts[number], cancelled=stopped, resend=resend):
+            completed.keep(number, index, pixels)
+            while waiting and is_whole(waiting[0]):
+                yield waiting.pop(0)
+    yield from waiting
+
+
+def _seen(
+    survey: Survey,
+    part: Part,
+    index: int,
+    plate: Pixels,
+    covered: NDArray[np.bool_],
+    grow: int,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], Role]:
+    if survey.frames[index] in survey.painted:
+        role = Role.CLEAN
+    else:
+        wanted = index in survey.completed_by_network(part)
+        role = Role.PLATE if wanted else Role.HANDLE
+    return part.plate_seen(plate, index), part.hole_seen(covered, index, grow), role
