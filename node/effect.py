@@ -350,9 +350,7 @@ def _completed(
         with connect() as connection:
             parts = send(analysis.shot, found, connection, _steps("sending", emit), stopped)
             told(0, len(wanted))
-            ready = complete(
-                analysis.shot, found, parts, connection, analysis.completed, stopped
-            )
+            ready = complete(analysis.shot, found, parts, connection, analysis.completed, stopped)
             for done, index in enumerate(ready):
                 analysis.finished.add(found.frames[index])
                 yield found.frames[index]

@@ -201,7 +201,8 @@ def _flattened(blocks: Float) -> Float:
     flat = blocks.reshape(len(blocks), BLOCK * BLOCK, 3).astype(np.float64)
     basis = _basis()
     light = np.einsum("kp,kq,nqc->npc", basis, basis, flat, optimize=True)
-    return (flat - light).astype(np.float32).reshape(blocks.shape)
+    residual: Float = (flat - light).astype(np.float32).reshape(blocks.shape)
+    return residual
 
 
 def _likeness(first: Float, second: Float) -> Float:
@@ -242,7 +243,7 @@ def _unflattened(seen: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]
 
 
 def _lost_by_flattening(correlation: NDArray[np.float64]) -> float:
-    mean = np.einsum("ccyx->yx", correlation) / 3
+    mean: NDArray[np.float64] = np.einsum("ccyx->yx", correlation) / 3
     y, x = np.divmod(np.arange(BLOCK * BLOCK), BLOCK)
     apart = (y[:, None] - y, x[:, None] - x)
     near = (np.abs(apart[0]) <= REACH) & (np.abs(apart[1]) <= REACH)

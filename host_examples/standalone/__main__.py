@@ -17,6 +17,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,10 +42,18 @@ from node.params import Params
 HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Flags(Params):
+    """Every param as a flag."""
+
+    def __post_init__(self) -> None:
+        """Leave the check to :class:`Params`: here a wrong value would be told in a box."""
+
+
 def inpaint(
     plate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PLATE")],
     output: str,
-    params: tyro.conf.OmitArgPrefixes[Params],
+    flags: tyro.conf.OmitArgPrefixes[Flags],
     matte: str | None = None,
     hold_out: str | None = None,
     clean_frames: str | None = None,
@@ -59,7 +68,7 @@ def inpaint(
     Args:
         plate: Movie, folder, name.####.exr or name.%04d.exr.
         output: Sequence pattern (same type as the plate) or movie: .mkv lossless, .mov, .mp4.
-        params: What the node does.
+        flags: What the node does.
         matte: Movie, folder, pattern, or one still for all frames; 1 or white = replace.
         hold_out: As --matte; 1 or white = never changed and never copied from.
         clean_frames: Folder or pattern of frames that you painted, numbered as the plate's: they
@@ -71,6 +80,7 @@ def inpaint(
         overwrite: Replace output files that exist.
         resume: Keep output files that exist and do the others only; all frames are looked at.
     """
+    params = Params(**asdict(flags))
     source = open_plate(plate, alpha=params.premultiplied)
     clips = Clips(
         source=source,

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.clips import Region, covered_region
-from node.raster import Fit, fit, hole, resample
+from node.raster import hole, resample
+from node.tracks import Framing
 
 
 @st.composite
@@ -21,26 +22,27 @@ def test_any_matte_in_any_plate_gets_a_raster(box, surroundings, model_pixels):
     """The part holds the matte, lies in the plate, and the raster is one the network takes."""
     covered, size = box
 
-    chosen = fit(covered, size, surroundings=surroundings, model_pixels=model_pixels)
+    track = Framing(size=size, surroundings=surroundings, model_pixels=model_pixels).track(
+        {0: covered}, 1
+    )
 
-    region = chosen.region
-    assert region.left >= 0
-    assert region.top >= 0
-    assert region.right <= size[0]
-    assert region.bottom <= size[1]
-    assert region.united(covered) == region
-    assert chosen.width % 48 == 0
-    assert chosen.height % 48 == 0
-    assert chosen.width * chosen.height <= max(4 * model_pixels, 48 * 48 * 60)
+    (crop,) = track.crops
+    assert crop.within(*size) == crop
+    assert crop.united(covered) == crop
+    assert track.width % 48 == 0
+    assert track.height % 48 == 0
+    assert track.width * track.height <= max(4 * model_pixels, 48 * 48 * 60)
 
 
 def test_a_part_that_fits_the_budget_is_not_resampled():
     """The demo shot reaches the network pixel for pixel."""
     covered = Region(left=100, top=60, right=160, bottom=140)
 
-    chosen = fit(covered, (336, 192), surroundings=0.5, model_pixels=432 * 240)
+    track = Framing(size=(336, 192), surroundings=0.5, model_pixels=432 * 240).track(
+        {0: covered}, 1
+    )
 
-    assert (chosen.region.width, chosen.region.height) == (chosen.width, chosen.height)
+    assert (track.crops[0].width, track.crops[0].height) == (track.width, track.height)
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -80,24 +82,24 @@ def test_the_hole_covers_whatever_is_composited(box, grow, seed):
     matte[y : y + 20, x : x + 20] = 0.01
     region = covered_region(matte)
     assert region is not None
-    chosen = fit(region, size, surroundings=0.5, model_pixels=48 * 96)
+    track = Framing(size=size, surroundings=0.5, model_pixels=48 * 96).track({0: region}, 1)
+    crop = track.crops[0]
 
-    mask = hole(matte, chosen, grow)
+    mask = hole(crop.of(matte) > 0, track.width, track.height, grow)
 
-    assert mask.shape == (chosen.height, chosen.width)
-    rows = (np.arange(chosen.region.height) + 0.5) * chosen.height / chosen.region.height
-    columns = (np.arange(chosen.region.width) + 0.5) * chosen.width / chosen.region.width
+    assert mask.shape == (track.height, track.width)
+    rows = (np.arange(crop.height) + 0.5) * track.height / crop.height
+    columns = (np.arange(crop.width) + 0.5) * track.width / crop.width
     seen = mask[rows.astype(int)][:, columns.astype(int)]
-    assert (seen | (chosen.region.of(matte) == 0)).all()
+    assert (seen | (crop.of(matte) == 0)).all()
 
 
 def test_growing_is_in_every_direction():
     """Three pixels of safety all round, corners too."""
-    matte = np.zeros((48, 48), np.float32)
-    matte[20, 30] = 1
-    whole = Fit(region=Region(left=0, top=0, right=48, bottom=48), width=48, height=48)
+    covered = np.zeros((48, 48), np.bool_)
+    covered[20, 30] = True
 
-    mask = hole(matte, whole, 3)
+    mask = hole(covered, 48, 48, 3)
 
     expected = np.zeros((48, 48), np.bool_)
     expected[17:24, 27:34] = True
