@@ -63,28 +63,33 @@ class Framing:
         One crop stands still where it can show everything at full size. Otherwise it may move: its
         path is smoothed, and it is large enough to hold every box wherever the path leads it.
         """
-        longest = max(max(box.width, box.height) for box in boxes.values())
-        margin = max(MULTIPLE, round(self.surroundings * longest))
-        union = _united(list(boxes.values()))
-        standing = self._standing(boxes, length, union, margin)
+        standing = self.standing(boxes, length)
         if standing.scale >= 1:
             return standing
-        moving = self._moving(boxes, length, margin)
+        moving = self._moving(boxes, length)
         return moving if moving.scale >= WORTH_FOLLOWING * standing.scale else standing
+
+    def standing(self, boxes: Boxes, length: int) -> Track:
+        """A track whose crop stands still around everything."""
+        return self._around(_united(list(boxes.values())), self._margin(boxes), boxes, length)
 
     def whole(self, found: Sequence[Sequence[Region]]) -> list[Track]:
         """One track that shows the network whole frames; none where nothing is covered."""
         boxes = {index: _united(each) for index, each in enumerate(found) if each}
         everything = Region(left=0, top=0, right=self.size[0], bottom=self.size[1])
-        return [self._standing(boxes, len(found), everything, 0)] if boxes else []
+        return [self._around(everything, 0, boxes, len(found))] if boxes else []
 
-    def _standing(self, boxes: Boxes, length: int, around: Region, margin: int) -> Track:
+    def _margin(self, boxes: Boxes) -> int:
+        longest = max(max(box.width, box.height) for box in boxes.values())
+        return max(MULTIPLE, round(self.surroundings * longest))
+
+    def _around(self, around: Region, margin: int, boxes: Boxes, length: int) -> Track:
         fitted = fit((around.width, around.height), margin, self.size, self.model_pixels)
         middle = ((around.left + around.right) / 2, (around.top + around.bottom) / 2)
         crop = fitted.placed(middle, self.size)
         return Track(boxes=boxes, crops=(crop,) * length, width=fitted.width, height=fitted.height)
 
-    def _moving(self, boxes: Boxes, length: int, margin: int) -> Track:
+    def _moving(self, boxes: Boxes, length: int) -> Track:
         at = sorted(boxes)
         low = np.array([(boxes[i].left, boxes[i].top) for i in at], np.float64)
         high = np.array([(boxes[i].right, boxes[i].bottom) for i in at], np.float64)
@@ -92,7 +97,7 @@ class Framing:
         # Half a pixel is lost when a place is rounded.
         reach = np.maximum(path[at] - low, high - path[at]).max(axis=0) + 0.5
         needed = (int(np.ceil(2 * reach[0])), int(np.ceil(2 * reach[1])))
-        fitted = fit(needed, margin, self.size, self.model_pixels)
+        fitted = fit(needed, self._margin(boxes), self.size, self.model_pixels)
         return Track(
             boxes=boxes,
             crops=tuple(fitted.placed((x, y), self.size) for x, y in path),

@@ -7,9 +7,13 @@
 
 Outside the matte every pixel stays as it is, bit for bit (in lossless files). Plate and matte
 pair by frame number. Without --server a server is started for this job and stopped after it.
-The object's edge shimmers through: --matte-grow 4. The edge is visible: --matte-feather 8. The
-fill is soft: --model-pixels 400000. Something passes in front of the object: --hold-out. The
-background never shows: paint one frame and give it with --clean-frames.
+
+    the object's edge shimmers through          --matte-grow 4
+    the fill's edge is visible                  --matte-feather 8
+    the fill is soft                            --model-pixels 400000
+    something passes in front of the object     --hold-out its_matte.####.exr
+    the background never shows                  paint a frame or two: --clean-frames painted/
+
 Exit codes: 0 done, 2 something is wrong with what was given (one line says what), 130 interrupted.
 """
 
@@ -53,7 +57,7 @@ class Flags(Params):
 def inpaint(
     plate: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PLATE")],
     output: str,
-    flags: tyro.conf.OmitArgPrefixes[Flags],
+    node: tyro.conf.OmitArgPrefixes[Flags],
     matte: str | None = None,
     hold_out: str | None = None,
     clean_frames: str | None = None,
@@ -68,7 +72,7 @@ def inpaint(
     Args:
         plate: Movie, folder, name.####.exr or name.%04d.exr.
         output: Sequence pattern (same type as the plate) or movie: .mkv lossless, .mov, .mp4.
-        flags: What the node does.
+        node: What the node does.
         matte: Movie, folder, pattern, or one still for all frames; 1 or white = replace.
         hold_out: As --matte; 1 or white = never changed and never copied from.
         clean_frames: Folder or pattern of frames that you painted, numbered as the plate's: they
@@ -80,7 +84,7 @@ def inpaint(
         overwrite: Replace output files that exist.
         resume: Keep output files that exist and do the others only; all frames are looked at.
     """
-    params = Params(**asdict(flags))
+    params = Params(**asdict(node))
     source = open_plate(plate, alpha=params.premultiplied)
     clips = Clips(
         source=source,
