@@ -13,7 +13,7 @@ import queue
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
 from types import TracebackType
@@ -194,7 +194,7 @@ class InpaintClient:
         *,
         cancelled: Cancelled = never,
         resend: Callable[[int], pb.ClipFrame] | None = None,
-    ) -> Iterator[tuple[int, NDArray[Any]]]:
+    ) -> Generator[tuple[int, NDArray[Any]], None, None]:
         """Have a clip completed that was sent.
 
         Leaving the iterator early cancels the job on the server.

@@ -1,7 +1,10 @@
 """Sends a surveyed shot, has every part completed, and keeps what comes back on disk."""
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,9 @@ class Completed:
     """Completed pixels of a shot, on disk: memory does not grow with its length."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="sttn-completed-", ignore_cleanup_errors=True
-        )
+        self._folder = Path(tempfile.mkdtemp(prefix="sttn-completed-"))
+        self.discard = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        """Gives the disk back; nobody having the object does so too."""
 
     def keep(self, part: int, index: int, pixels: NDArray[Any]) -> None:
         """Keep what the network made of one part of one frame.
@@ -35,7 +38,7 @@ class Completed:
             np.save(self._file(part, index), pixels, allow_pickle=False)
         except OSError as error:
             raise ClipError(
-                f"cannot keep completed pixels in {self._folder.name}: {error}; "
+                f"cannot keep completed pixels in {self._folder}: {error}; "
                 "free space there or set TMPDIR"
             ) from None
 
@@ -48,12 +51,8 @@ class Completed:
         """Whether it was kept."""
         return self._file(part, index).exists()
 
-    def discard(self) -> None:
-        """Give the disk back."""
-        self._folder.cleanup()
-
     def _file(self, part: int, index: int) -> Path:
-        return Path(self._folder.name) / f"{part}-{index}.npy"
+        return self._folder / f"{part}-{index}.npy"
 
 
 def send(
@@ -88,7 +87,7 @@ def complete(
     connection: InpaintClient,
     completed: Completed,
     stopped: Callable[[], bool],
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Have every part completed, one after the other.
 
     Yields:
@@ -112,10 +111,12 @@ def complete(
             seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
             return connection.send(*seen, cancelled=stopped)
 
-        for index, pixels in connection.complete(parts[number], cancelled=stopped, resend=resend):
-            completed.keep(number, index, pixels)
-            while waiting and is_whole(waiting[0]):
-                yield waiting.pop(0)
+        job = connection.complete(parts[number], cancelled=stopped, resend=resend)
+        with closing(job) as frames:
+            for index, pixels in frames:
+                completed.keep(number, index, pixels)
+                while waiting and is_whole(waiting[0]):
+                    yield waiting.pop(0)
     yield from waiting
 
 

@@ -25,9 +25,11 @@ def clean_plate(
     weight = matte[covered, np.newaxis]
     under = plate[covered]
     alpha = alpha_of(under, premultiplied)
-    # Under a full matte the plate may hold inf, and 0 * inf is NaN.
-    kept = np.where(weight < 1, color.to_linear(under[:, :3], alpha), 0)
-    under[:, :3] = color.from_linear(kept * (1 - weight) + fill[covered] * weight, alpha)
+    # Under a soft matte inf and NaN stay what they are, and that is no cause for alarm.
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Under a full matte the plate may hold inf, and 0 * inf is NaN.
+        kept = np.where(weight < 1, color.to_linear(under[:, :3], alpha), 0)
+        under[:, :3] = color.from_linear(kept * (1 - weight) + fill[covered] * weight, alpha)
     result = plate.copy()
     result[covered] = under
     return result

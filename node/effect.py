@@ -15,6 +15,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -218,8 +219,9 @@ class InpaintEffect:
             analysis = self._surveyed(frames, (), emit)
             analysis.digest = _digest(analysis.shot, analysis.survey.frames)
             self._analysis = analysis
-            for _ in _completed(analysis, connect, emit, stopped):
-                pass
+            with closing(_completed(analysis, connect, emit, stopped)) as frames_done:
+                for _ in frames_done:
+                    pass
 
         for _ in self._followed(work, progress):
             pass
@@ -251,12 +253,11 @@ class InpaintEffect:
 
         def work(emit: Emit, stopped: Stopped) -> None:
             analysis = self._surveyed(frames, done_before, emit)
-            try:
-                for frame in _completed(analysis, connect, emit, stopped):
+            with closing(_completed(analysis, connect, emit, stopped)) as frames_done:
+                for frame in frames_done:
                     pixels = finished(analysis.shot, frame, analysis.survey, analysis.completed)
                     emit((frame, pixels))
-            finally:
-                analysis.completed.discard()
+            analysis.completed.discard()
 
         yield from self._followed(work, progress)
 
@@ -286,9 +287,6 @@ class InpaintEffect:
         analysis, self._analysis = self._analysis, None
         if analysis is not None:
             analysis.completed.discard()
-
-    def __del__(self) -> None:
-        self.close()
 
     def _followed(
         self, work: Callable[["Emit", "Stopped"], None], progress: Progress
@@ -341,7 +339,7 @@ Stopped = Callable[[], bool]
 
 def _completed(
     analysis: _Analysis, connect: Connect, emit: Emit, stopped: Stopped
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     # The number of every wanted frame, in order, once it is final.
     found = analysis.survey
     wanted = sorted(found.wanted)
@@ -351,10 +349,11 @@ def _completed(
             parts = send(analysis.shot, found, connection, _steps("sending", emit), stopped)
             told(0, len(wanted))
             ready = complete(analysis.shot, found, parts, connection, analysis.completed, stopped)
-            for done, index in enumerate(ready):
-                analysis.finished.add(found.frames[index])
-                yield found.frames[index]
-                told(done + 1, len(wanted))
+            with closing(ready):
+                for done, index in enumerate(ready):
+                    analysis.finished.add(found.frames[index])
+                    yield found.frames[index]
+                    told(done + 1, len(wanted))
     else:
         for done, frame in enumerate(wanted):
             analysis.finished.add(frame)

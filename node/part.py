@@ -66,4 +66,5 @@ class Part:
 def code_values(plate: Pixels, color: PlateColor, premultiplied: bool) -> Float:
     """A plate in the working encoding: (H, W, 3), finite, unpremultiplied."""
     alpha = alpha_of(plate, premultiplied)
-    return encode(finite(color.to_linear(plate[..., :3], alpha)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return encode(finite(color.to_linear(plate[..., :3], alpha)))

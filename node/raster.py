@@ -23,6 +23,11 @@ class Fit:
     height: int
     """Rows of the model raster."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is resampled."""
+        return self.crop == (self.width, self.height)
+
     def placed(self, middle: tuple[float, float], size: tuple[int, int]) -> Region:
         """The part around a point (x, y), moved as far as it must to lie inside the plate."""
         left, top = (

@@ -20,8 +20,7 @@ def test_outside_the_matte_every_bit_is_the_plates(plate, data):
     matte = data.draw(hnp.arrays("f4", plate.shape[:2], elements=st.sampled_from([0.0, 0.25, 1.0])))
     completed = np.full(plate.shape, 0.5, np.float32)
 
-    with np.errstate(invalid="ignore", over="ignore"):
-        result = clean_plate(plate, completed, matte, PlateColor("", plate.dtype))
+    result = clean_plate(plate, completed, matte, PlateColor("", plate.dtype))
 
     assert result.dtype == plate.dtype
     outside = matte == 0
@@ -35,8 +34,7 @@ def test_a_full_matte_hides_whatever_was_there(plate):
     matte = np.ones(plate.shape[:2], np.float32)
     color = PlateColor("", plate.dtype)
 
-    with np.errstate(invalid="ignore", over="ignore"):
-        result = clean_plate(plate, completed, matte, color)
+    result = clean_plate(plate, completed, matte, color)
 
     np.testing.assert_array_equal(result, color.from_linear(completed))
 

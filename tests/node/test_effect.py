@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,78 +14,43 @@ from node.errors import CancelledError, ClipError, JobError, ServerLostError, Se
 from node.params import Params
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import serving
+from tests.node.shots import Frames, rendered, shot
 from tests.server.engines import BrokenEngine, FakeEngine, RecordingEngine
-
-
-class Frames:
-    """A clip in memory."""
-
-    def __init__(self, name: str, frames: dict[int, np.ndarray]) -> None:
-        self.name = name
-        self._frames = frames
-
-    @property
-    def frames(self) -> Sequence[int]:
-        return sorted(self._frames)
-
-    def read(self, frame: int) -> np.ndarray:
-        return self._frames[frame]
-
-
-def shot(length: int = 3, size: tuple[int, int] = (96, 144), dtype: str = "f2"):
-    """A half-float plate full of awkward values from frame 1001 on, and its matte."""
-    rng = np.random.default_rng(0)
-    plate = rng.uniform(0, 4, (length, *size, 3)).astype(dtype)
-    if plate.dtype.kind == "f":
-        plate[:, 0, :5, 0] = [np.nan, np.inf, -np.inf, -3, 60000]
-    matte = np.zeros((length, *size), np.float32)
-    matte[:, size[0] // 3 : size[0] // 2, size[1] // 3 : size[1] // 2] = 1
-    numbers = range(1001, 1001 + length)
-    return (
-        Frames("plate", dict(zip(numbers, plate, strict=True))),
-        Frames("matte", dict(zip(numbers, matte, strict=True))),
-    )
-
-
-def rendered(source, matte, address, quiet, params=None):
-    effect = InpaintEffect(Clips(source=source, matte=matte), params)
-    frames = source.frames
-    return dict(effect.render_sequence(frames, lambda: InpaintClient(address), quiet))
 
 
 @pytest.mark.parametrize("size", [(96, 144), (101, 333), (30, 40), (1080, 1920)])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "u1", "u2"])
 def test_nothing_changes_outside_the_matte(address, quiet, size, dtype):
     """Bit for bit through color, crop, wire, server and composite, at any size and type."""
-    source, matte = shot(size=size, dtype=dtype)
+    clips = shot(size=size, dtype=dtype)
 
-    result = rendered(source, matte, address, quiet)
+    result = rendered(clips, address)
 
     assert list(result) == [1001, 1002, 1003]
     for frame, pixels in result.items():
-        outside = matte.read(frame) == 0
-        assert pixels.dtype == source.read(frame).dtype
-        assert pixels[outside].tobytes() == source.read(frame)[outside].tobytes()
-        assert (pixels[~outside] != source.read(frame)[~outside]).mean() > 0.9
+        outside = clips.matte.read(frame) == 0
+        assert pixels.dtype == clips.source.read(frame).dtype
+        assert pixels[outside].tobytes() == clips.source.read(frame)[outside].tobytes()
+        assert (pixels[~outside] != clips.source.read(frame)[~outside]).mean() > 0.9
 
 
 def test_the_fill_may_be_brighter_than_one(quiet):
     """A sky above 1 around the matte is filled above 1: the network's white is the shot's."""
-    source, matte = shot(dtype="f4")
-    bright = Frames("plate", {f: np.full((96, 144, 3), 5, np.float32) for f in source.frames})
+    clips = shot(dtype="f4")
+    bright = Frames("plate", {f: np.full((96, 144, 3), 5, np.float32) for f in clips.source.frames})
 
     with serving(FakeEngine(fill=1.0)) as address:
-        result = rendered(bright, matte, address, quiet)
+        result = rendered(Clips(source=bright, matte=clips.matte), address)
 
     np.testing.assert_allclose(result[1001][40, 60], 5, rtol=0.01)
 
 
 def test_the_fill_of_a_plate_within_range_keeps_its_color(quiet):
     """What the server sends back as 0.5 is sRGB 0.5."""
-    source, matte = shot(dtype="u1")
+    clips = shot(dtype="u1")
 
     with serving(FakeEngine(fill=0.5)) as address:
-        result = rendered(source, matte, address, quiet)
+        result = rendered(clips, address)
 
     assert set(np.unique(result[1002][32:48, 48:72])) <= {127, 128}
 
@@ -94,9 +58,9 @@ def test_the_fill_of_a_plate_within_range_keeps_its_color(quiet):
 def test_the_server_sees_arrays_and_indices_only(tmp_path, quiet):
     """The second promise: no path, no color space, no frame number leaves the host."""
     engine = RecordingEngine(tmp_path / "seen.json")
-    source, matte = shot()
+    clips = shot()
     with serving(engine) as address:
-        rendered(source, matte, address, quiet)
+        rendered(clips, address)
 
     texts = {
         f"{message.name}.{field.name}"
@@ -149,26 +113,26 @@ def test_the_node_needs_no_torch():
 
 def test_an_empty_matte_needs_no_server(quiet, caplog):
     """The plate comes back, and the log says why."""
-    source, _ = shot()
-    matte = Frames("matte", {f: np.zeros((96, 144), np.float32) for f in source.frames})
+    clips = shot()
+    matte = Frames("matte", {f: np.zeros((96, 144), np.float32) for f in clips.source.frames})
 
-    result = rendered(source, matte, "localhost:1", quiet)
+    result = rendered(Clips(source=clips.source, matte=matte), "localhost:1")
 
-    assert all(result[f].tobytes() == source.read(f).tobytes() for f in source.frames)
+    assert all(result[f].tobytes() == clips.source.read(f).tobytes() for f in clips.source.frames)
     assert "every matte is empty" in caplog.text
 
 
 def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog):
     """A matte of 255, -1 or NaN does what the artist means, and says so."""
-    source, matte = shot()
-    matte.read(1002)[:] *= 255
-    matte.read(1002)[0, 0] = -1
-    matte.read(1002)[1, 1] = np.nan
+    clips = shot()
+    clips.matte.read(1002)[:] *= 255
+    clips.matte.read(1002)[0, 0] = -1
+    clips.matte.read(1002)[1, 1] = np.nan
 
-    result = rendered(source, matte, address, quiet)
+    result = rendered(clips, address)
 
     assert "matte, frame 1002: values from -1 to 255 (1 frames) are clamped" in caplog.text
-    assert result[1002][1, 1].tobytes() == source.read(1002)[1, 1].tobytes()
+    assert result[1002][1, 1].tobytes() == clips.source.read(1002)[1, 1].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -184,9 +148,9 @@ def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog
 )
 def test_clips_that_do_not_fit_are_refused_before_anything_is_sent(quiet, spoil, told):
     """The message names the frame, the value and the way out."""
-    source, matte = shot()
-    spoil(source, matte)
-    effect = InpaintEffect(Clips(source=source, matte=matte))
+    clips = shot()
+    spoil(clips.source, clips.matte)
+    effect = InpaintEffect(clips)
 
     with pytest.raises(ClipError, match=told):
         next(effect.render_sequence([1001, 1002, 1003], lambda: pytest.fail("sent"), quiet))
@@ -200,13 +164,13 @@ def test_no_server_is_one_clear_line():
 
 def test_cancelling_stops_the_job_on_the_server(fake_engine, address):
     """Escape in the host frees the GPU."""
-    source, matte = shot(length=6)
+    clips = shot(length=6)
     fake_engine.held_at = 2
     fake_engine.hold.clear()
-    effect = InpaintEffect(Clips(source=source, matte=matte))
+    effect = InpaintEffect(clips)
 
     frames = effect.render_sequence(
-        source.frames,
+        clips.source.frames,
         lambda: InpaintClient(address),
         lambda stage, done, total: not (stage == "completing" and done >= 1),
     )
@@ -214,26 +178,26 @@ def test_cancelling_stops_the_job_on_the_server(fake_engine, address):
         list(frames)
 
     fake_engine.hold.set()
-    assert len(rendered(source, matte, address, lambda *_: True)) == 6
+    assert len(rendered(clips, address)) == 6
 
 
 def test_a_failed_job_carries_the_servers_reason(quiet):
     """The artist reads what went wrong, not a status code."""
-    source, matte = shot()
+    clips = shot()
     with serving(BrokenEngine()) as address, pytest.raises(JobError, match="exploded"):
-        rendered(source, matte, address, quiet)
+        rendered(clips, address)
 
 
 def test_a_server_lost_in_the_middle_is_told(fake_engine, quiet):
     """What was finished has been handed over; the rest is named as lost."""
-    source, matte = shot(length=6)
+    clips = shot(length=6)
     fake_engine.held_at = 2
     fake_engine.hold.clear()
     received = []
 
     with serving(fake_engine) as address:
-        frames = InpaintEffect(Clips(source=source, matte=matte)).render_sequence(
-            source.frames, lambda: InpaintClient(address, patience_seconds=0.5), quiet
+        frames = InpaintEffect(clips).render_sequence(
+            clips.source.frames, lambda: InpaintClient(address, patience_seconds=0.5), quiet
         )
         received += [next(frames), next(frames)]
 

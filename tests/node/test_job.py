@@ -1,0 +1,189 @@
+"""The job as an artist sees it: analyze once, look frames up, stop at once, see what is stale."""
+
+import dataclasses
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from node.client import InpaintClient
+from node.effect import InpaintEffect, Params, State
+from node.errors import CancelledError, ClipError, ServerUnreachableError
+from tests.node.shots import Frames, rendered, shot
+
+
+def same(first: np.ndarray, second: np.ndarray) -> bool:
+    return first.tobytes() == second.tobytes()
+
+
+def test_an_analyzed_shot_renders_as_a_streamed_one(address, quiet):
+    """Nuke looks frames up in any order; a farm streams them: the pixels are the same."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+
+    effect.analyze(clips.source.frames, lambda: InpaintClient(address), quiet)
+
+    streamed = rendered(clips, address)
+    assert effect.state is State.DONE
+    assert all(same(effect.render(frame), streamed[frame]) for frame in (1003, 1001, 1002))
+    assert effect.get_frames_needed(1002)["Source"] == [(1002, 1002)]
+    effect.close()
+
+
+def test_until_a_frame_is_finished_the_plate_shows(address, fake_engine):
+    """Never black; states and stages follow one another."""
+    clips = shot(length=4)
+    effect = InpaintEffect(clips)
+    seen: list[tuple[State, bool, bool]] = []
+    fake_engine.held_at = 2
+    fake_engine.hold.clear()
+
+    def watch(stage: str, done: int, total: int) -> bool:
+        first, last = effect.render(1001), effect.render(1004)
+        seen.append(
+            (
+                effect.state,
+                same(first, clips.source.read(1001)),
+                same(last, clips.source.read(1004)),
+            )
+        )
+        if effect.state is State.PARTIAL:
+            fake_engine.hold.set()
+        return True
+
+    before = effect.render(1001)
+    effect.analyze(clips.source.frames, lambda: InpaintClient(address), watch)
+
+    assert same(before, clips.source.read(1001))
+    states = list(dict.fromkeys(state for state, _, _ in seen))
+    assert states == [State.EXPORTING, State.SENDING, State.RUNNING, State.PARTIAL]
+    assert (State.PARTIAL, False, True) in seen
+    assert not same(effect.render(1004), clips.source.read(1004))
+    effect.close()
+
+
+@pytest.mark.parametrize("stage", ["reading", "sending", "completing"])
+def test_abort_takes_effect_within_a_tenth_of_a_second(address, fake_engine, stage):
+    """Escape at any stage, from another thread, while the server is busy with a window."""
+    clips = shot(length=4)
+    slow = Slow(clips.source, 0.3 if stage != "completing" else 0.0)
+    effect = InpaintEffect(dataclasses.replace(clips, source=slow))
+    fake_engine.hold.clear()
+    reached, took = threading.Event(), []
+
+    def watch(at: str, done: int, total: int) -> bool:
+        if at == stage:
+            reached.set()
+        return True
+
+    def run() -> None:
+        with pytest.raises(CancelledError):
+            effect.analyze(clips.source.frames, lambda: InpaintClient(address), watch)
+        took.append(time.monotonic())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert reached.wait(30)
+    time.sleep(0.05)
+    asked = time.monotonic()
+    effect.abort()
+    thread.join(10)
+    fake_engine.hold.set()
+
+    assert took[0] - asked < 0.1
+    assert effect.state is State.CANCELLED
+    assert same(effect.render(1003), clips.source.read(1003))
+    time.sleep(0.4)
+    effect.close()
+
+
+class Slow:
+    """Frames that take their time, as 4K EXR files on a server do."""
+
+    def __init__(self, clip: Frames, seconds: float) -> None:
+        self.name, self.frames = clip.name, clip.frames
+        self._clip, self._seconds = clip, seconds
+
+    def read(self, frame: int) -> np.ndarray:
+        if threading.current_thread().name == "sttn-node":
+            time.sleep(self._seconds)
+        return self._clip.read(frame)
+
+
+def test_changes_make_an_analysis_stale_and_undoing_them_does_not(address, quiet):
+    """The artist sees that the fill belongs to another matte; the plate shows meanwhile."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+    effect.analyze(clips.source.frames, lambda: InpaintClient(address), quiet)
+    moved = {frame: np.roll(clips.matte.read(frame), 5, 0) for frame in clips.matte.frames}
+    other = dataclasses.replace(clips, matte=Frames("matte", moved))
+
+    stale = effect.update(clips=other)
+
+    assert stale is State.STALE
+    assert "analyze again" in effect.message
+    assert same(effect.render(1002), clips.source.read(1002))
+    assert effect.update(clips=clips) is State.DONE
+    assert effect.update(params=Params(surroundings=1.0)) is State.STALE
+    assert effect.update(params=Params(mix=0.5, grain=0.2)) is State.DONE
+    assert not same(effect.render(1002), clips.source.read(1002))
+    effect.close()
+
+
+def test_an_ocio_config_of_another_kind_makes_it_stale(address, quiet, monkeypatch):
+    """Color is part of what was analyzed."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+    effect.analyze(clips.source.frames, lambda: InpaintClient(address), quiet)
+    monkeypatch.setenv("OCIO", "ocio://cg-config-latest")
+
+    assert effect.update() is State.STALE
+    effect.close()
+
+
+def test_errors_stay_on_the_node(quiet):
+    """Until the next analysis the message says what went wrong."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+
+    with pytest.raises(ServerUnreachableError):
+        effect.analyze(
+            clips.source.frames, lambda: InpaintClient("localhost:1", connect_seconds=0.2), quiet
+        )
+
+    assert effect.state is State.ERROR
+    assert "no server answers at localhost:1" in effect.message
+
+
+def test_a_gap_is_held_on_demand(address):
+    """A missing frame is an error, or its neighbor stands in: never black."""
+    clips = shot()
+    del clips.source._frames[1002]
+
+    with pytest.raises(ClipError, match=r"no frame 1002.*on_missing"):
+        rendered(clips, address, frames=[1001, 1002, 1003])
+    held = rendered(clips, address, Params(on_missing="hold"), frames=[1001, 1002, 1003])
+
+    assert same(held[1002][0], clips.source.read(1001)[0])
+
+
+def test_a_resumed_run_gives_the_frames_an_uninterrupted_one_would(address, quiet):
+    """Crop, peak and grain are those of the whole range."""
+    clips = shot(length=6)
+    for number, frame in enumerate(clips.matte.frames):
+        clips.matte._frames[frame] = np.roll(clips.matte.read(frame), 9 * number, 1)
+    whole = rendered(clips, address)
+
+    effect = InpaintEffect(clips)
+    rest = dict(
+        effect.render_sequence(
+            [1004, 1005, 1006],
+            lambda: InpaintClient(address),
+            quiet,
+            done_before=[1001, 1002, 1003],
+        )
+    )
+
+    assert list(rest) == [1004, 1005, 1006]
+    assert all(same(rest[frame], whole[frame]) for frame in rest)
