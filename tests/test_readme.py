@@ -16,7 +16,7 @@ import torch
 import trustme
 
 from host_examples.standalone.image_files import write_image
-from host_examples.standalone.movies import MovieWriter
+from host_examples.standalone.movie_writer import MovieWriter
 from sttn.model import Generator, ModelConfig
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from host_examples.standalone.image_files import write_png
 from host_examples.standalone.images import ImageMatte, ImagePlate, ImageSequence
-from host_examples.standalone.movies import MovieWriter
+from host_examples.standalone.movie_writer import MovieWriter
 from host_examples.standalone.sequences import find_sequence
 from node.color import encode, finite
 

@@ -15,7 +15,8 @@ from host_examples.standalone.images import (
     ImageWriter,
     StillMatte,
 )
-from host_examples.standalone.movies import MOVIE_SUFFIXES, Movie, MovieMatte, MovieWriter
+from host_examples.standalone.movie_writer import MovieWriter
+from host_examples.standalone.movies import MOVIE_SUFFIXES, Movie, MovieMatte
 from host_examples.standalone.sequences import (
     ALPHA_SUFFIXES,
     DEEP_SUFFIXES,
@@ -120,7 +121,8 @@ def open_output(
             code = encode(finite(color.to_linear(pixels)))
             return (np.clip(code, 0, 1) * 255).round().astype(np.uint8)
 
-        return MovieWriter(Path(location), rate, to_display)
+        movie = plate if isinstance(plate, Movie) and kind == "clean plate" else None
+        return MovieWriter(Path(location), rate, to_display, movie)
     suffix = Path(location).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ClipError(

@@ -61,7 +61,9 @@ def psnr(result: np.ndarray, truth: np.ndarray, holes: list[Region]) -> float:
 
 
 def main(
-    clips: Annotated[Path, tyro.conf.Positional], frames: int = 24, json_file: Path | None = None
+    clips: Annotated[Path, tyro.conf.Positional],
+    frames: int = 24,
+    json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Measure every clip in a folder."""
     figures = {}

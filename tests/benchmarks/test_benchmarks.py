@@ -89,3 +89,13 @@ def test_scoring_is_compared_with_completing(tmp_path):
     assert {"balanced", "fast", "telea", "propagation"} <= set(result["seconds_per_frame"])
     assert set(result["scoring_over_completing"]) == {"balanced", "fast"}
     assert "of completing with balanced" in printed
+
+
+def test_a_large_shot_goes_through_a_small_node(tmp_path):
+    """Pixels outside the mattes are compared by the script itself; memory and time are told."""
+    printed, result = run(
+        "large.py", tmp_path, "--frames", "4", "--width", "480", "--height", "270"
+    )
+
+    assert result["peak_megabytes_of_the_node"] < 1000
+    assert json.loads(printed)["frames"] == 4

@@ -10,9 +10,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from host_examples.standalone.image_files import read_image, write_image
-from host_examples.standalone.media import open_plate
-from node.errors import ClipError
+from host_examples.standalone.image_files import read_image, read_picture, write_image
 from sttn.evaluation.baselines import BASELINES
 from sttn.evaluation.cases import ProtocolConfig, find_cases
 from sttn.evaluation.metrics.fidelity import hole_psnr
@@ -109,12 +107,33 @@ def test_data_windows_of_real_files_survive(shared, tmp_path):
     assert clean[..., 3:].tobytes() == plate[..., 3:].tobytes()
 
 
-def test_a_multipart_plate_is_refused_rather_than_cut(shared, tmp_path):
-    """Until parts are kept, nothing is lost silently."""
-    shutil.copy(shared / "hdr" / "beachball" / "multipart.0001.exr", tmp_path / "p.0001.exr")
+def test_a_multipart_stereo_render_keeps_every_part(shared, tmp_path):
+    """Ten parts of two views, depth, motion and masks; one of the masks is the matte."""
+    for number in (1, 2):
+        source = shared / "hdr" / "beachball" / "multipart.0001.exr"
+        shutil.copy(source, tmp_path / f"p.{number:04d}.exr")
+    before = read_picture(tmp_path / "p.0001.exr")
+    height, width = before.parts[before.color].pixels.shape[:2]
+    matte = np.zeros((height, width, 1), np.uint8)
+    matte[300:400, 300:420] = 255
+    write_image(tmp_path / "matte.png", matte, oiio.ImageSpec(width, height, 1, oiio.UINT8))
 
-    with pytest.raises(ClipError, match="parts, and all but the first would be lost"):
-        open_plate(str(tmp_path / "p.####.exr"))
+    inpaint(
+        tmp_path / "p.####.exr",
+        *("--matte", tmp_path / "matte.png", "--output", tmp_path / "c.####.exr"),
+    )
+
+    after = read_picture(tmp_path / "c.0001.exr")
+    assert len(after.parts) == len(before.parts) == 10
+    outside = matte[..., 0] == 0
+    for number, (old, new) in enumerate(zip(before.parts, after.parts, strict=True)):
+        assert new.spec.getattribute("name") == old.spec.getattribute("name")
+        assert (new.spec.x, new.spec.y) == (old.spec.x, old.spec.y)
+        if number == before.color:
+            assert new.pixels[outside].tobytes() == old.pixels[outside].tobytes()
+            assert (new.pixels[~outside][:, :3] != old.pixels[~outside][:, :3]).mean() > 0.9
+        else:
+            assert new.pixels.tobytes() == old.pixels.tobytes()
 
 
 def test_shipped_weights_beat_telea_on_footage_they_never_saw(shared):

@@ -39,15 +39,68 @@ def test_the_encoding_has_no_kink_at_one():
     assert (above - 1) / (1 - below) == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("space", ["ACEScg", "ARRI LogC4", "sRGB Encoded Rec.709 (sRGB)"])
-def test_plates_come_back_from_any_space(space):
-    """Scene-linear, log and display plates all survive the round trip."""
-    pixels = np.random.default_rng(0).uniform(0.05, 0.9, (5, 7, 3)).astype(np.float32)
-    color = PlateColor(space, pixels.dtype)
+@pytest.mark.parametrize("working", ["", "ACEScg", "ACES2065-1"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        "Linear Rec.709 (sRGB)",
+        "ACES2065-1",
+        "ACEScg",
+        "ACEScct",
+        "ARRI LogC4",
+        "ARRI LogC3 (EI800)",
+        "S-Log3 S-Gamut3.Cine",
+        "sRGB Encoded Rec.709 (sRGB)",
+        "sRGB - Display",
+        "Rec.1886 Rec.709 - Display",
+    ],
+)
+def test_light_comes_back_from_any_space(space, working):
+    """Scene-linear, log and display plates, through the working encoding and back: under 1e-3."""
+    light = np.concatenate([np.linspace(-0.1, 1, 200), np.geomspace(1, 65504, 200)])
+    gray = light.astype(np.float32)[:, None].repeat(3, axis=1)
+    color = PlateColor(space, gray.dtype, working_space=working)
+    stored = color.from_linear(gray)
 
-    back = color.from_linear(color.to_linear(pixels))
+    seen = color.to_linear(stored)
+    back = color.to_linear(color.from_linear(decode(encode(seen))))
 
-    np.testing.assert_allclose(back, pixels, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(back, seen, rtol=1e-3, atol=1e-6)
+    within = (gray > 0.001) & (gray < 1)
+    np.testing.assert_allclose(seen[within], gray[within], rtol=1e-3)
+    if "Display" not in space:
+        within = (gray > -0.005) & (gray < 50)
+        np.testing.assert_allclose(seen[within], gray[within], rtol=1e-3, atol=1e-5)
+
+
+@given(st.lists(st.floats(-0.125, 65504, width=16), min_size=3, max_size=3))
+def test_half_plates_come_back_within_a_thousandth(values):
+    """The promise for HDR plates, over all of half float's range."""
+    plate = np.array([values], np.float16)
+    color = PlateColor("", plate.dtype)
+
+    back = color.from_linear(decode(encode(color.to_linear(plate))))
+
+    np.testing.assert_allclose(
+        back.astype(np.float64), plate.astype(np.float64), rtol=1e-3, atol=1e-7
+    )
+
+
+def test_a_host_names_its_config():
+    """By param, before $OCIO; the built-in ACES configs need no file."""
+    by_param = PlateColor("ACEScct", HALF, config="ocio://cg-config-latest")
+
+    assert by_param.to_linear(np.full((1, 3), 0.4135884, np.float16)) == pytest.approx(
+        0.18, abs=2e-3
+    )
+    with pytest.raises(ColorError, match=r"/nowhere\.ocio named by the param ocio_config"):
+        PlateColor("ACEScct", HALF, config="/nowhere.ocio")
+
+
+def test_the_working_space_is_scene_linear():
+    """A log space would be encoded twice."""
+    with pytest.raises(ColorError, match="'ACEScct' is not scene-linear"):
+        PlateColor("", HALF, working_space="ACEScct")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -98,14 +98,15 @@ def test_a_following_crop_moves_smoothly():
     """A matte drawn by hand shakes; the crop must not, or the fill swims."""
     rng = np.random.default_rng(0)
     shaky = rng.integers(-15, 16, (60, 2))
-    found = [[box(60 * i + shaky[i, 0] + 20, 200 + 25 * i + shaky[i, 1], 50, 50)] for i in range(60)]
+    at = shaky + [(60 * i + 20, 25 * i + 200) for i in range(60)]
+    found = [[box(x, y, 50, 50)] for x, y in at]
 
     (track,) = tracks(found, UHD)
 
-    at = np.array([(crop.left, crop.top) for crop in track.crops])
+    placed = np.array([(crop.left, crop.top) for crop in track.crops])
     steps = np.array((track.crops[0].width, track.crops[0].height)) / 12
-    inside = (at[:, 0] > 0) & (at[:, 0] + track.crops[0].width < 4096)
-    moved = np.diff(at[inside], axis=0)
+    inside = (placed[:, 0] > 0) & (placed[:, 0] + track.crops[0].width < 4096)
+    moved = np.diff(placed[inside], axis=0)
     np.testing.assert_allclose(moved % steps, 0)
     assert np.abs(moved - (60, 25)).max() <= steps.max()
     assert np.abs(np.diff(shaky, axis=0)).max() > 20

@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import OpenImageIO as oiio
 
-from host_examples.standalone.images import read_image
+from host_examples.standalone.image_files import read_image
 from node.client import InpaintClient
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc

@@ -3,11 +3,18 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from host_examples.standalone.image_files import read_image, write_image
+from host_examples.standalone.image_files import (
+    Part,
+    read_image,
+    read_picture,
+    write_image,
+    write_picture,
+)
 from host_examples.standalone.images import ImageWriter
 from host_examples.standalone.media import (
     matte_of_plate,
@@ -15,7 +22,9 @@ from host_examples.standalone.media import (
     open_output,
     open_plate,
 )
-from host_examples.standalone.movies import Movie, MovieWriter
+from host_examples.standalone.movie_writer import MovieWriter
+from host_examples.standalone.movies import Movie
+from node.color import PlateColor
 from node.errors import ClipError
 
 
@@ -248,3 +257,148 @@ def test_outputs_that_would_lose_something_are_refused(tmp_path, location, dtype
     """Before any work is done, with the way out."""
     with pytest.raises(ClipError, match=told):
         open_output(str(tmp_path / location), Movieless(), np.zeros((2, 2, 3), dtype), None)
+
+
+def ten_bit_movie(path: Path, frames: int = 6) -> list[list[np.ndarray]]:
+    """A 10-bit 4:2:2 log movie with tags and sound, as a camera writes it; its planes."""
+    planes, rng = [], np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv422p10le"
+        context = stream.codec_context
+        context.colorspace, context.color_range = 9, 1
+        context.color_primaries, context.color_trc = 9, 14
+        sound = container.add_stream("pcm_s16le", rate=48000, layout="mono")
+        for index in range(frames):
+            picture = av.VideoFrame(96, 64, "yuv422p10le")
+            for plane in picture.planes:
+                values = np.frombuffer(plane, np.uint16)
+                values[:] = rng.integers(200, 800, values.shape)
+            planes.append([np.frombuffer(plane, np.uint16).copy() for plane in picture.planes])
+            container.mux(stream.encode(picture))
+            samples = av.AudioFrame.from_ndarray(
+                np.full((1, 2000), index, np.int16), format="s16", layout="mono"
+            )
+            samples.sample_rate = 48000
+            container.mux(sound.encode(samples))
+        container.mux(stream.encode(None))
+        container.mux(sound.encode(None))
+    return planes
+
+
+def test_a_camera_movie_keeps_its_code_values_tags_and_sound(tmp_path):
+    """10-bit log 4:2:2 in, the same out: only what the matte covers is coded anew."""
+    planes = ten_bit_movie(tmp_path / "shot.mkv")
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    color = PlateColor("", np.dtype("uint16"))
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, plate.read(1), color)
+
+    for frame in plate.frames:
+        pixels = plate.read(frame).copy()
+        pixels[20:30, 40:60] = 30000
+        writer.write(frame, pixels)
+    writer.close()
+
+    with av.open(str(tmp_path / "clean.mkv")) as written:
+        context = written.streams.video[0].codec_context
+        assert context.pix_fmt == "yuv422p10le"
+        tags = (context.colorspace, context.color_range)
+        assert (*tags, context.color_primaries, context.color_trc) == (9, 1, 9, 14)
+        pictures = list(written.decode(video=0))
+    assert len(pictures) == 6
+    for picture, before in zip(pictures, planes, strict=True):
+        for plane, old in zip(picture.planes, before, strict=True):
+            values = np.frombuffer(plane, np.uint16).reshape(64, -1)[:, : plane.width]
+            same = values == old.reshape(64, -1)[:, : plane.width]
+            inside = np.zeros(same.shape, bool)
+            step = 96 // plane.width
+            inside[20:30, 40 // step : 60 // step] = True
+            assert same[~inside].all()
+            assert not same[inside].all()
+    with av.open(str(tmp_path / "clean.mkv")) as written:
+        heard = np.concatenate([each.to_ndarray().ravel() for each in written.decode(audio=0)])
+    np.testing.assert_array_equal(heard, np.repeat(np.arange(6), 2000))
+
+
+def test_sound_starts_with_the_first_frame_that_is_written(tmp_path):
+    """A part of a movie keeps picture and sound together."""
+    ten_bit_movie(tmp_path / "shot.mkv")
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    color = PlateColor("", np.dtype("uint16"))
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, plate.read(1), color)
+
+    for frame in (3, 4):
+        writer.write(frame, plate.read(frame))
+    writer.close()
+
+    with av.open(str(tmp_path / "clean.mkv")) as written:
+        heard = np.concatenate([each.to_ndarray().ravel() for each in written.decode(audio=0)])
+    assert heard[0] == 2
+    assert len(heard) < 4 * 2000
+
+
+def test_every_part_of_a_file_is_kept(tmp_path):
+    """A multi-part EXR of two views, depth and a matte: only the plate's colors change."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for name, channels, dtype in (
+        ("left", ("R", "G", "B", "A"), np.float16),
+        ("depth", ("Z",), np.float32),
+        ("masks", ("robot.A", "dog.A"), np.float16),
+    ):
+        pixels = rng.normal(size=(6, 8, len(channels))).astype(dtype)
+        kind = oiio.HALF if dtype == np.float16 else oiio.FLOAT
+        spec = oiio.ImageSpec(8, 6, len(channels), kind)
+        spec.channelnames = channels
+        spec["name"], spec["compression"], spec["PixelAspectRatio"] = name, "piz", 2.0
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (0x01020304, 0))
+        spec.x, spec.full_width, spec.full_height = 3, 20, 10
+        parts.append(Part(pixels, spec))
+    write_picture(tmp_path / "in.0007.exr", parts)
+    plate = open_plate(str(tmp_path / "in.####.exr"))
+    matte = matte_of_plate(plate, "dog.A")
+    changed = plate.read(7) + np.float16(1)
+
+    ImageWriter(str(tmp_path / "out.####.exr"), plate).write(7, changed)
+
+    before, after = (read_picture(tmp_path / f"{kind}.0007.exr") for kind in ("in", "out"))
+    np.testing.assert_array_equal(matte.read(7), parts[2].pixels[..., 1].astype(np.float32))
+    np.testing.assert_array_equal(after.parts[0].pixels[..., :3], changed)
+    assert after.parts[0].pixels[..., 3].tobytes() == parts[0].pixels[..., 3].tobytes()
+    for old, new in zip(before.parts, after.parts, strict=True):
+        for key in ("name", "compression", "PixelAspectRatio", "smpte:TimeCode"):
+            assert new.spec.getattribute(key) == old.spec.getattribute(key) is not None
+        for key in ("x", "y", "full_width", "full_height", "channelnames", "format"):
+            assert getattr(new.spec, key) == getattr(old.spec, key)
+    for old, new in zip(before.parts[1:], after.parts[1:], strict=True):
+        assert new.pixels.tobytes() == old.pixels.tobytes()
+
+
+def test_a_lossy_compression_is_not_repeated(tmp_path, caplog):
+    """DWA would change every pixel again; the clean plate is exact, and the log says why."""
+    path = tmp_path / "in.0001.exr"
+    spec = oiio.ImageSpec(64, 48, 3, oiio.HALF)
+    spec["compression"] = "dwaa"
+    source = oiio.ImageOutput.create(str(path))
+    assert source.open(str(path), spec)
+    source.write_image(np.random.default_rng(0).random((48, 64, 3)).astype(np.float16))
+    source.close()
+    plate = open_plate(str(tmp_path / "in.####.exr"))
+
+    ImageWriter(str(tmp_path / "out.####.exr"), plate).write(1, plate.read(1))
+
+    written, described = read_image(tmp_path / "out.0001.exr")
+    np.testing.assert_array_equal(written, plate.read(1))
+    assert described.getattribute("compression") == "zip"
+    assert "dwaa compression loses" in caplog.text
+
+
+def test_plate_and_matte_decode_a_file_once(tmp_path):
+    """At 4K decoding is most of what the node does."""
+    write_exr(tmp_path / "comp.0001.exr", gray(0.5, 4), ("R", "G", "B", "A"))
+    plate = open_plate(str(tmp_path / "comp.####.exr"))
+    matte = matte_of_plate(plate, "A")
+    plate.read(1)
+    (tmp_path / "comp.0001.exr").unlink()
+
+    assert matte.read(1)[0, 0] == 0.5

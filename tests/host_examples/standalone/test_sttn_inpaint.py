@@ -247,7 +247,8 @@ def test_movies_in_and_out(tmp_path, address):
     """A movie, one still for all frames, a lossless movie back."""
     from fractions import Fraction
 
-    from host_examples.standalone.movies import Movie, MovieWriter
+    from host_examples.standalone.movie_writer import MovieWriter
+    from host_examples.standalone.movies import Movie
 
     frames = np.random.default_rng(0).integers(0, 256, (3, 60, 80, 3), dtype=np.uint8)
     writer = MovieWriter(tmp_path / "shot.mkv", Fraction(25), lambda pixels: pixels)
