@@ -1,6 +1,5 @@
 """One image file through OpenImageIO: every part and channel, in the types they are stored in."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,6 @@ import OpenImageIO as oiio
 from numpy.typing import NDArray
 
 from node.errors import ClipError
-
-logger = logging.getLogger(__name__)
 
 _TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float": oiio.FLOAT}
 
@@ -182,14 +179,15 @@ def oiio_type(dtype: np.dtype[Any]) -> oiio.BASETYPE:
     return _TYPES[{"float16": "half", "float32": "float"}.get(dtype.name, dtype.name)]
 
 
-def _lossless(spec: oiio.ImageSpec) -> oiio.ImageSpec:
+def lossy_compression(spec: oiio.ImageSpec) -> str:
+    """The compression that would change pixels that nobody touched; empty where there is none."""
     compression = str(spec.getattribute("compression") or "").partition(":")[0]
-    if compression not in LOSSY:
+    return compression if compression in LOSSY else ""
+
+
+def _lossless(spec: oiio.ImageSpec) -> oiio.ImageSpec:
+    if not lossy_compression(spec):
         return spec
-    logger.warning(
-        "the plate's %s compression loses; written as zip, so that nothing else changes",
-        compression,
-    )
     kept = oiio.ImageSpec(spec)
     kept["compression"] = "zip"
     return kept

@@ -1,5 +1,6 @@
 """Plate, matte and clean plate as image sequences: pixels stay in the type they were stored in."""
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from host_examples.standalone.image_files import (
     Part,
     Picture,
+    lossy_compression,
     oiio_type,
     read_picture,
     spec_like,
@@ -19,6 +21,8 @@ from host_examples.standalone.image_files import (
 )
 from host_examples.standalone.sequences import file_of
 from node.color import unit
+
+logger = logging.getLogger(__name__)
 
 KEPT_PICTURES = 3
 """Files kept at hand, so that plate, matte and writer decode a frame once."""
@@ -129,6 +133,7 @@ class ImageWriter:
     def __init__(self, pattern: str, plate: ImagePlate | None) -> None:
         self._pattern = pattern
         self._plate = plate
+        self._told: set[str] = set()
 
     def path(self, frame: int) -> Path:
         """The file of a frame."""
@@ -154,6 +159,13 @@ class ImageWriter:
             spec.channelnames = tuple(names)
             return write_picture(path, [Part(pixels, spec)])
         picture = self._plate.files.load(frame)
+        lossy = {lossy_compression(part.spec) for part in picture.parts} - {""} - self._told
+        for compression in lossy:
+            logger.warning(
+                "the plate's %s compression loses; written as zip, so that nothing else changes",
+                compression,
+            )
+        self._told |= lossy
         write_picture(path, _replaced(picture, pixels, self._plate.read(frame).shape[-1]))
 
     def close(self) -> None:

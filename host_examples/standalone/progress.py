@@ -16,7 +16,8 @@ class ProgressBar:
             self.close()
             self._stage = stage
             self._bar = tqdm(total=total, unit="frame", desc=stage, dynamic_ncols=True)
-        self._bar.update(done - self._bar.n)
+        if done != self._bar.n:  # a log file gets no line for every look at the clock
+            self._bar.update(done - self._bar.n)
         return True
 
     def close(self) -> None:
