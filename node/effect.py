@@ -268,7 +268,8 @@ class InpaintEffect:
     def update(self, clips: Clips | None = None, params: Params | None = None) -> State:
         """Take what the host has now; STALE where the analysis was made of something else.
 
-        Late params (mix, output_mode, grain, server) are not part of an analysis.
+        Late params (mix, output_mode, grain, server) are not part of an analysis. Clips that cannot
+        stamp their frames are read again, all of them.
         """
         self.clips = clips or self.clips
         self.params = params or self.params

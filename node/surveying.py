@@ -101,7 +101,7 @@ def _parts(
     step = max(1, len(frames) // SAMPLED_FRAMES)
     for index in range(0, len(frames), step) if chosen else ():
         near = [
-            (shot.plate(frame), ~shot.not_copied(frame) if shot.has_matte(frame) else None)
+            (shot.shown(frame), ~shot.not_copied(frame) if shot.has_matte(frame) else None)
             for frame in frames[index : index + 2]
         ]
         for number, track in enumerate(chosen):

@@ -297,6 +297,28 @@ def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address):
     assert [path.name for path in shot.glob("*clean*")] == ["clean.1001.exr"]
 
 
+def test_resume_does_only_what_is_missing(shot, fake_engine, address):
+    """After Ctrl-C the same command goes on; the result is that of one uninterrupted run."""
+    arguments = (shot / "plate.####.exr", "--matte-channel", "A", "--server", address)
+    assert run(*arguments, "--output", shot / "whole.####.exr").returncode == 0
+    out = ("--output", shot / "clean.####.exr")
+    assert run(*arguments, *out).returncode == 0
+    for frame in (1002, 1004):
+        (shot / f"clean.{frame}.exr").unlink()
+    kept = (shot / "clean.1001.exr").stat().st_mtime_ns
+
+    resumed, again = run(*arguments, *out, "--resume"), run(*arguments, *out, "--resume")
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert "2/2" in resumed.stderr
+    assert (shot / "clean.1001.exr").stat().st_mtime_ns == kept
+    for frame in range(1001, 1005):
+        clean, whole = (read_image(shot / f"{n}.{frame}.exr")[0] for n in ("clean", "whole"))
+        assert clean.tobytes() == whole.tobytes()
+    assert again.returncode == 0
+    assert "all 4 frames are there; nothing to do" in again.stdout
+
+
 def test_help_teaches():
     """Everything there is to know to start."""
     told = run("--help").stdout
