@@ -11,18 +11,24 @@ render                            a finished frame, or the plate         node.re
 abort                             from any thread
 """
 
-import hashlib
-import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
+from node.analysis import (
+    Analysis,
+    Connect,
+    Emit,
+    Step,
+    Stopped,
+    digest,
+    frames_completed,
+    surveyed,
+)
 from node.background import in_background
-from node.client import InpaintClient
 from node.clips import Clips, Pixels, Region, runs
-from node.completing import Completed, complete, send
 from node.describing import (
     ClipSpec,
     ContextDescription,
@@ -33,10 +39,9 @@ from node.describing import (
     require_temporal_access,
 )
 from node.errors import CancelledError
-from node.params import Params, ParamSpec, param_specs
+from node.params import Params, ParamSpec
 from node.rendering import finished, is_identity, unfinished
 from node.shot import Shot
-from node.surveying import Survey, survey
 
 __all__ = [
     "ClipPreferences",
@@ -57,9 +62,6 @@ __all__ = [
 Progress = Callable[[str, int, int], bool]
 """Called often with the stage (reading, sending, completing), frames done and frames in all;
 answers False to stop."""
-
-Connect = Callable[[], InpaintClient]
-"""Makes the connection; called only once there is something to send, in a thread of its own."""
 
 
 class State(Enum):
@@ -87,23 +89,6 @@ class ClipPreferences:
     frame_varying: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Step:
-    stage: str
-    done: int
-    total: int
-
-
-@dataclass
-class _Analysis:
-    # What one run found and made; finished frames are looked up in it.
-    shot: Shot
-    survey: Survey
-    completed: Completed
-    digest: str = ""
-    finished: set[int] = field(default_factory=set)
-
-
 def create_instance(
     host: HostDescription, clips: Clips, params: Params | None = None
 ) -> "InpaintEffect":
@@ -126,7 +111,7 @@ class InpaintEffect:
         self.message = ""
         """The persistent message: what the artist has to know, until the next analysis."""
         self._aborted = threading.Event()
-        self._analysis: _Analysis | None = None
+        self._analysis: Analysis | None = None
 
     # What a host asks before it renders.
 
@@ -216,10 +201,10 @@ class InpaintEffect:
         """
 
         def work(emit: Emit, stopped: Stopped) -> None:
-            analysis = self._surveyed(frames, (), emit)
-            analysis.digest = _digest(analysis.shot, analysis.survey.frames)
+            analysis = surveyed(self.clips, self.params, frames, (), emit)
+            analysis.digest = digest(analysis.shot, analysis.survey.frames)
             self._analysis = analysis
-            with closing(_completed(analysis, connect, emit, stopped)) as frames_done:
+            with closing(frames_completed(analysis, connect, emit, stopped)) as frames_done:
                 for _ in frames_done:
                     pass
 
@@ -252,8 +237,8 @@ class InpaintEffect:
         """
 
         def work(emit: Emit, stopped: Stopped) -> None:
-            analysis = self._surveyed(frames, done_before, emit)
-            with closing(_completed(analysis, connect, emit, stopped)) as frames_done:
+            analysis = surveyed(self.clips, self.params, frames, done_before, emit)
+            with closing(frames_completed(analysis, connect, emit, stopped)) as frames_done:
                 for frame in frames_done:
                     pixels = finished(analysis.shot, frame, analysis.survey, analysis.completed)
                     emit((frame, pixels))
@@ -275,12 +260,13 @@ class InpaintEffect:
         self.params = params or self.params
         analysis = self._analysis
         if analysis is not None and self.state in (State.DONE, State.STALE, State.CANCELLED):
-            fresh = _digest(Shot(self.clips, self.params), analysis.survey.frames)
+            fresh = digest(Shot(self.clips, self.params), analysis.survey.frames)
             if fresh != analysis.digest:
                 self.state = State.STALE
                 self.message = "the shot or its params changed since the analysis; analyze again"
             elif self.state is State.STALE:
-                self.state, self.message = State.DONE, ""
+                whole = analysis.finished >= analysis.survey.wanted
+                self.state, self.message = State.DONE if whole else State.CANCELLED, ""
         return self.state
 
     def close(self) -> None:
@@ -290,13 +276,13 @@ class InpaintEffect:
             analysis.completed.discard()
 
     def _followed(
-        self, work: Callable[["Emit", "Stopped"], None], progress: Progress
+        self, work: Callable[[Emit, Stopped], None], progress: Progress
     ) -> Iterator[tuple[int, Pixels]]:
         # Runs a job in the background, shows its steps, and hands over its frames.
         self.close()
         self._aborted.clear()
         self.message = ""
-        step = _Step(stage="reading", done=0, total=0)
+        step = Step(stage="reading", done=0, total=0)
         self._show(step)
 
         def go_on() -> None:
@@ -307,7 +293,7 @@ class InpaintEffect:
 
         try:
             for item in in_background(work, go_on):
-                if isinstance(item, _Step):
+                if isinstance(item, Step):
                     step = item
                     self._show(step)
                 else:
@@ -320,57 +306,8 @@ class InpaintEffect:
             self.state, self.message = State.ERROR, str(error) or type(error).__name__
             raise
 
-    def _show(self, step: _Step) -> None:
+    def _show(self, step: Step) -> None:
         if step.stage == "completing":
             self.state = State.PARTIAL if step.done else State.RUNNING
         else:
             self.state = State.EXPORTING if step.stage == "reading" else State.SENDING
-
-    def _surveyed(
-        self, frames: Sequence[int], done_before: Sequence[int], emit: "Emit"
-    ) -> _Analysis:
-        shot = Shot(self.clips, self.params)
-        found = survey(shot, frames, done_before, _steps("reading", emit))
-        return _Analysis(shot=shot, survey=found, completed=Completed())
-
-
-Emit = Callable[[_Step | tuple[int, Pixels]], None]
-Stopped = Callable[[], bool]
-
-
-def _completed(
-    analysis: _Analysis, connect: Connect, emit: Emit, stopped: Stopped
-) -> Generator[int, None, None]:
-    # The number of every wanted frame, in order, once it is final.
-    found = analysis.survey
-    wanted = sorted(found.wanted)
-    told = _steps("completing", emit)
-    if any(found.completed_by_network(part) for part in found.parts):
-        with connect() as connection:
-            parts = send(analysis.shot, found, connection, _steps("sending", emit), stopped)
-            told(0, len(wanted))
-            ready = complete(analysis.shot, found, parts, connection, analysis.completed, stopped)
-            with closing(ready):
-                for done, index in enumerate(ready):
-                    analysis.finished.add(found.frames[index])
-                    yield found.frames[index]
-                    told(done + 1, len(wanted))
-    else:
-        for done, frame in enumerate(wanted):
-            analysis.finished.add(frame)
-            yield frame
-            told(done + 1, len(wanted))
-
-
-def _steps(stage: str, emit: Emit) -> Callable[[int, int], None]:
-    return lambda done, total: emit(_Step(stage=stage, done=done, total=total))
-
-
-def _digest(shot: Shot, frames: Sequence[int]) -> str:
-    settings = [
-        f"{spec.name}={getattr(shot.params, spec.name)!r}"
-        for spec in param_specs()
-        if not spec.late
-    ]
-    told = "\n".join([*settings, os.environ.get("OCIO", ""), *shot.stamps(frames)])
-    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

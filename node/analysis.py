@@ -1,0 +1,106 @@
+"""One run over a shot: surveyed, sent, completed; finished frames are looked up in it."""
+
+import hashlib
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from node.client import InpaintClient
+from node.clips import Clips, Pixels
+from node.completing import Completed, complete, send
+from node.params import Params, param_specs
+from node.shot import Shot
+from node.surveying import Survey, survey
+
+Connect = Callable[[], InpaintClient]
+"""Makes the connection; called only once there is something to send, in a thread of its own."""
+
+Stopped = Callable[[], bool]
+"""Whether nobody waits for the run any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """How far a run is."""
+
+    stage: str
+    """``reading``, ``sending`` or ``completing``."""
+    done: int
+    total: int
+
+
+Emit = Callable[[Step | tuple[int, Pixels]], None]
+"""Takes steps and frames; raises CancelledError once the run is stopped."""
+
+
+@dataclass(kw_only=True)
+class Analysis:
+    """What one run found and made."""
+
+    shot: Shot
+    survey: Survey
+    completed: Completed
+    digest: str = ""
+    """Of all that it depends on."""
+    finished: set[int] = field(default_factory=set)
+    """Frames that can be rendered."""
+
+
+def surveyed(
+    clips: Clips, params: Params, frames: Sequence[int], done_before: Sequence[int], emit: Emit
+) -> Analysis:
+    """Begin a run: everything is looked at once, nothing is sent.
+
+    Raises:
+        NodeError: something is missing or does not fit.
+    """
+    shot = Shot(clips, params)
+    found = survey(shot, frames, done_before, _steps("reading", emit))
+    return Analysis(shot=shot, survey=found, completed=Completed())
+
+
+def frames_completed(
+    analysis: Analysis, connect: Connect, emit: Emit, stopped: Stopped
+) -> Generator[int, None, None]:
+    """Send and complete what was surveyed; needs no server where every matte is empty.
+
+    Yields:
+        The number of every wanted frame, in order, once it is final.
+
+    Raises:
+        NodeError: the server failed or is gone.
+    """
+    found = analysis.survey
+    wanted = sorted(found.wanted)
+    told = _steps("completing", emit)
+    if any(found.completed_by_network(part) for part in found.parts):
+        with connect() as connection:
+            parts = send(analysis.shot, found, connection, _steps("sending", emit), stopped)
+            told(0, len(wanted))
+            ready = complete(analysis.shot, found, parts, connection, analysis.completed, stopped)
+            with closing(ready):
+                for done, index in enumerate(ready):
+                    analysis.finished.add(found.frames[index])
+                    yield found.frames[index]
+                    told(done + 1, len(wanted))
+    else:
+        for done, frame in enumerate(wanted):
+            analysis.finished.add(frame)
+            yield frame
+            told(done + 1, len(wanted))
+
+
+def digest(shot: Shot, frames: Sequence[int]) -> str:
+    """Tells whether an analysis still fits: params, clips, and the color config in use."""
+    settings = [
+        f"{spec.name}={getattr(shot.params, spec.name)!r}"
+        for spec in param_specs()
+        if not spec.late
+    ]
+    told = "\n".join([*settings, os.environ.get("OCIO", ""), *shot.stamps(frames)])
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+
+def _steps(stage: str, emit: Emit) -> Callable[[int, int], None]:
+    return lambda done, total: emit(Step(stage=stage, done=done, total=total))
