@@ -156,6 +156,21 @@ def test_errors_stay_on_the_node(quiet):
     assert "no server answers at localhost:1" in effect.message
 
 
+def test_a_gap_is_told_before_a_host_starts_its_frames(address, quiet):
+    """A farm job fails at once, not at its thousandth frame; what was made stays after the last."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+    effect.analyze(clips.source.frames, lambda: InpaintClient(address), quiet)
+
+    with pytest.raises(ClipError, match="plate has no frame 1004"):
+        effect.begin_sequence_render([1003, 1004])
+    effect.begin_sequence_render([1002, 1003])
+    effect.end_sequence_render()
+
+    assert not same(effect.render(1002), clips.source.read(1002))
+    effect.close()
+
+
 def test_a_gap_is_held_on_demand(address):
     """A missing frame is an error, or its neighbor stands in: never black."""
     clips = shot()
