@@ -1,0 +1,325 @@
+"""Runs inside Blender: ``python session.py SCENARIO FOLDER SERVER``; facts go to FOLDER/facts.json.
+
+FOLDER holds ``plate.####.exr``. What is asserted of the facts and the files is in the tests.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+
+FIRST, COUNT = 1001, 4
+LAST = FIRST + COUNT - 1
+EXTENSION = "bl_ext.user_default.sttn_inpaint"
+WIDTH, HEIGHT = 192, 112
+BOX = [(0.3, 0.3), (0.6, 0.3), (0.6, 0.7), (0.3, 0.7)]
+
+
+def enable() -> None:
+    bpy.ops.preferences.addon_enable(module=EXTENSION)
+
+
+def scene_with_plate(folder: Path):
+    """A compositor that shows the plate: scene, tree, socket of the plate, link to the output."""
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
+    scene.render.resolution_percentage = 100
+    scene.frame_start, scene.frame_end = FIRST, LAST
+    if bpy.app.version >= (5, 0):
+        tree = bpy.data.node_groups.new("Comp", "CompositorNodeTree")
+        scene.compositing_node_group = tree
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        output = tree.nodes.new("NodeGroupOutput")
+    else:
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        output = tree.nodes.new("CompositorNodeComposite")
+    plate = tree.nodes.new("CompositorNodeImage")
+    plate.image = bpy.data.images.load(str(folder / f"plate.{FIRST}.exr"))
+    plate.image.source = "SEQUENCE"
+    plate.frame_start, plate.frame_duration, plate.frame_offset = FIRST, COUNT, FIRST - 1
+    tree.links.new(plate.outputs[0], output.inputs[0])
+    return scene, tree, plate.outputs[0], output.inputs[0]
+
+
+def mask_socket(tree):
+    mask = bpy.data.masks.new("Garbage")
+    mask.frame_start, mask.frame_end = FIRST, LAST
+    spline = mask.layers.new(name="Layer").splines.new()
+    spline.points.add(len(BOX) - 1)  # a new spline has one
+    spline.use_cyclic = True
+    for point, corner in zip(spline.points, BOX, strict=True):
+        point.co, point.handle_type = corner, "VECTOR"
+    node = tree.nodes.new("CompositorNodeMask")
+    node.mask = mask
+    return node.outputs[0]
+
+
+def add_inpaint(tree, plate, matte, output, server: str):
+    assert bpy.ops.sttn.add_node() == {"FINISHED"}
+    node = tree.nodes.active
+    tree.links.new(plate, node.inputs["Source"])
+    tree.links.new(matte, node.inputs["Matte"])
+    tree.links.new(node.outputs[0], output)
+    node.node_tree.sttn.server = server
+    return node
+
+
+def masked(folder: Path, server: str):
+    scene, tree, plate, output = scene_with_plate(folder)
+    return scene, add_inpaint(tree, plate, mask_socket(tree), output, server)
+
+
+def render(scene, folder: Path, name: str, first: int = FIRST, last: int = LAST) -> None:
+    settings = scene.render.image_settings
+    settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "32"
+    scene.render.filepath = str(folder / f"{name}.####.exr")
+    scene.frame_start, scene.frame_end = first, last
+    bpy.ops.render.render(animation=True)
+    scene.frame_start, scene.frame_end = FIRST, LAST
+
+
+def told(node) -> dict:
+    settings = node.node_tree.sttn
+    return {"state": settings.state, "message": settings.message}
+
+
+def attempt(call) -> str:
+    """What the operator reported as an error; empty where it did not."""
+    try:
+        call()
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
+def inpaint_mask(folder: Path, server: str) -> dict:
+    from host_examples.blender.export import Export
+
+    scene, node = masked(folder, server)
+    others = len(bpy.data.scenes), len(bpy.data.node_groups)
+    (folder / "exported").mkdir()
+    with Export(scene, node, folder / "exported") as export:
+        for frame in range(FIRST, LAST + 1):
+            export.frame(frame)
+    before = told(node)
+    outcome = bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts = {
+        "before": before,
+        "outcome": sorted(outcome),
+        "left_behind": [len(bpy.data.scenes), len(bpy.data.node_groups)] != list(others),
+        **told(node),
+    }
+    render(scene, folder, "final", FIRST - 1, LAST + 1)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    group = node.node_tree
+    shown = Path(bpy.path.abspath(group.nodes["Result"].image.filepath))
+    for path in shown.parent.glob(f"*{LAST}*"):
+        path.unlink()
+    render(scene, folder, "deleted", LAST, LAST)
+    facts["results"] = sorted(path.name for path in shown.parent.iterdir())
+    return facts
+
+
+def without_extension(folder: Path, server: str) -> dict:
+    """Opened by somebody who does not have the extension."""
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "shot.blend"))
+    known = hasattr(bpy.types.NodeTree, "sttn")
+    render(bpy.context.scene, folder, "elsewhere")
+    return {"known": known}
+
+
+def inpaint_cryptomatte(folder: Path, server: str) -> dict:
+    scene = bpy.context.scene
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    enable()
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    scene.render.resolution_x, scene.render.resolution_y = 96, 64
+    scene.frame_start, scene.frame_end = 1, 3
+    bpy.ops.mesh.primitive_plane_add(size=12)
+    bpy.ops.mesh.primitive_cube_add(size=1.5, location=(0, 0, 0.8))
+    cube = bpy.context.object
+    cube.name = "Robot"
+    for frame, x in ((1, -2.0), (3, 2.0)):
+        cube.location.x = x
+        cube.keyframe_insert("location", frame=frame)
+    bpy.ops.object.light_add(type="SUN", location=(0, 0, 8))
+    bpy.ops.object.camera_add(location=(0, 0, 9))
+    scene.camera = bpy.context.object
+    scene.view_layers[0].use_pass_cryptomatte_object = True
+    bpy.ops.sttn.add_node()
+    if bpy.app.version >= (5, 0):
+        tree = scene.compositing_node_group
+        output = next(node for node in tree.nodes if node.bl_idname == "NodeGroupOutput")
+    else:
+        tree = scene.node_tree
+        output = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeComposite")
+    layers = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeRLayers")
+    node = tree.nodes.active
+    crypto = tree.nodes.new("CompositorNodeCryptomatteV2")
+    crypto.source, crypto.scene, crypto.matte_id = "RENDER", scene, "Robot"
+    tree.links.new(layers.outputs["Image"], node.inputs["Source"])
+    tree.links.new(crypto.outputs["Matte"], node.inputs["Matte"])
+    render_plate = tree.links.new(layers.outputs["Image"], output.inputs[0])
+    assert render_plate.is_valid
+    render(scene, folder, "beauty", 1, 3)
+    scene.frame_start, scene.frame_end = 1, 3
+    tree.links.new(node.outputs[0], output.inputs[0])
+    node.node_tree.sttn.server = server
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts = told(node)
+    render(scene, folder, "clean", 1, 3)
+    return facts
+
+
+def problems(folder: Path, server: str) -> dict:
+    """Everything an artist does first and wrongly."""
+    facts = {"no_node": attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))}
+    scene, node = masked(folder, "")
+    settings = node.node_tree.sttn
+
+    def run() -> list:
+        return [attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT")), told(node)]
+
+    facts["no_server"] = run()
+    settings.server = "farm.example:50071"
+    facts["elsewhere"] = run()
+    settings.server = f"unix:{folder}/nobody.sock"
+    facts["nobody_answers"] = run()
+    settings.server, settings.frames = server, "990-1001"
+    facts["outside"] = run()
+    settings.frames, settings.folder = "", str(folder / "plate.1001.exr")
+    facts["no_folder"] = run()
+    settings.folder = ""
+    link = node.inputs["Matte"].links[0]
+    node.id_data.links.remove(link)
+    facts["no_matte"] = run()
+    render(scene, folder, "plate_only", FIRST, FIRST)
+    return facts
+
+
+def staleness(folder: Path, server: str) -> dict:
+    scene, node = masked(folder, server)
+    settings = node.node_tree.sttn
+    settings.frames = f"{FIRST}-{FIRST + 1}"
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+
+    def state() -> str:
+        scene.update_tag()
+        bpy.context.view_layer.update()
+        return settings.state
+
+    facts = {"done": state()}
+    settings.surroundings = 0.75
+    facts["param"] = state()
+    settings.surroundings = 0.5
+    facts["param_back"] = state()
+    spline = bpy.data.masks["Garbage"].layers[0].splines[0]
+    corner = tuple(spline.points[0].co)
+    spline.points[0].co = (0.1, 0.1)
+    facts["mask"] = state()
+    spline.points[0].co = corner
+    facts["mask_back"] = state()
+    bpy.data.images[0].filepath = str(folder / f"plate.{FIRST + 1}.exr")
+    facts["plate"] = state()
+    return facts
+
+
+def cancelled(folder: Path, server: str) -> dict:
+    """The modal operator, its events delivered by hand: without a window Blender sends none."""
+    from host_examples.blender import operators
+
+    scene, node = masked(folder, server)
+    tick = SimpleNamespace(type="TIMER", value="NOTHING")
+    escape = SimpleNamespace(type="ESC", value="PRESS")
+    calls, reports = [], []
+    window_manager = SimpleNamespace(
+        windows=[],
+        event_timer_add=lambda seconds, window: calls.append("timer"),
+        event_timer_remove=lambda timer: calls.append("timer removed"),
+        modal_handler_add=lambda operator: calls.append("modal"),
+        progress_begin=lambda low, high: calls.append("progress"),
+        progress_update=lambda value: None,
+        progress_end=lambda: calls.append("progress ended"),
+    )
+    context = SimpleNamespace(scene=scene, window=None, window_manager=window_manager)
+    modal = SimpleNamespace(node="", report=lambda kind, text: reports.append([sorted(kind), text]))
+    for name in ("_begin", "_step", "_finish"):
+        setattr(modal, name, getattr(operators.Inpaint, name).__get__(modal))
+
+    def send(event) -> str:
+        return min(operators.Inpaint.modal(modal, context, event))
+
+    facts = {"begun": sorted(operators.Inpaint.invoke(modal, context, None))}
+    facts["first"] = told(node)
+    facts["second_refused"] = attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))
+    send(tick)
+    facts["exporting"] = told(node)
+    facts["other_key"] = send(SimpleNamespace(type="A", value="PRESS"))
+    while node.node_tree.sttn.state == "EXPORTING":
+        send(tick)
+    facts["under_way"] = told(node)
+    started = time.monotonic()
+    outcome = send(escape)
+    while outcome == "RUNNING_MODAL":
+        outcome = send(tick)
+    facts["seconds_to_cancel"] = time.monotonic() - started
+    facts["outcome"], facts["reports"], facts["calls"] = outcome, reports, calls
+    facts["after"] = told(node)
+    render(scene, folder, "cancelled")
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts["again"] = told(node)
+    return facts
+
+
+def described(folder: Path, server: str) -> dict:
+    """What the panel draws, with a layout that takes notes."""
+    from host_examples.blender.panel import Panel
+    from host_examples.blender.properties import shown_params
+
+    class Layout(SimpleNamespace):
+        drawn: list = []  # noqa: RUF012
+
+        def prop(self, settings, name, **_):
+            self.drawn.append(name)
+
+        def label(self, **_):
+            pass
+
+        def operator(self, *_, **__):
+            return SimpleNamespace()
+
+        def column(self):
+            return Layout()
+
+        box = column
+
+    _, node = masked(folder, server)
+    Panel.draw(SimpleNamespace(layout=Layout()), bpy.context)
+    properties = {}
+    for spec in shown_params():
+        made = node.node_tree.sttn.bl_rna.properties[spec.name]
+        properties[spec.name] = {
+            "default": made.default,
+            "hint": made.description,
+            "choices": [item.identifier for item in getattr(made, "enum_items", [])],
+        }
+    return {"properties": properties, "drawn": sorted(Layout.drawn)}
+
+
+def main() -> None:
+    scenario, folder, server = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    if scenario != "without_extension":
+        enable()
+    facts = globals()[scenario](folder, server)
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

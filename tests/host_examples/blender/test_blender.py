@@ -1,0 +1,202 @@
+"""The extension in real Blenders, end to end: what an artist does, and what the pixels are."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomllib
+
+from node.describing import describe_in_context
+
+from .conftest import FRAMES, plate, read, write
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def standalone(shot, server):
+    """What sttn-inpaint makes of the frames that Blender exported."""
+
+    def run(*flags: str) -> dict[int, np.ndarray]:
+        for frame in FRAMES:
+            exported = shot / "exported" / f"export.{frame}.exr"
+            write(
+                shot / f"given.{frame}.exr", read(exported, [f"plate.{c}" for c in "RGBA"]), "RGBA"
+            )
+            write(shot / f"matte.{frame}.exr", read(exported, ["matte.V"]), "Y")
+        command = [
+            *(sys.executable, "-m", "host_examples.standalone", str(shot / "given.####.exr")),
+            *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "alone.####.exr")),
+            *("--server", server, "--overwrite", *flags),
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+        return {frame: read(shot / f"alone.{frame}.exr") for frame in FRAMES}
+
+    return run
+
+
+def test_the_result_is_the_standalone_hosts(facts, shot, standalone):
+    """From the button to the rendered frame: same pixels as sttn-inpaint, and the plate's own
+    outside the matte, NaN and inf included."""
+    told = facts("inpaint_mask")
+    alone = standalone("--premultiplied")
+
+    assert told["before"] == {"state": "IDLE", "message": ""}
+    assert told["outcome"] == ["FINISHED"]
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    assert not told["left_behind"]
+    for frame in FRAMES:
+        exported = read(shot / "exported" / f"export.{frame}.exr", [f"plate.{c}" for c in "RGBA"])
+        matte = read(shot / "exported" / f"export.{frame}.exr", ["matte.V"])[..., 0]
+        final = read(shot / f"final.{frame}.exr")
+        np.testing.assert_array_equal(exported, plate(frame))
+        assert 0.1 < matte.mean() < 0.2
+        assert_same_bits(final[matte == 0], plate(frame)[matte == 0])
+        assert_same_bits(final, alone[frame])
+        assert np.isfinite(final[matte == 1]).all()
+        assert (final[matte == 1] != plate(frame)[matte == 1]).any(axis=-1).mean() > 0.9
+
+
+def test_what_is_not_finished_shows_the_plate(facts, shot):
+    """Frames outside the range, and results that somebody deleted: never black."""
+    told = facts("inpaint_mask")
+
+    last = FRAMES[-1]
+    assert f"result.{last}.exr" not in told["results"]
+    shown, expected = read(shot / f"deleted.{last}.exr"), plate(last)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(shown[finite], expected[finite])
+    assert_same_bits(read(shot / f"final.{last + 1}.exr"), plate(last))
+
+
+def test_a_file_renders_the_same_where_the_extension_is_missing(facts, shot):
+    """A farm, or a colleague: the node group is made of Blender's own nodes."""
+    told = facts("inpaint_mask")
+    elsewhere = facts("without_extension", extended=False)
+
+    assert told["state"] == "DONE"
+    assert elsewhere == {"known": False}
+    for frame in list(FRAMES)[:-1]:
+        assert_same_bits(read(shot / f"elsewhere.{frame}.exr"), read(shot / f"final.{frame}.exr"))
+
+
+def test_a_cryptomatte_of_the_same_render_is_a_matte(facts, shot):
+    """A rendered object is removed by name; nothing else changes."""
+    told = facts("inpaint_cryptomatte")
+
+    assert (told["state"], told["message"]) == ("DONE", "3 frames finished")
+    for frame in (1, 2, 3):
+        beauty, clean = (
+            read(shot / f"beauty.{frame:04d}.exr"),
+            read(shot / f"clean.{frame:04d}.exr"),
+        )
+        changed = (beauty != clean).any(axis=-1)
+        assert 0.03 < changed.mean() < 0.3
+        columns = np.flatnonzero(changed.any(axis=0))
+        middle = (columns[0] + columns[-1]) / 2 / changed.shape[1]
+        assert abs(middle - (0.5 + 0.22 * (frame - 2))) < 0.1
+
+
+def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, shot):
+    """Each message names the thing and the way out; the plate shows as before."""
+    told = facts("problems")
+
+    words = {
+        "no_server": "Start one with 'sttn-server --address localhost:50071'",
+        "elsewhere": "Allow Online Access",
+        "nobody_answers": "nothing answers at unix:",
+        "outside": "frame 990 is outside the timeline's 1001-1004",
+        "no_folder": "choose another Folder",
+        "no_matte": "nothing connected to Matte",
+    }
+    assert "add one, or select it" in told["no_node"]
+    for case, expected in words.items():
+        reported, panel = told[case]
+        assert expected in reported
+        assert panel["state"] == "ERROR"
+        assert expected in panel["message"]
+    assert_same_bits(read(shot / "plate_only.1001.exr"), plate(1001))
+
+
+def test_changed_inputs_make_it_stale(facts):
+    """Params, the mask's points and the plate's file are noticed; taking a change back counts."""
+    told = facts("staleness")
+
+    assert told == {
+        "done": "DONE",
+        "param": "STALE",
+        "param_back": "DONE",
+        "mask": "STALE",
+        "mask_back": "DONE",
+        "plate": "STALE",
+    }
+
+
+def test_escape_ends_the_modal_operator(facts, shot):
+    """Progress while it runs, other keys pass, Escape ends it, the next run works."""
+    told = facts("cancelled")
+
+    assert told["begun"] == ["RUNNING_MODAL"]
+    assert told["first"] == {"state": "EXPORTING", "message": "exporting: 0 of 4 frames"}
+    assert "still at work" in told["second_refused"]
+    assert told["exporting"]["message"] == "exporting: 1 of 4 frames"
+    assert told["other_key"] == "PASS_THROUGH"
+    assert told["under_way"]["state"] in ("SENDING", "RUNNING")
+    assert told["outcome"] == "CANCELLED"
+    assert told["after"] == {"state": "CANCELLED", "message": "cancelled"}
+    assert told["reports"] == [[["WARNING"], "cancelled"]]
+    assert told["calls"] == ["timer", "progress", "modal", "timer removed", "progress ended"]
+    assert_same_bits(read(shot / "cancelled.1002.exr"), plate(1002))
+    assert told["again"]["state"] == "DONE"
+
+
+def test_the_panel_shows_every_param(facts):
+    """Made from the node's description: names, defaults, ranges, hints."""
+    told = facts("described")
+
+    settled = {"matte_channel", "color_space", "ocio_config"}
+    for spec in describe_in_context().params:
+        if spec.name in settled:
+            assert spec.name not in told["properties"]
+            continue
+        shown = told["properties"][spec.name]
+        assert shown["hint"] == spec.hint.rstrip(".")
+        assert shown["choices"] == list(spec.choices)
+        if spec.name != "premultiplied":
+            assert shown["default"] == pytest.approx(spec.default)
+    assert told["drawn"] == sorted({*told["properties"], "folder"})
+
+
+def test_the_extension_is_valid_and_holds_what_blender_lacks(extension, bpy_python):
+    """Blender's own validator accepts it; versions agree; it brings no numpy and no torch."""
+    (validator,) = bpy_python.parents[1].glob("lib/*/site-packages/bpy/*/scripts/**/blender_ext.py")
+    done = subprocess.run(
+        [str(bpy_python), str(validator), "validate", str(extension)],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(extension) as archive:
+        manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+        names = archive.namelist()
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert manifest["version"] == project["project"]["version"]
+    assert "network" in manifest["permissions"]
+    assert sorted(manifest["wheels"]) == sorted(
+        f"./{name}" for name in names if name.endswith(".whl")
+    )
+    told = " ".join(names)
+    assert all(each in told for each in ("grpcio-", "protobuf-", "opencolorio-", "openimageio-"))
+    assert "numpy-" not in told
+    assert "torch" not in told
+
+
+def assert_same_bits(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """NaN equals NaN, and -0 is not 0."""
+    np.testing.assert_array_equal(ours, theirs)
+    numbers = ~np.isnan(theirs)
+    np.testing.assert_array_equal(np.signbit(ours[numbers]), np.signbit(theirs[numbers]))
