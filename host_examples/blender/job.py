@@ -126,7 +126,7 @@ class Job:
 
     @property
     def _replaces(self) -> bool:
-        return self._params.output == "clean plate"
+        return self._params.output_mode == "clean plate"
 
     def _result(self, frame: int) -> Path:
         return self._results / f"result.{frame:04d}.exr"
@@ -201,7 +201,7 @@ def _new_folder(group: bpy.types.NodeTree) -> Path:
     elif bpy.data.is_saved:
         base = Path(bpy.path.abspath("//sttn"))
     else:
-        base = Path(bpy.app.tempdir) / "sttn"
+        raise ClipError("results are kept beside the file: save it first, or choose a Folder")
     parent = base / bpy.path.clean_name(group.name)
     taken = [int(each.name) for each in parent.glob("[0-9]*")] if parent.is_dir() else [0]
     folder: Path = parent / f"{max(taken, default=0) + 1:04d}"

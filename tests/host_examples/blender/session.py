@@ -71,6 +71,7 @@ def add_inpaint(tree, plate, matte, output, server: str):
 
 def masked(folder: Path, server: str):
     scene, tree, plate, output = scene_with_plate(folder)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     return scene, add_inpaint(tree, plate, mask_socket(tree), output, server)
 
 
@@ -115,7 +116,7 @@ def inpaint_mask(folder: Path, server: str) -> dict:
         **told(node),
     }
     render(scene, folder, "final", FIRST - 1, LAST + 1)
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    bpy.ops.wm.save_mainfile()
     group = node.node_tree
     shown = Path(bpy.path.abspath(group.nodes["Result"].image.filepath))
     for path in shown.parent.glob(f"*{LAST}*"):
@@ -172,6 +173,7 @@ def inpaint_cryptomatte(folder: Path, server: str) -> dict:
     scene.frame_start, scene.frame_end = 1, 3
     tree.links.new(node.outputs[0], output.inputs[0])
     node.node_tree.sttn.server = server
+    node.node_tree.sttn.folder = str(folder)
     bpy.ops.sttn.inpaint("EXEC_DEFAULT")
     facts = told(node)
     render(scene, folder, "clean", 1, 3)
@@ -180,6 +182,9 @@ def inpaint_cryptomatte(folder: Path, server: str) -> dict:
 
 def problems(folder: Path, server: str) -> dict:
     """Everything an artist does first and wrongly."""
+    from node.client import InpaintClient
+
+    InpaintClient.__init__.__kwdefaults__["connect_seconds"] = 0.2
     facts = {"no_node": attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))}
     scene, node = masked(folder, "")
     settings = node.node_tree.sttn
@@ -197,6 +202,11 @@ def problems(folder: Path, server: str) -> dict:
     settings.frames, settings.folder = "", str(folder / "plate.1001.exr")
     facts["no_folder"] = run()
     settings.folder = ""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    scene, tree, plate, output = scene_with_plate(folder)
+    node = add_inpaint(tree, plate, mask_socket(tree), output, server)
+    facts["not_saved"] = run()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     link = node.inputs["Matte"].links[0]
     node.id_data.links.remove(link)
     facts["no_matte"] = run()

@@ -53,7 +53,7 @@ def test_the_result_is_the_standalone_hosts(facts, shot, standalone):
         matte = read(shot / "exported" / f"export.{frame}.exr", ["matte.V"])[..., 0]
         final = read(shot / f"final.{frame}.exr")
         np.testing.assert_array_equal(exported, plate(frame))
-        assert 0.1 < matte.mean() < 0.2
+        assert 0.1 < matte.mean() < 0.25
         assert_same_bits(final[matte == 0], plate(frame)[matte == 0])
         assert_same_bits(final, alone[frame])
         assert np.isfinite(final[matte == 1]).all()
@@ -97,7 +97,7 @@ def test_a_cryptomatte_of_the_same_render_is_a_matte(facts, shot):
         assert 0.03 < changed.mean() < 0.3
         columns = np.flatnonzero(changed.any(axis=0))
         middle = (columns[0] + columns[-1]) / 2 / changed.shape[1]
-        assert abs(middle - (0.5 + 0.22 * (frame - 2))) < 0.1
+        assert abs(middle - (0.5 + 0.35 * (frame - 2))) < 0.1
 
 
 def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, shot):
@@ -110,6 +110,7 @@ def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, sho
         "nobody_answers": "nothing answers at unix:",
         "outside": "frame 990 is outside the timeline's 1001-1004",
         "no_folder": "choose another Folder",
+        "not_saved": "save it first",
         "no_matte": "nothing connected to Matte",
     }
     assert "add one, or select it" in told["no_node"]

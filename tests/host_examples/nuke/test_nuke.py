@@ -186,7 +186,7 @@ def test_what_goes_wrong_stays_on_the_node(nuke, process, group, monkeypatch, kn
     """State and message say what and what to do; nothing is shown."""
     import node.client
 
-    monkeypatch.setattr(node.client.InpaintClient.__init__, "__defaults__", (0.2,))
+    monkeypatch.setitem(node.client.InpaintClient.__init__.__kwdefaults__, "connect_seconds", 0.2)
     group[knob].setValue(value)
 
     process.process(group)
