@@ -1,7 +1,8 @@
 """What flows into the node, written frame by frame as multi-layer EXR by Blender's compositor.
 
 A copy of the scene renders, so that the artist's own is never touched: its outputs and viewers
-are left out, and nothing is written but one file per frame with ``plate.R`` ... ``matte.V``.
+are left out. One file per frame is written, with ``plate.R`` ... ``matte.V``, and ``holdout.V``
+where something is connected to Hold Out.
 """
 
 import os
@@ -10,11 +11,12 @@ from types import TracebackType
 
 import bpy
 
-from host_examples.blender.tree import FIVE
+from host_examples.blender.tree import FIVE, HOLD_OUT
 from node.errors import ClipError
 
 PLATE = ("plate.R", "plate.G", "plate.B", "plate.A")
 MATTE = ("matte.V",)
+HELD_OUT = ("holdout.V",)
 _NOT_EXPORTED = ("CompositorNodeOutputFile", "CompositorNodeViewer", "CompositorNodeSplitViewer")
 
 
@@ -36,6 +38,9 @@ class Export:
             if not node.inputs[name].is_linked:
                 raise ClipError(f"{node.name} has nothing connected to {name}; connect it first")
         self._folder = folder
+        self._layers = {"plate": "Source", "matte": "Matte"}
+        if node.inputs[HOLD_OUT].is_linked:
+            self._layers["holdout"] = HOLD_OUT
         self._scene = scene.copy()
         if bpy.app.version >= FIVE:
             self._tree = scene.compositing_node_group.copy()
@@ -57,6 +62,11 @@ class Export:
         bpy.data.scenes.remove(self._scene)
         if bpy.app.version >= FIVE:
             bpy.data.node_groups.remove(self._tree)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is a hold-out matte."""
+        return "holdout" in self._layers
 
     def frame(self, number: int) -> Path:
         """Write one frame; the file it went to.
@@ -88,17 +98,18 @@ class Export:
             output.directory, output.file_name = str(self._folder), "export.####"
             output.format.media_type = "MULTI_LAYER_IMAGE"
             output.format.use_exr_interleave = True  # else one part per layer
-            output.file_output_items.new("RGBA", "plate")
-            output.file_output_items.new("FLOAT", "matte")
+            for layer, socket in self._layers.items():
+                output.file_output_items.new("RGBA" if socket == "Source" else "FLOAT", layer)
         else:
             output.format.file_format = "OPEN_EXR_MULTILAYER"
             output.base_path = os.path.join(self._folder, "export.####")
             output.layer_slots.clear()
-            output.layer_slots.new("plate")
-            output.layer_slots.new("matte")
+            for layer in self._layers:
+                output.layer_slots.new(layer)
         output.format.color_depth, output.format.exr_codec = "32", "ZIP"
-        for target, source in zip(output.inputs, ("Source", "Matte"), strict=False):
-            tree.links.new(tree.nodes[name].inputs[source].links[0].from_socket, target)
+        for layer, socket in self._layers.items():
+            source = tree.nodes[name].inputs[socket].links[0].from_socket
+            tree.links.new(source, output.inputs[layer])
 
     def _prepare_render(self) -> None:
         render = self._scene.render

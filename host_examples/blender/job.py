@@ -6,11 +6,11 @@ from pathlib import Path
 
 import bpy
 
-from host_examples.blender.export import MATTE, PLATE, Export, exported_color
+from host_examples.blender.export import HELD_OUT, MATTE, PLATE, Export, exported_color
 from host_examples.blender.properties import params_of
 from host_examples.blender.stale import fingerprint
 from host_examples.blender.tree import show_results
-from host_examples.exchange.exported import ExportedClip, write_result
+from host_examples.exchange.exported import ExportedClip, PaintedClip, write_result
 from host_examples.exchange.ranges import with_handles
 from host_examples.exchange.work import Work
 from node.client import InpaintClient
@@ -42,6 +42,8 @@ class Job:
         available = range(scene.frame_start, scene.frame_end + 1)
         self._frames = self._params.chosen_frames(available)
         self._exporting = with_handles(self._frames, available, self._params.handles)
+        painted = self._group.sttn.clean_frames
+        self._painted = PaintedClip(bpy.path.abspath(painted)) if painted else None
         self._results = _new_folder(self._group)
         self._exported: dict[int, Path] = {}
         self._export_folder = Path(tempfile.mkdtemp(prefix="export-", dir=self._results))
@@ -109,6 +111,10 @@ class Job:
         clips = Clips(
             source=ExportedClip("Source", self._exported, PLATE),
             matte=ExportedClip("Matte", self._exported, MATTE),
+            clean_frames=self._painted,
+            hold_out=ExportedClip("Hold Out", self._exported, HELD_OUT)
+            if self._export.holds_out
+            else None,
         )
         effect = create_instance(HOST, clips, self._params)
         # A finished frame of a clean plate is opaque, which tells it from a missing file.

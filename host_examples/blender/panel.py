@@ -48,6 +48,7 @@ class Panel(bpy.types.Panel):
         column.enabled = job is None
         for spec in sorted(shown_params(), key=lambda each: each.name not in _FIRST):
             column.prop(settings, spec.name)
+        column.prop(settings, "clean_frames")
         column.prop(settings, "folder")
 
 

@@ -7,8 +7,9 @@ import bpy
 
 from node.effect import Params, ParamSpec, describe_in_context
 
-HIDDEN = frozenset({"matte_channel", "color_space", "ocio_config"})
-"""What the export settles: the Matte socket, and Blender's own color management."""
+HIDDEN = frozenset({"matte_channel", "color_space", "ocio_config", "on_missing"})
+"""What the export settles: the Matte socket, Blender's own color management, and that no frame is
+missing."""
 DEFAULTS: dict[str, Any] = {"premultiplied": True}
 """Where Blender's conventions differ: the compositor's colors are multiplied by their alpha."""
 
@@ -69,6 +70,12 @@ def _settings_type() -> type:
             name="Folder",
             description="Where results are kept; empty keeps them beside the saved file",
             subtype="DIR_PATH",
+        ),
+        "clean_frames": bpy.props.StringProperty(
+            name="Clean frames",
+            description="Frames that you painted, as name.####.exr: copied from, and shown under "
+            "the matte as they are. In the compositor's working space, as large as its frames",
+            subtype="FILE_PATH",
         ),
         "analyzed": bpy.props.StringProperty(options={"HIDDEN"}),
         **{spec.name: property_of(spec) for spec in shown_params()},

@@ -5,6 +5,7 @@ unconnected inputs, and the files, masks and clips that they name. It does not f
 Layers into their scene: after a change there, run the node again.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
     render = scene.render
     told = {
         "params": set_params(node.node_tree),
+        "painted": _files(bpy.path.abspath(node.node_tree.sttn.clean_frames)),
         "scene": [
             *(scene.frame_start, scene.frame_end),
             *(render.resolution_x, render.resolution_y, render.resolution_percentage),
@@ -33,6 +35,11 @@ def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
         "nodes": [_node(each) for each in upstream],
     }
     return hashlib.blake2b(json.dumps(told, default=str).encode(), digest_size=16).hexdigest()
+
+
+def _files(pattern: str) -> list[tuple[str, float]]:
+    found = sorted(glob.glob(pattern.replace("#", "[0-9]"))) if pattern else []
+    return [(path, os.path.getmtime(path)) for path in found]
 
 
 def _upstream(node: bpy.types.Node) -> list[bpy.types.Node]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import bpy
 
 LABEL = "STTN Inpaint"
+HOLD_OUT = "Hold Out"
 LARGEST = 3e38
 FIVE = (5, 0)
 """Blender's version in which the compositor's tree became a node group."""
@@ -82,27 +83,28 @@ def add_node(tree: bpy.types.NodeTree) -> bpy.types.Node:
 
 
 def new_group() -> bpy.types.NodeTree:
-    """The node group: Source and Matte in, Image out; nothing is finished yet."""
+    """The node group: Source, Matte and Hold Out in, Image out; nothing is finished yet."""
     group = bpy.data.node_groups.new(LABEL, "CompositorNodeTree")
     group.sttn.is_inpaint = True
     for name, way, kind in (
         ("Source", "INPUT", "NodeSocketColor"),
         ("Matte", "INPUT", "NodeSocketFloat"),
+        (HOLD_OUT, "INPUT", "NodeSocketFloat"),
         ("Image", "OUTPUT", "NodeSocketColor"),
     ):
         group.interface.new_socket(name, in_out=way, socket_type=kind)
     made = {
         name: _placed(group, name, kind, column, row)
         for name, kind, column, row in (
-            ("Input", "NodeGroupInput", 0, 0),
+            ("Input", "NodeGroupInput", 0, -1),
             ("Channels", "CompositorNodeSeparateColor", 1, 0),
             ("Finite", "CompositorNodeCombineColor", 4, 0),
             ("Result", "CompositorNodeImage", 4, 2),
             ("Over", "CompositorNodeAlphaOver", 5, 1),
             ("Split", "CompositorNodeSeparateColor", 6, 1),
             ("Join", "CompositorNodeCombineColor", 7, 1),
-            ("Finished", "CompositorNodeSwitch", 8, 0),
-            ("Output", "NodeGroupOutput", 9, 0),
+            ("Finished", "CompositorNodeSwitch", 8, -1),
+            ("Output", "NodeGroupOutput", 9, -1),
         )
     }
     source, link = made["Input"].outputs["Source"], group.links.new

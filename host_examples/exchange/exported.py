@@ -9,6 +9,8 @@ import OpenImageIO as oiio
 from numpy.typing import NDArray
 
 from host_examples.standalone.image_files import read_picture, spec_like, write_image
+from host_examples.standalone.images import ImagePlate, ImageSequence
+from host_examples.standalone.sequences import find_sequence
 from node.errors import ClipError
 
 
@@ -44,6 +46,46 @@ class ExportedClip:
         picture = read_picture(self._files[frame])
         picked = [picture.channel(name) for name in self._channels]
         return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
+
+
+class PaintedClip:
+    """Clean frames that an artist painted, in the pixel type and channels of an export."""
+
+    def __init__(self, location: str) -> None:
+        """Find the files.
+
+        Args:
+            location: A folder, or ``name.####.exr``.
+
+        Raises:
+            ClipError: nothing there.
+        """
+        self._files = ImagePlate(ImageSequence(location, find_sequence(location)), alpha=True)
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self._files.name
+
+    @property
+    def frames(self) -> Sequence[int]:
+        """Numbers that exist, in rising order."""
+        return self._files.frames
+
+    def read(self, frame: int) -> NDArray[Any]:
+        """(H, W, 4) float32; opaque where the file has no alpha.
+
+        Raises:
+            ClipError: the file cannot be read, or holds no float pixels.
+        """
+        pixels = self._files.read(frame)
+        if pixels.dtype.kind != "f":
+            raise ClipError(
+                f"{self.name}, frame {frame} holds {pixels.dtype} pixels; paint in scene-linear EXR"
+            )
+        opaque = np.ones((*pixels.shape[:2], 4), np.float32)
+        opaque[..., : pixels.shape[-1]] = pixels
+        return opaque
 
 
 def write_result(

@@ -2,10 +2,11 @@ r"""The Group: what is inside it, and how finished frames come to show.
 
 ::
 
-    Source --+------------------------------------+------------> 0
-             +--> WithMatte --> Window --> Export  \             Show --> Output
-    Matte  --+      (the matte's channel, as       Finished --> 1
-                     a layer of the plate)     Result /
+    Source --+-----------------------------------------+-----------------> 0
+             +--> PlateCopy --> PlateWindow --> PlateExport \         Show --> Output
+    Matte  --+    (the matte's channel, as            Finished --------> 1
+                  a layer of the plate)       Result /
+    HoldOut ----> HoldOutCopy --> HoldOutWindow --> HoldOutExport
 
 ``Show`` is switched by the frame number, to 1 where frames are finished. ``Finished`` takes red,
 green, blue and alpha from the Read ``Result`` and every other channel from Source.
@@ -36,10 +37,9 @@ def create() -> nuke.Group:
     with group:
         source = nuke.nodes.Input(name="Source")
         matte = nuke.nodes.Input(name="Matte")
-        merged = nuke.nodes.Copy(name="WithMatte", inputs=[source, matte])
-        merged["to0"].setValue(MATTE_CHANNEL)
-        window = nuke.nodes.Crop(name="Window", inputs=[merged], reformat=False)
-        _export(window)
+        held_out = nuke.nodes.Input(name="HoldOut")
+        _export_branch("Plate", source, matte, MATTE_CHANNEL)
+        _export_branch("HoldOut", held_out, held_out, "rgba.alpha")
         finished = nuke.nodes.Copy(name="Finished", inputs=[source, source])
         finished["channels"].setValue("rgba")
         show = nuke.nodes.Switch(name="Show", inputs=[source, finished])
@@ -47,8 +47,12 @@ def create() -> nuke.Group:
     return group
 
 
-def _export(above: nuke.Node) -> None:
-    write = nuke.nodes.Write(name="Export", inputs=[above])
+def _export_branch(name: str, image: nuke.Node, matte: nuke.Node, channel: str) -> None:
+    # An image with the picked channel of a matte in it, cropped to one window, to a Write.
+    merged = nuke.nodes.Copy(name=f"{name}Copy", inputs=[image, matte])
+    merged["to0"].setValue(channel)
+    window = nuke.nodes.Crop(name=f"{name}Window", inputs=[merged], reformat=False)
+    write = nuke.nodes.Write(name=f"{name}Export", inputs=[window])
     # Off, so that nobody renders it by rendering everything; the type comes first, since the
     # knobs after it belong to the type.
     for knob, value in (
@@ -76,17 +80,24 @@ def inside(group: nuke.Group, name: str) -> nuke.Node:
     return node
 
 
-def prepare_export(group: nuke.Group, pattern: str) -> nuke.Node:
-    """The Write, set to the group's knobs; main thread only."""
-    merged, window = inside(group, "WithMatte"), inside(group, "Window")
+def prepare_export(group: nuke.Group, name: str, pattern: str) -> nuke.Node:
+    """A Write, set to the group's knobs; main thread only.
+
+    Args:
+        group: Made by :func:`create`.
+        name: ``Plate``, with the matte, or ``HoldOut``.
+        pattern: Where its files go, with ``####``.
+    """
+    merged, window = inside(group, f"{name}Copy"), inside(group, f"{name}Window")
     merged["from0"].setValue(group["channel"].value())
-    has_matte = group.input(1) is not None
-    merged.setInput(1, inside(group, "Matte" if has_matte else "Source"))
+    if name == "Plate":
+        has_matte = group.input(1) is not None
+        merged.setInput(1, inside(group, "Matte" if has_matte else "Source"))
     source, beyond = inside(group, "Source").format(), int(group["overscan"].value())
     box = (-beyond, -beyond, source.width() + beyond, source.height() + beyond)
     for index, value in enumerate(box):
         window["box"].setValue(value, index)
-    write = inside(group, "Export")
+    write = inside(group, f"{name}Export")
     write["file"].setValue(pattern)
     return write
 

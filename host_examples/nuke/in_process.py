@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from host_examples.exchange.exported import ExportedClip, write_result
+from host_examples.exchange.exported import ExportedClip, PaintedClip, write_result
 from host_examples.exchange.work import Work
+from host_examples.nuke.side_process import Exported, file_of
 from node.client import InpaintClient
 from node.clips import Clips, Pixels
 from node.describing import HostDescription
@@ -18,34 +19,36 @@ HOST = HostDescription(name="Nuke", temporal_clip_access=True)
 
 
 def in_process(
-    files: Mapping[int, str],
-    results: str,
-    frames: Sequence[int],
-    matte_channel: str,
-    params: Mapping[str, Any],
+    exported: Exported, results: str, frames: Sequence[int], params: Mapping[str, Any]
 ) -> Work:
     """Work on exported frames, ready to start.
 
     Args:
-        files: Exported frames, handles included.
+        exported: What there is to work on.
         results: Pattern of the results.
         frames: What to complete.
-        matte_channel: Channel of the exported files.
         params: The artist's, by name.
 
     Raises:
-        ValueError: a param that cannot work.
+        ValueError: a param that cannot work, or no such clean frames.
     """
-    exported = {frame: Path(path) for frame, path in files.items()}
+    plate = _paths(exported, exported.plate)
+    held_out = _paths(exported, exported.hold_out)
     clips = Clips(
-        source=ExportedClip("Source", exported, PLATE),
-        matte=ExportedClip("Matte", exported, (matte_channel,)),
+        source=ExportedClip("Source", plate, PLATE),
+        matte=ExportedClip("Matte", plate, (exported.matte_channel,)),
+        clean_frames=PaintedClip(exported.clean_frames) if exported.clean_frames else None,
+        hold_out=ExportedClip("HoldOut", held_out, ("A",)) if exported.hold_out else None,
     )
     chosen = Params(**params)
 
     def write(frame: int, pixels: Pixels) -> None:
-        write_result(Path(results.replace("####", f"{frame:04d}")), pixels, like=exported[frame])
+        write_result(Path(file_of(results, frame)), pixels, like=plate[frame])
 
     return Work(
         create_instance(HOST, clips, chosen), frames, lambda: InpaintClient(chosen.server), write
     )
+
+
+def _paths(exported: Exported, pattern: str) -> dict[int, Path]:
+    return {frame: Path(path) for frame, path in exported.files(pattern).items()}

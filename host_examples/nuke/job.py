@@ -12,7 +12,7 @@ import nuke
 from host_examples.exchange.ranges import with_handles
 from host_examples.nuke.group import MATTE_CHANNEL, prepare_export
 from host_examples.nuke.knobs import set_params
-from host_examples.nuke.side_process import SideProcess
+from host_examples.nuke.side_process import Exported, SideProcess
 
 if TYPE_CHECKING:
     from host_examples.exchange.work import Work
@@ -39,7 +39,9 @@ class Job:
         self.frames = _chosen(self._params["frames"], available)
         self._exporting = with_handles(self.frames, available, self._params["handles"])
         self._folder = _new_folder(group)
-        self._export = os.path.join(self._folder, "export.####.exr")
+        self._exports = {"Plate": os.path.join(self._folder, "export.plate.####.exr")}
+        if group.input(2) is not None:
+            self._exports["HoldOut"] = os.path.join(self._folder, "export.holdout.####.exr")
         self.results = os.path.join(self._folder, "result.####.exr")
         self.work = self._prepared_work()
         self.cancelled = False
@@ -55,15 +57,18 @@ class Job:
         Raises:
             RuntimeError: Nuke could not, or the artist cancelled.
         """
-        write = prepare_export(self.group, self._export)
         proxy = nuke.root()["proxy"]
         was_proxy = proxy.value()
         proxy.setValue(False)
-        write["disable"].setValue(False)
         try:
-            nuke.execute(write, self._exporting[0], self._exporting[-1], 1)
+            for name, pattern in self._exports.items():
+                write = prepare_export(self.group, name, pattern)
+                write["disable"].setValue(False)
+                try:
+                    nuke.execute(write, self._exporting[0], self._exporting[-1], 1)
+                finally:
+                    write["disable"].setValue(True)
         finally:
-            write["disable"].setValue(True)
             proxy.setValue(was_proxy)
 
     def remove_export(self) -> None:
@@ -79,17 +84,20 @@ class Job:
         return self.frames[: next(missing, len(self.frames))]
 
     def _prepared_work(self) -> Work | SideProcess:
+        plate, held_out = self._exports["Plate"], self._exports.get("HoldOut", "")
+        exported = Exported(
+            plate=plate,
+            matte_channel=MATTE_CHANNEL,
+            hold_out=held_out,
+            clean_frames=str(self.group["clean_frames"].value()),
+            frames=self._exporting,
+        )
         if self._params["server"] and sys.version_info >= NODES_PYTHON:
             from host_examples.nuke.in_process import in_process
 
-            files = {
-                frame: self._export.replace("####", f"{frame:04d}") for frame in self._exporting
-            }
-            return in_process(files, self.results, self.frames, MATTE_CHANNEL, self._params)
+            return in_process(exported, self.results, self.frames, self._params)
         command = str(self.group["command"].value())
-        return SideProcess(
-            command, self._export, self.results, self.frames, MATTE_CHANNEL, self._params
-        )
+        return SideProcess(command, exported, self.results, self.frames, self._params)
 
 
 def _chosen(text: str, available: range) -> list[int]:

@@ -12,8 +12,8 @@ from typing import Any
 import nuke
 
 PARAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "params.json")
-HIDDEN = frozenset({"matte_channel"})
-"""What the export settles: the artist picks a channel of the Matte input."""
+HIDDEN = frozenset({"matte_channel", "on_missing"})
+"""What the export settles: a channel of the Matte input is picked, and no frame is missing."""
 COMMAND_HINT = (
     "How to start the side process that Nuke's own Python is too old for (Nuke 13 and 14): "
     "sttn-inpaint with its whole path, where it is not on PATH."
@@ -57,6 +57,12 @@ def add_knobs(node: nuke.Node) -> None:
     for spec in shown_params():
         node.addKnob(_knob(spec))
     node.addKnob(nuke.Tab_Knob("files", "Files"))
+    painted = nuke.File_Knob("clean_frames", "clean frames")
+    painted.setTooltip(
+        "Frames that you painted, as name.####.exr: copied from, and shown under the matte as they "
+        "are. Working-space values (raw), the format's size."
+    )
+    node.addKnob(painted)
     folder = nuke.File_Knob("folder", "folder")
     folder.setTooltip("Where exported frames and results go; empty takes Nuke's cache folder.")
     node.addKnob(folder)

@@ -61,7 +61,9 @@ def cancel(group: nuke.Group) -> None:
 
 def knob_changed(group: nuke.Group, knob: nuke.Knob) -> None:
     """Mark a finished node whose params or inputs changed."""
-    watched = {spec["name"] for spec in shown_params()} | {"inputChange", "channel", "overscan"}
+    watched = {spec["name"] for spec in shown_params()} | {
+        *("inputChange", "channel", "overscan", "clean_frames")
+    }
     if group["state"].value() == "DONE" and knob.name() in watched:
         _tell(group, "STALE", f"{knob.name()} changed since the last run; process again")
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 STARTED_BY_NUKE = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What Nuke sets for its own Python, and what would break another one."""
@@ -22,31 +22,47 @@ _FRAME = " \n╭─╮│╰╯"
 """What is drawn around the words where a flag is refused."""
 
 
+class Exported(NamedTuple):
+    """What Nuke wrote and what the artist painted, as patterns with ``####``; empty means none."""
+
+    plate: str
+    matte_channel: str
+    """Channel of the plate's files."""
+    hold_out: str
+    clean_frames: str
+    frames: Sequence[int]
+    """What was exported, handles included."""
+
+    def files(self, pattern: str) -> dict[int, str]:
+        """Every exported file by its frame."""
+        return {frame: file_of(pattern, frame) for frame in self.frames}
+
+
 class SideProcess:
     """One run of ``sttn-inpaint``."""
 
     def __init__(
         self,
         command: str,
-        export: str,
+        exported: Exported,
         results: str,
         frames: Sequence[int],
-        matte_channel: str,
         params: dict[str, Any],
     ) -> None:
         """Prepare; :meth:`start` begins.
 
         Args:
             command: ``sttn-inpaint``, by name or path.
-            export: Pattern of the exported frames.
+            exported: What there is to work on.
             results: Pattern of the results.
             frames: What to complete, in rising order without gaps.
-            matte_channel: Channel of the exported files.
             params: The artist's, by name; empty text is left to the default.
         """
         self._arguments = [
-            *(command, export, "--matte-channel", matte_channel, "--output", results),
+            *(command, exported.plate, "--matte-channel", exported.matte_channel),
+            *("--output", results),
             *("--frames", f"{frames[0]}-{frames[-1]}", "--overwrite"),
+            *_flags({"hold_out": exported.hold_out, "clean_frames": exported.clean_frames}),
             *_flags(params),
         ]
         self._results, self._frames = results, list(frames)
@@ -62,7 +78,7 @@ class SideProcess:
     @property
     def finished(self) -> list[int]:
         """Frames that are written."""
-        return [frame for frame in self._frames if os.path.exists(_file(self._results, frame))]
+        return [frame for frame in self._frames if os.path.exists(file_of(self._results, frame))]
 
     def start(self) -> None:
         """Begin."""
@@ -126,5 +142,6 @@ def _flags(params: dict[str, Any]) -> list[str]:
     return flags
 
 
-def _file(pattern: str, frame: int) -> str:
+def file_of(pattern: str, frame: int) -> str:
+    """The file that a pattern means for one frame."""
     return pattern.replace("####", f"{frame:04d}")

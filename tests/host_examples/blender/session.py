@@ -46,13 +46,13 @@ def scene_with_plate(folder: Path):
     return scene, tree, plate.outputs[0], output.inputs[0]
 
 
-def mask_socket(tree):
+def mask_socket(tree, box=BOX):
     mask = bpy.data.masks.new("Garbage")
     mask.frame_start, mask.frame_end = FIRST, LAST
     spline = mask.layers.new(name="Layer").splines.new()
-    spline.points.add(len(BOX) - 1)  # a new spline has one
+    spline.points.add(len(box) - 1)  # a new spline has one
     spline.use_cyclic = True
-    for point, corner in zip(spline.points, BOX, strict=True):
+    for point, corner in zip(spline.points, box, strict=True):
         point.co, point.handle_type = corner, "VECTOR"
     node = tree.nodes.new("CompositorNodeMask")
     node.mask = mask
@@ -286,6 +286,30 @@ def cancelled(folder: Path, server: str) -> dict:
     bpy.ops.sttn.inpaint("EXEC_DEFAULT")
     facts["again"] = told(node)
     return facts
+
+
+def painted_and_held_out(folder: Path, server: str) -> dict:
+    """FOLDER holds painted.1002.exr too; the upper half of the matte is held out."""
+    scene, node = masked(folder, server)
+    upper = mask_socket(node.id_data, [(0, 0.5), (1, 0.5), (1, 1), (0, 1)])
+    node.id_data.links.new(upper, node.inputs["Hold Out"])
+    node.node_tree.sttn.clean_frames = str(folder / "painted.####.exr")
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    render(scene, folder, "final")
+    return told(node)
+
+
+def wide_gamut(folder: Path, server: str) -> dict:
+    """A file that works in ACEScg."""
+    from host_examples.blender.export import Export, exported_color
+
+    scene, node = masked(folder, server)
+    bpy.ops.wm.set_working_color_space(working_space="ACEScg")
+    (folder / "exported").mkdir()
+    with Export(scene, node, folder / "exported") as export:
+        export.frame(FIRST)
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    return {"color": exported_color(), **told(node)}
 
 
 def described(folder: Path, server: str) -> dict:

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import PyOpenColorIO as ocio
 import pytest
 import tomllib
 
@@ -154,11 +155,43 @@ def test_escape_ends_the_modal_operator(facts, shot):
     assert told["again"]["state"] == "DONE"
 
 
+def test_clean_frames_show_and_held_out_parts_stay(facts, shot):
+    """A painted frame is the answer where the background never shows; a hold-out is untouchable."""
+    write(shot / "painted.1002.exr", np.full((*plate(1002).shape[:2], 3), 0.25, np.float32), "RGB")
+
+    told = facts("painted_and_held_out")
+
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    final, before = read(shot / "final.1002.exr"), plate(1002)
+    assert_same_bits(final[:55], before[:55])
+    inside = final[60:75, 65:110]
+    np.testing.assert_allclose(inside[..., :3], 0.25, rtol=1e-5)
+    assert (read(shot / "final.1003.exr")[60:75, 65:110] != plate(1003)[60:75, 65:110]).any()
+
+
+def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
+    """Blender 5.0 may work in ACEScg: exported frames are in it, and the node is told so."""
+    if "4.5" in str(next(bpy_python.parents[1].glob("lib/*/site-packages/bpy-*"))):
+        pytest.skip("Blender 4.5 has one working space")
+
+    told = facts("wide_gamut")
+
+    assert told["state"] == "DONE"
+    assert told["color"]["color_space"] == "ACEScg"
+    config = ocio.Config.CreateFromFile("ocio://studio-config-latest")
+    processor = config.getProcessor("Linear Rec.709 (sRGB)", "ACEScg").getDefaultCPUProcessor()
+    converted = np.ascontiguousarray(plate(1001)[80:, :, :3])
+    processor.applyRGB(converted)
+    channels = [f"plate.{channel}" for channel in "RGB"]
+    exported = read(shot / "exported" / "export.1001.exr", channels)[80:]
+    np.testing.assert_allclose(exported, converted, rtol=1e-3, atol=1e-4)
+
+
 def test_the_panel_shows_every_param(facts):
     """Made from the node's description: names, defaults, ranges, hints."""
     told = facts("described")
 
-    settled = {"matte_channel", "color_space", "ocio_config"}
+    settled = {"matte_channel", "color_space", "ocio_config", "on_missing"}
     for spec in describe_in_context().params:
         if spec.name in settled:
             assert spec.name not in told["properties"]
@@ -168,7 +201,7 @@ def test_the_panel_shows_every_param(facts):
         assert shown["choices"] == list(spec.choices)
         if spec.name != "premultiplied":
             assert shown["default"] == pytest.approx(spec.default)
-    assert told["drawn"] == sorted({*told["properties"], "folder"})
+    assert told["drawn"] == sorted({*told["properties"], "clean_frames", "folder"})
 
 
 def test_the_extension_is_valid_and_holds_what_blender_lacks(extension, bpy_python):

@@ -108,7 +108,7 @@ class FakeNuke(types.ModuleType):
         self.require_main("execute")
         assert not node["disable"].value(), f"{node.name()} is disabled"
         self.calls.append(("execute", node.name(), first, last, self._root["proxy"].value()))
-        if node.name() == "Export":
+        if node.name().endswith("Export"):
             for frame in range(first, last + 1):
                 if frame == self.fail_at:
                     raise RuntimeError("Cancelled")
@@ -156,19 +156,27 @@ class FakeNuke(types.ModuleType):
         left, bottom, right, top = (crop["box"].values.get(index) for index in range(4))
         width, height = right - left, top - bottom
         plate, matte = footage(frame, width, height)
-        source = copy.inputs_[0]
-        if copy.inputs_[1] is source:
-            matte = plate[..., 3]
         assert copy["from0"].value() == "rgba.alpha"
-        spec = oiio.ImageSpec(width, height, 5, oiio.FLOAT)
-        spec.channelnames = ("R", "G", "B", "A", copy["to0"].value())
+        names = ["R", "G", "B", "A"]
+        pixels = plate
+        if copy.inputs_[0].name() == "HoldOut":
+            pixels = plate.copy()
+            pixels[..., 3] = 0
+            pixels[: height // 2, : width // 2 - 4, 3] = 1
+        if copy["to0"].value() != "rgba.alpha":
+            names.append(copy["to0"].value())
+            same = copy.inputs_[1] is copy.inputs_[0]
+            layer = plate[..., 3] if same else matte
+            pixels = np.concatenate([plate, layer[..., None]], axis=-1)
+        spec = oiio.ImageSpec(width, height, len(names), oiio.FLOAT)
+        spec.channelnames = tuple(names)
         spec.x, spec.y = left, self.height - top
         spec.full_width, spec.full_height = self.width, self.height
         spec.attribute("nuke/version", "stand-in")
         path = write["file"].value().replace("####", f"{frame:04d}")
         output = oiio.ImageOutput.create(path)
         output.open(path, spec)
-        output.write_image(np.concatenate([plate, matte[..., None]], axis=-1))
+        output.write_image(pixels)
         output.close()
 
 

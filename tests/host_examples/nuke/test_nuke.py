@@ -73,15 +73,16 @@ def test_the_menu_makes_a_node_with_every_param(nuke):
 
     (made,) = nuke.allNodes("Group")
     for spec in describe_in_context().params:
-        if spec.name == "matte_channel":
-            assert made["channel"].value() == "rgba.alpha"
+        if spec.name in ("matte_channel", "on_missing"):
+            assert made.knob(spec.name) is None
             continue
         knob = made[spec.name]
         assert knob.value() == spec.default
         assert knob.tooltip == spec.hint
         assert list(spec.choices) == (list(knob.rest[0]) if spec.choices else [])
+    assert made["channel"].value() == "rgba.alpha"
     assert made["state"].value() == "IDLE"
-    assert {node.name() for node in made.children} >= {"Source", "Matte", "Export", "Show"}
+    assert {node.name() for node in made.children} >= {"Source", "Matte", "PlateExport", "Show"}
 
 
 def test_process_exports_completes_and_shows(nuke, process, group, address, tmp_path, fake_nuke):
@@ -108,7 +109,7 @@ def test_process_exports_completes_and_shows(nuke, process, group, address, tmp_
     assert group.node("Finished").input(1) is shown
     assert group.node("Show")["which"].expression == "frame>=1001 && frame<=1004"
     assert fake_nuke.exported(tmp_path) == []
-    assert group.node("Export")["disable"].value() is True
+    assert group.node("PlateExport")["disable"].value() is True
     assert "completing" in " ".join(nuke.tasks[0].told)
 
 
@@ -122,7 +123,7 @@ def test_a_range_is_exported_with_its_handles(nuke, process, group, address, tmp
     process.process(group)
     finish(nuke, group)
 
-    assert nuke.calls == [("execute", "Export", 1001, 1004, False)]
+    assert nuke.calls == [("execute", "PlateExport", 1001, 1004, False)]
     assert nuke.root()["proxy"].value() is True
     assert [path.name for path in results(tmp_path)] == ["result.1002.exr", "result.1003.exr"]
 
@@ -169,7 +170,7 @@ def test_an_export_that_is_cancelled_leaves_nothing_switched_on(nuke, process, g
     process.process(group)
 
     assert (group["state"].value(), group["message"].value()) == ("CANCELLED", "Cancelled")
-    assert group.node("Export")["disable"].value() is True
+    assert group.node("PlateExport")["disable"].value() is True
     assert nuke.root()["proxy"].value() is True
 
 
@@ -205,7 +206,7 @@ def test_without_a_matte_the_sources_channel_is_taken(nuke, process, group, addr
     finish(nuke, group)
 
     assert group["state"].value() == "DONE"
-    assert group.node("WithMatte").input(1) is group.node("Source")
+    assert group.node("PlateCopy").input(1) is group.node("Source")
 
 
 def test_a_changed_knob_makes_a_finished_node_stale(nuke, process, group, address):
@@ -218,6 +219,37 @@ def test_a_changed_knob_makes_a_finished_node_stale(nuke, process, group, addres
 
     assert group["state"].value() == "STALE"
     assert "matte_grow" in group["message"].value()
+
+
+@pytest.fixture(params=[(3, 10), (99,)], ids=["in process", "side process"])
+def either_way(request, process, monkeypatch, group):
+    """Nuke 15 and later, and Nuke 13 and 14."""
+    monkeypatch.setattr(sys.modules["host_examples.nuke.job"], "NODES_PYTHON", request.param)
+    group["command"].setValue(str(Path(sys.executable).with_name("sttn-inpaint")))
+
+
+@pytest.mark.slow
+def test_clean_frames_show_and_held_out_parts_stay(
+    nuke, process, group, address, tmp_path, fake_nuke, either_way
+):
+    """A painted frame shows under the matte; what is held out is the plate, matte or not."""
+    painted = oiio.ImageBuf(oiio.ImageSpec(96, 96, 3, oiio.FLOAT))
+    oiio.ImageBufAlgo.fill(painted, (0.25, 0.25, 0.25))
+    assert painted.write(str(tmp_path / "painted.1002.exr"))
+    group["server"].setValue(address)
+    group["clean_frames"].setValue(str(tmp_path / "painted.####.exr"))
+    group.setInput(2, nuke.nodes.Read(name="Actor"))
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["message"].value() == "4 frames finished"
+    pixels, _ = read(results(tmp_path)[1])
+    plate, matte = fake_nuke.footage(1002, 96, 96)
+    columns = np.broadcast_to(np.arange(96), matte.shape)
+    np.testing.assert_allclose(pixels[(matte == 1) & (columns >= 44)][:, :3], 0.25, rtol=1e-5)
+    held_out = (matte == 1) & (columns < 44)
+    np.testing.assert_array_equal(pixels[held_out][:, :3], plate[held_out][:, :3])
 
 
 @pytest.mark.slow
@@ -272,7 +304,7 @@ def test_the_farm_waits_renders_and_saves(nuke, process, group, address, capsys)
     assert "STTN_Inpaint: DONE: 4 frames finished" in capsys.readouterr().out
     assert nuke.calls == [
         ("scriptOpen", "shot.nk"),
-        ("execute", "Export", 1001, 1004, False),
+        ("execute", "PlateExport", 1001, 1004, False),
         ("execute", "Final", 1001, 1004, False),
         ("scriptSaveAs", "done.nk", 1),
     ]
