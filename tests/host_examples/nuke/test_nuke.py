@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
+from host_examples.drawing import Box, draw
 from node.describing import describe_in_context
 
 ROOT = Path(__file__).parents[3]
@@ -349,3 +351,37 @@ def test_the_stand_in_has_nukes_traps(nuke):
     assert len(told) == 2
     with pytest.raises(AssertionError, match="comes with the file type"):
         nuke.nodes.Write()["datatype"]
+
+
+def test_the_picture_of_the_group_is_current(nuke, group):
+    """README.md shows what group.create makes; STTN_DRAW=1 draws it anew."""
+    picture = FOLDER / "group.svg"
+    drawn = draw(laid_out(group), "What group.create() makes, drawn by a test; not a screenshot")
+    if os.environ.get("STTN_DRAW"):
+        picture.write_text(drawn)
+
+    assert picture.read_text() == drawn
+
+
+def laid_out(group):
+    """Boxes in columns, each to the right of what flows into it."""
+    nodes = {node.name(): node for node in group.children}
+    sources = {
+        name: [each.name() for each in node.inputs_.values() if each is not None]
+        for name, node in nodes.items()
+    }
+    columns = {}
+    for name in nodes:  # made from inputs to outputs
+        columns[name] = 1 + max((columns[each] for each in sources[name]), default=-1)
+    rows = {"HoldOut": 3, "HoldOutCopy": 3, "HoldOutWindow": 3, "HoldOutExport": 3}
+    rows |= {"PlateCopy": 1, "PlateWindow": 1, "PlateExport": 1, "Matte": 2}
+    return {
+        name: Box(
+            label=name,
+            kind=node.Class(),
+            x=200 * columns[name],
+            y=75 * rows.get(name, 0),
+            inputs=sources[name],
+        )
+        for name, node in nodes.items()
+    }

@@ -1,0 +1,37 @@
+"""An artist looks a param up on the page of their host."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from node.describing import describe_in_context
+
+FOLDER = Path(__file__).parents[2] / "host_examples"
+SETTLED = {
+    "blender": {"matte_channel", "color_space", "ocio_config", "on_missing"},
+    "nuke": {"matte_channel", "on_missing"},
+}
+
+
+@pytest.mark.parametrize("host", SETTLED)
+def test_every_param_is_on_the_page_in_the_nodes_own_words(host):
+    """A hint that changes has to change there too."""
+    page = (FOLDER / host / "README.md").read_text().lower()
+
+    for spec in describe_in_context().params:
+        row = re.search(rf"^\| {spec.label.lower()} \| .* \| (.*) \|$", page, re.MULTILINE)
+        assert (row is None) == (spec.name in SETTLED[host]), spec.name
+        if row is not None:
+            assert row[1] == spec.hint.lower()
+
+
+@pytest.mark.parametrize("host", SETTLED)
+def test_what_the_page_shows_and_links_is_there(host):
+    """No broken picture."""
+    page = (FOLDER / host / "README.md").read_text()
+
+    linked = [each for each in re.findall(r"\]\(([^)]+)\)", page) if "://" not in each]
+    assert any(each.endswith((".png", ".svg")) for each in linked)
+    for each in linked:
+        assert (FOLDER / host / each).is_file(), each
