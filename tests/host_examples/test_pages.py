@@ -10,8 +10,10 @@ from node.describing import describe_in_context
 FOLDER = Path(__file__).parents[2] / "host_examples"
 SETTLED = {
     "blender": {"matte_channel", "color_space", "ocio_config", "on_missing"},
-    "nuke": {"matte_channel", "on_missing"},
+    "nuke": {"on_missing"},
 }
+OWN_WORDS = {("nuke", "matte_channel")}
+"""A channel is picked there, not typed."""
 
 
 @pytest.mark.parametrize("host", SETTLED)
@@ -22,7 +24,7 @@ def test_every_param_is_on_the_page_in_the_nodes_own_words(host):
     for spec in describe_in_context().params:
         row = re.search(rf"^\| {spec.label.lower()} \| .* \| (.*) \|$", page, re.MULTILINE)
         assert (row is None) == (spec.name in SETTLED[host]), spec.name
-        if row is not None:
+        if row is not None and (host, spec.name) not in OWN_WORDS:
             assert row[1] == spec.hint.lower()
 
 
