@@ -5,9 +5,9 @@ are left out. One file per frame is written, with ``plate.R`` ... ``matte.V``, a
 where something is connected to Hold Out.
 """
 
+import contextlib
 import os
 from pathlib import Path
-from types import TracebackType
 
 import bpy
 
@@ -21,7 +21,7 @@ _NOT_EXPORTED = ("CompositorNodeOutputFile", "CompositorNodeViewer", "Compositor
 
 
 class Export:
-    """A context manager; the copy is removed at its end."""
+    """A copy of the scene that renders what flows into the node."""
 
     def __init__(self, scene: bpy.types.Scene, node: bpy.types.Node, folder: Path) -> None:
         """Make the copy.
@@ -50,18 +50,12 @@ class Export:
         self._prepare_nodes(scene, node.name)
         self._prepare_render()
 
-    def __enter__(self) -> "Export":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        bpy.data.scenes.remove(self._scene)
-        if bpy.app.version >= FIVE:
-            bpy.data.node_groups.remove(self._tree)
+    def close(self) -> None:
+        """Remove the copy; it may be gone, for an undo takes it too."""
+        with contextlib.suppress(ReferenceError):
+            bpy.data.scenes.remove(self._scene)
+            if bpy.app.version >= FIVE:
+                bpy.data.node_groups.remove(self._tree)
 
     @property
     def holds_out(self) -> bool:
@@ -110,6 +104,7 @@ class Export:
         for layer, socket in self._layers.items():
             source = tree.nodes[name].inputs[socket].links[0].from_socket
             tree.links.new(source, output.inputs[layer])
+        tree.nodes.remove(tree.nodes[name])  # what it shows is not needed
 
     def _prepare_render(self) -> None:
         render = self._scene.render

@@ -1,5 +1,7 @@
 """One job, driven from Blender's main thread in small steps; only the network waits in a thread."""
 
+import contextlib
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -8,6 +10,7 @@ import bpy
 
 from host_examples.blender.export import HELD_OUT, MATTE, PLATE, Export, exported_color
 from host_examples.blender.properties import params_of
+from host_examples.blender.results import new_folder
 from host_examples.blender.stale import fingerprint
 from host_examples.blender.tree import show_results
 from host_examples.exchange.exported import ExportedClip, PaintedClip, write_result
@@ -17,6 +20,8 @@ from node.client import InpaintClient
 from node.clips import Clips, Pixels
 from node.effect import HostDescription, create_instance
 from node.errors import ClipError, NodeError, ServerUnreachableError
+
+logger = logging.getLogger(__name__)
 
 HOST = HostDescription(name="Blender", temporal_clip_access=True)
 STAGES = {"reading": "SENDING", "sending": "SENDING", "completing": "RUNNING"}
@@ -36,34 +41,54 @@ class Job:
             NodeError: something that the artist has to change first.
             ValueError: a param that cannot work.
         """
-        self._node_name, self._group, self._scene = node.name, node.node_tree, scene
-        self._params = params_of(self._group, exported_color())
+        group = node.node_tree
+        # An undo replaces everything that Blender holds; this number finds the group again.
+        self._group_uid = group.session_uid
+        self._params = params_of(group, exported_color())
         _require_server(self._params.server)
         available = range(scene.frame_start, scene.frame_end + 1)
         self._frames = self._params.chosen_frames(available)
         self._exporting = with_handles(self._frames, available, self._params.handles)
-        painted = self._group.sttn.clean_frames
+        painted = group.sttn.clean_frames
         self._painted = PaintedClip(bpy.path.abspath(painted)) if painted else None
-        self._results = _new_folder(self._group)
+        self._fingerprint = fingerprint(scene, node)
+        self._results = new_folder(group)
         self._exported: dict[int, Path] = {}
         self._export_folder = Path(tempfile.mkdtemp(prefix="export-", dir=self._results))
-        self._export = Export(scene, node, self._export_folder)
+        try:
+            self._export = Export(scene, node, self._export_folder)
+        except ClipError:
+            shutil.rmtree(self._results)
+            raise
         self._work: Work | None = None
         self._cancelled = False
+        self.progress = 0.0
+        self.outcome = "", ""
+        """State and message at the end; empty before."""
         self._shown = 0
-        self._fingerprint = fingerprint(scene, node)
         self._tell("EXPORTING", "exporting", 0, len(self._exporting))
 
     @property
     def group(self) -> bpy.types.NodeTree:
-        """The node group that it works for."""
-        return self._group
+        """The node group that it works for.
+
+        Raises:
+            ReferenceError: it was removed.
+        """
+        for group in bpy.data.node_groups:
+            if group.session_uid == self._group_uid:
+                return group
+        raise ReferenceError("the node group was removed")
 
     def cancel(self) -> None:
         """Ask it to end; returns at once."""
         self._cancelled = True
         if self._work is not None:
             self._work.cancel()
+
+    def abandon(self) -> None:
+        """End now: there is nobody left to tell."""
+        self._end("CANCELLED", "cancelled")
 
     def step(self, wait_seconds: float = 0) -> bool:
         """Do what has to be done on the main thread now.
@@ -78,9 +103,11 @@ class Job:
             return self._step(wait_seconds)
         except (NodeError, ValueError) as error:
             self._end("ERROR", str(error))
-        except BaseException as error:
+        except ReferenceError as error:
+            self._end("ERROR", f"undone or removed while at work ({error}); run again")
+        except Exception as error:
+            logger.exception("a bug, please report it")
             self._end("ERROR", f"a bug, please report it: {type(error).__name__}: {error}")
-            raise
         return False
 
     def _step(self, wait_seconds: float) -> bool:
@@ -143,13 +170,13 @@ class Job:
         if len(finished) > self._shown:
             self._shown = len(finished)
             first, last = finished[0], finished[-1]
-            show_results(self._group, self._result(first), first, last, over=self._replaces)
+            show_results(self.group, self._result(first), first, last, over=self._replaces)
 
     def _outcome(self) -> tuple[str, str]:
         assert self._work is not None
         error, frames = self._work.error, len(self._frames)
         if not error:
-            self._group.sttn.analyzed = self._fingerprint
+            self.group.sttn.analyzed = self._fingerprint
             return "DONE", f"{frames} frames finished"
         kept = f"; {self._shown} of {frames} frames are finished and shown" if self._shown else ""
         if self._cancelled:
@@ -157,19 +184,19 @@ class Job:
         return "ERROR", f"{error}{kept}"
 
     def _tell(self, state: str, stage: str, done: int, total: int) -> None:
-        settings = self._group.sttn
+        settings = self.group.sttn
         settings.state, settings.message = state, f"{stage}: {done} of {total} frames"
-        settings.progress = done / max(1, total)
+        settings.progress = self.progress = done / max(1, total)
 
     def _end(self, state: str, message: str) -> None:
-        self._export.__exit__(None, None, None)
-        shutil.rmtree(self._export_folder, ignore_errors=True)
-        settings = self._group.sttn
-        settings.state, settings.message, settings.progress = state, message, float(state == "DONE")
-        if self._shown:
-            _remove_older(self._results)
-        else:
-            shutil.rmtree(self._results, ignore_errors=True)
+        self.cancel()
+        self.outcome = state, message
+        self._export.close()
+        shutil.rmtree(self._export_folder if self._shown else self._results, ignore_errors=True)
+        with contextlib.suppress(ReferenceError):
+            settings = self.group.sttn
+            settings.state, settings.message = self.outcome
+            settings.progress = float(state == "DONE")
 
 
 def connected(address: str) -> InpaintClient:
@@ -197,28 +224,3 @@ def _require_server(address: str) -> None:
             f"{address} is on another machine, and Blender may not go online; "
             "switch on Preferences > System > Network > Allow Online Access"
         )
-
-
-def _new_folder(group: bpy.types.NodeTree) -> Path:
-    # Each run has a folder of its own: what is shown stays until something newer is there.
-    settings = group.sttn
-    if settings.folder:
-        base = Path(bpy.path.abspath(settings.folder))
-    elif bpy.data.is_saved:
-        base = Path(bpy.path.abspath("//sttn"))
-    else:
-        raise ClipError("results are kept beside the file: save it first, or choose a Folder")
-    parent = base / bpy.path.clean_name(group.name)
-    taken = [int(each.name) for each in parent.glob("[0-9]*")] if parent.is_dir() else [0]
-    folder: Path = parent / f"{max(taken, default=0) + 1:04d}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise ClipError(f"cannot write to {parent}: {error}; choose another Folder") from error
-    return folder
-
-
-def _remove_older(results: Path) -> None:
-    for folder in results.parent.glob("[0-9]*"):
-        if folder != results:
-            shutil.rmtree(folder, ignore_errors=True)

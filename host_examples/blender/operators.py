@@ -55,7 +55,7 @@ class Inpaint(bpy.types.Operator):
         if job is None:
             return {"CANCELLED"}
         try:
-            while self._step(job, wait_seconds=TICK_SECONDS):
+            while job.step(TICK_SECONDS):
                 pass
         except KeyboardInterrupt:
             job.cancel()
@@ -82,18 +82,25 @@ class Inpaint(bpy.types.Operator):
             job.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
-        if self._step(job):
-            context.window_manager.progress_update(job.group.sttn.progress)
+        if job.step():
+            context.window_manager.progress_update(job.progress)
             _redraw(context)
             return {"RUNNING_MODAL"}
         context.window_manager.event_timer_remove(self._timer)
         context.window_manager.progress_end()
         return self._finish(context, job)
 
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Called by Blender where the window closes or another file is opened."""
+        job = running()
+        if job is not None:
+            job.abandon()
+            _running.clear()
+
     def _begin(self, context: bpy.types.Context) -> Job | None:
         under_way = running()
         if under_way is not None:
-            self.report({"ERROR"}, f"{under_way.group.name} is still at work; cancel it first")
+            self.report({"ERROR"}, "another node is still at work; cancel it first")
             return None
         node = find_node(context.scene, self.node)
         if node is None:
@@ -110,20 +117,12 @@ class Inpaint(bpy.types.Operator):
         _running.append(job)
         return job
 
-    def _step(self, job: Job, wait_seconds: float = 0) -> bool:
-        try:
-            return job.step(wait_seconds)
-        except Exception:
-            _running.clear()
-            raise
-
     def _finish(self, context: bpy.types.Context, job: Job) -> set[str]:
         _running.clear()
         _redraw(context)
-        settings = job.group.sttn
-        kind = {"ERROR": "ERROR", "DONE": "INFO"}.get(settings.state, "WARNING")
-        self.report({kind}, settings.message)
-        return {"FINISHED"} if settings.state == "DONE" else {"CANCELLED"}
+        state, message = job.outcome
+        self.report({{"ERROR": "ERROR", "DONE": "INFO"}.get(state, "WARNING")}, message)
+        return {"FINISHED"} if state == "DONE" else {"CANCELLED"}
 
 
 class Cancel(bpy.types.Operator):
@@ -164,6 +163,7 @@ def register() -> None:
 def unregister() -> None:
     """Forget the operators; a job under way is cancelled."""
     for job in _running:
-        job.cancel()
+        job.abandon()
+    _running.clear()
     for each in reversed(_CLASSES):
         bpy.utils.unregister_class(each)

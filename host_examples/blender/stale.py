@@ -14,8 +14,9 @@ from collections.abc import Iterable
 import bpy
 
 from host_examples.blender.properties import set_params
-from host_examples.blender.tree import compositor_tree, inpaint_nodes
+from host_examples.blender.tree import inpaint_nodes
 
+_WATCHED = ("NODETREE", "SCENE", "IMAGE", "MASK", "MOVIECLIP")
 # Blender warns where an image without layers is asked which one it shows.
 _ONLY_WHERE = {"layer": "has_layers", "view": "has_views"}
 
@@ -91,9 +92,9 @@ def _value(value: object) -> object:
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
-def mark_stale(scene: bpy.types.Scene, *_: object) -> None:
+def mark_stale(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Mark nodes whose inputs changed, and unmark them when the change is taken back."""
-    if compositor_tree(scene) is None:
+    if not any(depsgraph.id_type_updated(kind) for kind in _WATCHED):
         return
     for node in inpaint_nodes(scene):
         settings = node.node_tree.sttn

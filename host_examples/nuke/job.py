@@ -68,6 +68,9 @@ class Job:
                     nuke.execute(write, self._exporting[0], self._exporting[-1], 1)
                 finally:
                     write["disable"].setValue(True)
+        except RuntimeError:
+            self.remove_export()
+            raise
         finally:
             proxy.setValue(was_proxy)
 
@@ -93,9 +96,12 @@ class Job:
             frames=self._exporting,
         )
         if self._params["server"] and sys.version_info >= NODES_PYTHON:
-            from host_examples.nuke.in_process import in_process
-
-            return in_process(exported, self.results, self.frames, self._params)
+            try:
+                from host_examples.nuke.in_process import in_process
+            except ImportError:
+                pass  # its libraries are not installed in Nuke; the side process has its own
+            else:
+                return in_process(exported, self.results, self.frames, self._params)
         command = str(self.group["command"].value())
         return SideProcess(command, exported, self.results, self.frames, self._params)
 

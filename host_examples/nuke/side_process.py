@@ -56,14 +56,15 @@ class SideProcess:
             exported: What there is to work on.
             results: Pattern of the results.
             frames: What to complete, in rising order without gaps.
-            params: The artist's, by name; empty text is left to the default.
+            params: The artist's, by name; empty text is left to the default, ``frames`` to the
+                argument of that name.
         """
         self._arguments = [
             *(command, exported.plate, "--matte-channel", exported.matte_channel),
             *("--output", results),
             *("--frames", f"{frames[0]}-{frames[-1]}", "--overwrite"),
             *_flags({"hold_out": exported.hold_out, "clean_frames": exported.clean_frames}),
-            *_flags(params),
+            *_flags({name: value for name, value in params.items() if name != "frames"}),
         ]
         self._results, self._frames = results, list(frames)
         self._ended = threading.Event()

@@ -104,9 +104,10 @@ def inpaint_mask(folder: Path, server: str) -> dict:
     scene, node = masked(folder, server)
     others = len(bpy.data.scenes), len(bpy.data.node_groups)
     (folder / "exported").mkdir()
-    with Export(scene, node, folder / "exported") as export:
-        for frame in range(FIRST, LAST + 1):
-            export.frame(frame)
+    export = Export(scene, node, folder / "exported")
+    for frame in range(FIRST, LAST + 1):
+        export.frame(frame)
+    export.close()
     before = told(node)
     outcome = bpy.ops.sttn.inpaint("EXEC_DEFAULT")
     facts = {
@@ -210,6 +211,7 @@ def problems(folder: Path, server: str) -> dict:
     link = node.inputs["Matte"].links[0]
     node.id_data.links.remove(link)
     facts["no_matte"] = run()
+    facts["left"] = sorted(path.name for path in (folder / "sttn").rglob("*") if path.is_file())
     render(scene, folder, "plate_only", FIRST, FIRST)
     return facts
 
@@ -260,7 +262,7 @@ def cancelled(folder: Path, server: str) -> dict:
     )
     context = SimpleNamespace(scene=scene, window=None, window_manager=window_manager)
     modal = SimpleNamespace(node="", report=lambda kind, text: reports.append([sorted(kind), text]))
-    for name in ("_begin", "_step", "_finish"):
+    for name in ("_begin", "_finish"):
         setattr(modal, name, getattr(operators.Inpaint, name).__get__(modal))
 
     def send(event) -> str:
@@ -288,6 +290,32 @@ def cancelled(folder: Path, server: str) -> dict:
     return facts
 
 
+def removed(folder: Path, server: str) -> dict:
+    """Runs that are superseded, and a node that goes away while it is at work."""
+    from host_examples.blender import job, operators
+
+    scene, node = masked(folder, server)
+    runs = folder / "sttn" / "shot" / "STTN_Inpaint"
+    node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts = {"before_saving": sorted(path.name for path in runs.iterdir())}
+    bpy.ops.wm.save_mainfile()
+    facts["after_saving"] = sorted(path.name for path in runs.iterdir())
+    facts["files"] = sorted(path.name for path in (runs / "0002").iterdir())
+    scenes = len(bpy.data.scenes)
+    at_work = job.Job(scene, node)
+    operators._running.append(at_work)
+    at_work.step()
+    bpy.data.node_groups.remove(node.node_tree)
+    facts["goes_on"] = at_work.step()
+    facts["outcome"] = at_work.outcome
+    facts["scenes_left"] = len(bpy.data.scenes) - scenes
+    facts["runs_left"] = sorted(path.name for path in runs.iterdir())
+    return facts
+
+
 def painted_and_held_out(folder: Path, server: str) -> dict:
     """FOLDER holds painted.1002.exr too; the upper half of the matte is held out."""
     scene, node = masked(folder, server)
@@ -306,8 +334,9 @@ def wide_gamut(folder: Path, server: str) -> dict:
     scene, node = masked(folder, server)
     bpy.ops.wm.set_working_color_space(working_space="ACEScg")
     (folder / "exported").mkdir()
-    with Export(scene, node, folder / "exported") as export:
-        export.frame(FIRST)
+    export = Export(scene, node, folder / "exported")
+    export.frame(FIRST)
+    export.close()
     bpy.ops.sttn.inpaint("EXEC_DEFAULT")
     return {"color": exported_color(), **told(node)}
 

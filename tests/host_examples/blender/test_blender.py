@@ -115,6 +115,7 @@ def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, sho
         "no_matte": "nothing connected to Matte",
     }
     assert "add one, or select it" in told["no_node"]
+    assert told["left"] == []
     for case, expected in words.items():
         reported, panel = told[case]
         assert expected in reported
@@ -185,6 +186,19 @@ def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
     channels = [f"plate.{channel}" for channel in "RGB"]
     exported = read(shot / "exported" / "export.1001.exr", channels)[80:]
     np.testing.assert_allclose(exported, converted, rtol=1e-3, atol=1e-4)
+
+
+def test_results_stay_until_the_file_is_saved_and_nothing_else_is_left(facts):
+    """The file on disk never shows what was deleted; a node may be removed while it is at work."""
+    told = facts("removed")
+
+    assert told["before_saving"] == ["0001", "0002"]
+    assert told["after_saving"] == told["runs_left"] == ["0002"]
+    assert told["files"] == ["result.1001.exr"]
+    assert told["goes_on"] is False
+    assert told["outcome"][0] == "ERROR"
+    assert "removed while at work" in told["outcome"][1]
+    assert told["scenes_left"] == 0
 
 
 def test_the_panel_shows_every_param(facts):

@@ -164,7 +164,9 @@ def test_the_cancel_button_ends_it_before_anything_is_finished(
     assert group.node("Show")["which"].expression is None
 
 
-def test_an_export_that_is_cancelled_leaves_nothing_switched_on(nuke, process, group):
+def test_an_export_that_is_cancelled_leaves_nothing_behind(
+    nuke, process, group, tmp_path, fake_nuke
+):
     """Escape during the export: the Write is off again, and nothing was sent."""
     nuke.fail_at = 1002
     nuke.root()["proxy"].setValue(True)
@@ -174,6 +176,7 @@ def test_an_export_that_is_cancelled_leaves_nothing_switched_on(nuke, process, g
     assert (group["state"].value(), group["message"].value()) == ("CANCELLED", "Cancelled")
     assert group.node("PlateExport")["disable"].value() is True
     assert nuke.root()["proxy"].value() is True
+    assert fake_nuke.exported(tmp_path) == []
 
 
 @pytest.mark.parametrize(
