@@ -24,7 +24,6 @@ from node.errors import ClipError, NodeError, ServerUnreachableError
 logger = logging.getLogger(__name__)
 
 HOST = HostDescription(name="Blender", temporal_clip_access=True)
-STAGES = {"reading": "SENDING", "sending": "SENDING", "completing": "RUNNING"}
 HOW_TO_SERVE = (
     "Server is empty. Start one with 'sttn-server --address localhost:50071' and enter "
     "localhost:50071 as Server"
@@ -120,9 +119,8 @@ class Job:
         ended = self._work.ended(wait_seconds)
         self._show_finished()
         if not ended:
-            self._tell(
-                STAGES[self._work.stage], self._work.stage, self._work.done, self._work.total
-            )
+            work = self._work
+            self._tell(work.state, work.stage, work.done, work.total)
             return True
         self._end(*self._outcome())
         return False

@@ -5,17 +5,13 @@ from typing import Any
 
 import bpy
 
-from node.effect import Params, ParamSpec, describe_in_context
+from node.effect import Params, ParamSpec, State, describe_in_context
 
 HIDDEN = frozenset({"matte_channel", "color_space", "ocio_config", "on_missing"})
 """What the export settles: the Matte socket, Blender's own color management, and that no frame is
 missing."""
 DEFAULTS: dict[str, Any] = {"premultiplied": True}
 """Where Blender's conventions differ: the compositor's colors are multiplied by their alpha."""
-
-STATES = (
-    "IDLE", "EXPORTING", "SENDING", "RUNNING", "PARTIAL", "DONE", "STALE", "CANCELLED", "ERROR",
-)  # fmt: skip
 
 
 def shown_params() -> tuple[ParamSpec, ...]:
@@ -62,7 +58,9 @@ def _settings_type() -> type:
     annotations = {
         "is_inpaint": bpy.props.BoolProperty(options={"HIDDEN"}),
         "state": bpy.props.EnumProperty(
-            name="State", items=[(each, each.capitalize(), "") for each in STATES], default="IDLE"
+            name="State",
+            items=[(each, each.capitalize(), "") for each in State.__members__],
+            default="IDLE",
         ),
         "message": bpy.props.StringProperty(name="Message"),
         "progress": bpy.props.FloatProperty(name="Progress", min=0, max=1, subtype="FACTOR"),

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import bpy
 
-LABEL = "STTN Inpaint"
+from node.effect import describe
+
+LABEL = describe().label
 HOLD_OUT = "Hold Out"
 LARGEST = 3e38
 FIVE = (5, 0)

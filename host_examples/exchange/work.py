@@ -52,6 +52,11 @@ class Work:
         """Ask it to end; returns at once."""
         self._asked_to_end.set()
 
+    @property
+    def state(self) -> str:
+        """What the node is at, by the name of its state."""
+        return self._effect.state.name
+
     def ended(self, timeout_seconds: float = 0) -> bool:
         """Whether it is over, waiting for that no longer than asked."""
         return self._ended.wait(timeout_seconds)

@@ -9,9 +9,7 @@ from host_examples.exchange.work import Work
 from host_examples.nuke.side_process import Exported, file_of
 from node.client import InpaintClient
 from node.clips import Clips, Pixels
-from node.describing import HostDescription
-from node.effect import create_instance
-from node.params import Params
+from node.effect import HostDescription, Params, create_instance
 
 PLATE = ("R", "G", "B", "A")
 """What Nuke's rgba layer is called in an EXR file."""

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from node.describing import describe_in_context
+from node.effect import describe_in_context
 
 FILE = Path(__file__).with_name("params.json")
 

@@ -18,7 +18,6 @@ from host_examples.nuke.knobs import shown_params
 
 LOOK_SECONDS = 0.05
 """How often the watching thread looks at the work and at the progress bar's Cancel."""
-_STAGES = {"reading": "SENDING", "sending": "SENDING", "completing": "RUNNING"}
 
 _running: dict[str, Job] = {}
 """Jobs under way, by their group's full name."""
@@ -84,7 +83,7 @@ def _watch(job: Job, on_main_thread: Callable[[Callable[[], None]], None]) -> No
 
 
 def _show_progress(job: Job, progress: str) -> None:
-    _tell(job.group, _STAGES[job.work.stage], progress)
+    _tell(job.group, job.work.state, progress)
     _show_finished(job)
 
 

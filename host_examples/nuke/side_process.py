@@ -81,6 +81,12 @@ class SideProcess:
         """Frames that are written."""
         return [frame for frame in self._frames if os.path.exists(file_of(self._results, frame))]
 
+    @property
+    def state(self) -> str:
+        """What the node is at, by the name of its state."""
+        states = {"reading": "EXPORTING", "sending": "SENDING", "completing": "RUNNING"}
+        return "PARTIAL" if self.finished else states[self.stage]
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

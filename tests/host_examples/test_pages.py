@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.describing import describe_in_context
+from node.effect import describe_in_context
 
 FOLDER = Path(__file__).parents[2] / "host_examples"
 SETTLED = {

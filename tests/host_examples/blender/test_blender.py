@@ -10,7 +10,7 @@ import PyOpenColorIO as ocio
 import pytest
 import tomllib
 
-from node.describing import describe_in_context
+from node.effect import describe_in_context
 
 from .conftest import FRAMES, plate, read, write
 

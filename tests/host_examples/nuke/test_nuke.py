@@ -13,7 +13,7 @@ import OpenImageIO as oiio
 import pytest
 
 from host_examples.drawing import Box, draw
-from node.describing import describe_in_context
+from node.effect import describe_in_context
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "host_examples" / "nuke"
@@ -32,7 +32,8 @@ def read(path):
 
 
 def finish(nuke, group):
-    nuke.run_main_loop(lambda: group["state"].value() not in ("EXPORTING", "SENDING", "RUNNING"))
+    under_way = sys.modules["host_examples.nuke.process"]._running
+    nuke.run_main_loop(lambda: group.fullName() not in under_way)
 
 
 def results(folder):
