@@ -14,7 +14,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-import host_examples.blender
+from host_examples.blender import register
 from host_examples.blender.tree import add_node
 from host_examples.drawing import WIDTH, Box, draw
 from host_examples.standalone.image_files import read_image, write_image, write_png
@@ -77,7 +77,6 @@ def drawn(tree: bpy.types.NodeTree, caption: str) -> str:
 
 def main(output: Path, server: str) -> None:
     """Make every picture."""
-    host_examples.blender.register()
     scene = bpy.context.scene
     tree = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
     tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
@@ -109,4 +108,5 @@ def main(output: Path, server: str) -> None:
 
 
 if __name__ == "__main__":
+    register()
     main(Path(sys.argv[1]), sys.argv[2])

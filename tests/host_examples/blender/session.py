@@ -341,6 +341,14 @@ def wide_gamut(folder: Path, server: str) -> dict:
     return {"color": exported_color(), **told(node)}
 
 
+def pictures(folder: Path, server: str) -> dict:
+    """What README.md shows."""
+    from host_examples.blender.pictures import main
+
+    main(folder, server)
+    return {"version": list(bpy.app.version)}
+
+
 def described(folder: Path, server: str) -> dict:
     """What the panel draws, with a layout that takes notes."""
     from host_examples.blender.panel import Panel

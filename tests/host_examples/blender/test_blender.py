@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO as oiio
 import PyOpenColorIO as ocio
 import pytest
 import tomllib
@@ -172,7 +173,7 @@ def test_clean_frames_show_and_held_out_parts_stay(facts, shot):
 
 def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
     """Blender 5.0 may work in ACEScg: exported frames are in it, and the node is told so."""
-    if "4.5" in str(next(bpy_python.parents[1].glob("lib/*/site-packages/bpy-*"))):
+    if is_blender_4(bpy_python):
         pytest.skip("Blender 4.5 has one working space")
 
     told = facts("wide_gamut")
@@ -199,6 +200,21 @@ def test_results_stay_until_the_file_is_saved_and_nothing_else_is_left(facts):
     assert told["outcome"][0] == "ERROR"
     assert "removed while at work" in told["outcome"][1]
     assert told["scenes_left"] == 0
+
+
+def test_the_pages_pictures_are_what_blender_makes(facts, shot, bpy_python):
+    """README.md shows today's node; only the fill may differ in its last bits."""
+    if is_blender_4(bpy_python):
+        pytest.skip("the page shows Blender 5.0")
+
+    facts("pictures")
+
+    page = Path(__file__).parents[3] / "host_examples" / "blender"
+    for name in ("compositor.svg", "inside.svg"):
+        assert (shot / name).read_text() == (page / name).read_text()
+    fresh, committed = (oiio.ImageBuf(str(folder / "first_result.png")) for folder in (shot, page))
+    difference = oiio.ImageBufAlgo.compare(fresh, committed, 0.02, 0.02)
+    assert difference.meanerror < 0.002
 
 
 def test_the_panel_shows_every_param(facts):
@@ -241,6 +257,10 @@ def test_the_extension_is_valid_and_holds_what_blender_lacks(extension, bpy_pyth
     assert all(each in told for each in ("grpcio-", "protobuf-", "opencolorio-", "openimageio-"))
     assert "numpy-" not in told
     assert "torch" not in told
+
+
+def is_blender_4(bpy_python: Path) -> bool:
+    return any(bpy_python.parents[1].glob("lib/*/site-packages/bpy/4.*"))
 
 
 def assert_same_bits(ours: np.ndarray, theirs: np.ndarray) -> None:
