@@ -17,6 +17,11 @@ from node.errors import ClipError
 PLATE = ("plate.R", "plate.G", "plate.B", "plate.A")
 MATTE = ("matte.V",)
 HELD_OUT = ("holdout.V",)
+_CONVERSIONS = {
+    "Source": "CompositorNodeSwitch",  # off: its first picture
+    "Matte": "ShaderNodeMath",  # 0 + what is connected
+    HOLD_OUT: "ShaderNodeMath",
+}
 _NOT_EXPORTED = ("CompositorNodeOutputFile", "CompositorNodeViewer", "CompositorNodeSplitViewer")
 
 
@@ -54,7 +59,8 @@ class Export:
         """Remove the copy; it may be gone, for an undo takes it too."""
         with contextlib.suppress(ReferenceError):
             bpy.data.scenes.remove(self._scene)
-            if bpy.app.version >= FIVE:
+        if bpy.app.version >= FIVE:
+            with contextlib.suppress(ReferenceError):
                 bpy.data.node_groups.remove(self._tree)
 
     @property
@@ -75,7 +81,9 @@ class Export:
             raise ClipError(f"frame {number} could not be exported: {error}") from error
         path = self._folder / f"export.{number:04d}.exr"
         if not path.exists():
-            raise ClipError(f"frame {number} was rendered, but {path} is not there; is it full?")
+            raise ClipError(
+                f"frame {number} was rendered, but {path} is not there; is the disk full?"
+            )
         for preview in self._folder.glob("ignored.*"):
             preview.unlink()
         return path
@@ -102,8 +110,12 @@ class Export:
                 output.layer_slots.new(layer)
         output.format.color_depth, output.format.exr_codec = "32", "ZIP"
         for layer, socket in self._layers.items():
-            source = tree.nodes[name].inputs[socket].links[0].from_socket
-            tree.links.new(source, output.inputs[layer])
+            # Whatever is connected becomes what the group makes of it: color, or one number.
+            converted = tree.nodes.new(_CONVERSIONS[socket])
+            linked = tree.nodes[name].inputs[socket].links[0].from_socket
+            tree.links.new(linked, converted.inputs[1])
+            converted.inputs[0].default_value = 0
+            tree.links.new(converted.outputs[0], output.inputs[layer])
         tree.nodes.remove(tree.nodes[name])  # what it shows is not needed
 
     def _prepare_render(self) -> None:

@@ -109,7 +109,7 @@ def _end(job: Job) -> None:
 
 
 def _on_main_thread(call: Callable[[], None]) -> None:
-    nuke.executeInMainThreadWithResult(call)
+    nuke.executeInMainThreadWithResult(call)  # type: ignore[no-untyped-call]
 
 
 def _tell(group: nuke.Group, state: str, message: str) -> None:

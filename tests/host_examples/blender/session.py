@@ -327,6 +327,31 @@ def painted_and_held_out(folder: Path, server: str) -> dict:
     return told(node)
 
 
+def gray_plate_color_matte(folder: Path, server: str) -> dict:
+    """A number where a color is expected, and a roto's color where a number is."""
+    scene, tree, plate, output = scene_with_plate(folder)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    channels = tree.nodes.new("CompositorNodeSeparateColor")
+    tree.links.new(plate, channels.inputs[0])
+    roto = tree.nodes.new("CompositorNodeCombineColor")
+    mask = mask_socket(tree)
+    for channel in range(3):
+        tree.links.new(mask, roto.inputs[channel])
+    node = add_inpaint(tree, channels.outputs[0], roto.outputs[0], output, server)
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    render(scene, folder, "final")
+    return told(node)
+
+
+def larger_plate(folder: Path, server: str) -> dict:
+    """The scene renders at half the plate's size: its middle."""
+    scene, node = masked(folder, server)
+    scene.render.resolution_percentage = 50
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    render(scene, folder, "final")
+    return told(node)
+
+
 def wide_gamut(folder: Path, server: str) -> dict:
     """A file that works in ACEScg."""
     from host_examples.blender.export import Export, exported_color

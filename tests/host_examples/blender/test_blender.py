@@ -171,6 +171,29 @@ def test_clean_frames_show_and_held_out_parts_stay(facts, shot):
     assert (read(shot / "final.1003.exr")[60:75, 65:110] != plate(1003)[60:75, 65:110]).any()
 
 
+def test_whatever_is_connected_becomes_a_plate_and_a_matte(facts, shot):
+    """A gray plate, and a roto whose color is the matte: what the sockets make of them."""
+    told = facts("gray_plate_color_matte")
+
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    final, red = read(shot / "final.1002.exr", "RGB"), plate(1002)[..., :1].repeat(3, axis=-1)
+    assert_same_bits(final[:12], red[:12])
+    assert (final[60:70, 80:100] != red[60:70, 80:100]).mean() > 0.5
+
+
+def test_a_plate_larger_than_the_scene_keeps_its_size(facts, shot):
+    """Results have the plate's own size, so that they lie where the plate does."""
+    told = facts("larger_plate")
+
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    (result,) = shot.rglob("result.1001.exr")
+    assert read(result).shape == plate(1001).shape
+    final, middle = read(shot / "final.1001.exr"), plate(1001)[28:84, 48:144]
+    same = (final == middle).all(axis=-1)
+    assert_same_bits(final[:6], middle[:6])
+    assert 0.7 < same.mean() < 0.9
+
+
 def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
     """Blender 5.0 may work in ACEScg: exported frames are in it, and the node is told so."""
     if is_blender_4(bpy_python):

@@ -24,11 +24,11 @@ CLASS_KNOBS = {
     "Crop": ["box", "reformat", "crop"],
     "Switch": ["which"],
     "Write": [
-        *("file", "file_type", "channels", "raw", "autocrop", "create_directories", "disable"),
+        *("file", "file_type", "channels", "raw", "create_directories", "disable"),
     ],
     "Read": ["file", "raw", "first", "last", "origfirst", "origlast", "on_error", "colorspace"],
 }
-EXR_KNOBS = ["datatype", "compression"]
+EXR_KNOBS = ["datatype", "compression", "autocrop"]
 CHOICES = {
     "datatype": ["16 bit half", "32 bit float"],
     "compression": ["none", "Zip (1 scanline)", "Zip (16 scanlines)"],

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
 import threading
@@ -66,6 +67,15 @@ def test_knobs_are_what_the_node_says():
     )
 
     assert json.loads(written.stdout) == json.loads((FOLDER / "params.json").read_text())
+
+
+def test_starting_nuke_makes_the_package_importable(monkeypatch):
+    """Whatever a studio has goes first: the root holds common words, such as ``server``."""
+    monkeypatch.setattr(sys, "path", ["/studio/tools"])
+
+    runpy.run_path(str(FOLDER / "init.py"))
+
+    assert sys.path == ["/studio/tools", str(ROOT)]
 
 
 def test_the_menu_makes_a_node_with_every_param(nuke):
