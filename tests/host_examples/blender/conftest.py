@@ -86,15 +86,27 @@ def blender(bpy_python: Path, extension: Path, tmp_path_factory: pytest.TempPath
     return run
 
 
-@pytest.fixture
-def facts(blender: Blender, server: str, shot: Path) -> Callable[..., dict]:
+def played(
+    blender: Blender, server: str, scenario: str, folder: Path, *, extended: bool = True
+) -> dict:
     """What a scenario of session.py found."""
+    blender(HERE / "session.py", scenario, folder, server, extended=extended)
+    return json.loads((folder / "facts.json").read_text())
 
-    def of(scenario: str, *, extended: bool = True) -> dict:
-        blender(HERE / "session.py", scenario, shot, server, extended=extended)
-        return json.loads((shot / "facts.json").read_text())
 
-    return of
+@pytest.fixture
+def facts(blender: Blender, server: str, shot: Path) -> Callable[[str], dict]:
+    """What a scenario finds in the shot."""
+    return lambda scenario: played(blender, server, scenario, shot)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    blender: Blender, server: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict]:
+    """A shot that went through the node with a Mask as its matte, and what was found."""
+    folder = with_plates(tmp_path_factory.mktemp("finished"))
+    return folder, played(blender, server, "inpaint_mask", folder)
 
 
 def plate(frame: int) -> np.ndarray:
@@ -113,9 +125,13 @@ def plate(frame: int) -> np.ndarray:
 @pytest.fixture
 def shot(tmp_path: Path) -> Path:
     """A folder with plate.####.exr."""
+    return with_plates(tmp_path)
+
+
+def with_plates(folder: Path) -> Path:
     for frame in FRAMES:
-        write(tmp_path / f"plate.{frame}.exr", plate(frame), "RGBA")
-    return tmp_path
+        write(folder / f"plate.{frame}.exr", plate(frame), "RGBA")
+    return folder
 
 
 def write(path: Path, pixels: np.ndarray, channels: str | tuple[str, ...]) -> None:

@@ -13,38 +13,31 @@ import tomllib
 
 from node.effect import describe_in_context
 
-from .conftest import FRAMES, plate, read, write
+from .conftest import FRAMES, plate, played, read, write
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def standalone(shot, server):
+def standalone(shot: Path, server: str) -> dict[int, np.ndarray]:
     """What sttn-inpaint makes of the frames that Blender exported."""
-
-    def run(*flags: str) -> dict[int, np.ndarray]:
-        for frame in FRAMES:
-            exported = shot / "exported" / f"export.{frame}.exr"
-            write(
-                shot / f"given.{frame}.exr", read(exported, [f"plate.{c}" for c in "RGBA"]), "RGBA"
-            )
-            write(shot / f"matte.{frame}.exr", read(exported, ["matte.V"]), "Y")
-        command = [
-            *(sys.executable, "-m", "host_examples.standalone", str(shot / "given.####.exr")),
-            *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "alone.####.exr")),
-            *("--server", server, "--overwrite", *flags),
-        ]
-        subprocess.run(command, check=True, capture_output=True)
-        return {frame: read(shot / f"alone.{frame}.exr") for frame in FRAMES}
-
-    return run
+    for frame in FRAMES:
+        exported = shot / "exported" / f"export.{frame}.exr"
+        write(shot / f"given.{frame}.exr", read(exported, [f"plate.{c}" for c in "RGBA"]), "RGBA")
+        write(shot / f"matte.{frame}.exr", read(exported, ["matte.V"]), "Y")
+    command = [
+        *(sys.executable, "-m", "host_examples.standalone", str(shot / "given.####.exr")),
+        *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "alone.####.exr")),
+        *("--server", server, "--premultiplied"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return {frame: read(shot / f"alone.{frame}.exr") for frame in FRAMES}
 
 
-def test_the_result_is_the_standalone_hosts(facts, shot, standalone):
+def test_the_result_is_the_standalone_hosts(finished, server):
     """From the button to the rendered frame: same pixels as sttn-inpaint, and the plate's own
     outside the matte, NaN and inf included."""
-    told = facts("inpaint_mask")
-    alone = standalone("--premultiplied")
+    shot, told = finished
+    alone = standalone(shot, server)
 
     assert told["before"] == {"state": "IDLE", "message": ""}
     assert told["outcome"] == ["FINISHED"]
@@ -62,9 +55,9 @@ def test_the_result_is_the_standalone_hosts(facts, shot, standalone):
         assert (final[matte == 1] != plate(frame)[matte == 1]).any(axis=-1).mean() > 0.9
 
 
-def test_what_is_not_finished_shows_the_plate(facts, shot):
+def test_what_is_not_finished_shows_the_plate(finished):
     """Frames outside the range, and results that somebody deleted: never black."""
-    told = facts("inpaint_mask")
+    shot, told = finished
 
     last = FRAMES[-1]
     assert f"result.{last}.exr" not in told["results"]
@@ -74,12 +67,12 @@ def test_what_is_not_finished_shows_the_plate(facts, shot):
     assert_same_bits(read(shot / f"final.{last + 1}.exr"), plate(last))
 
 
-def test_a_file_renders_the_same_where_the_extension_is_missing(facts, shot):
+def test_a_file_renders_the_same_where_the_extension_is_missing(finished, blender, server):
     """A farm, or a colleague: the node group is made of Blender's own nodes."""
-    told = facts("inpaint_mask")
-    elsewhere = facts("without_extension", extended=False)
+    shot, _ = finished
 
-    assert told["state"] == "DONE"
+    elsewhere = played(blender, server, "without_extension", shot, extended=False)
+
     assert elsewhere == {"known": False}
     for frame in list(FRAMES)[:-1]:
         assert_same_bits(read(shot / f"elsewhere.{frame}.exr"), read(shot / f"final.{frame}.exr"))
