@@ -4,13 +4,24 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check benchmark benchmark-growth shot
+# Blenders that the extension is tested in, as Python modules: each in an environment of its own,
+# for they need numpy < 2, and 370 MB to fetch. `make test BLENDERS=` does without, and those tests
+# skip; so do they where a Blender cannot be had. STTN_BPY names Pythons that have bpy already.
+BLENDERS ?= 5.0.1 4.5.15
+
+.PHONY: demo test check blenders extension benchmark benchmark-growth shot
 
 demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev blenders
 	$(BIN)/python -m pytest
+
+blenders: $(if $(STTN_BPY),,$(BLENDERS:%=.venv-bpy-%/tried))
+
+# The Blender extension, for this platform's Blender 4.5 and 5.0.
+extension: $(VENV)/installed-dev
+	$(BIN)/python -m host_examples.blender.build_extension dist
 
 # What CI asks for beside the tests.
 check: $(VENV)/installed-dev
@@ -32,6 +43,12 @@ benchmark-growth: $(VENV)/installed
 shot:
 	python host_examples/demo/render_shot.py host_examples/demo/shot
 
+.venv-bpy-%/tried:
+	($(PYTHON) -m venv $(@D) && \
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'bpy==$*' 'numpy<2' \
+		) || (rm -rf $(@D) && mkdir $(@D) && echo "no Blender $*: its tests will skip")
+	touch $@
+
 $(VENV)/python:
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	touch $@
@@ -41,5 +58,5 @@ $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt server/protocol
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) hatchling playwright scikit-image pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf
+	$(INSTALL) hatchling playwright scikit-image pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf types-nuke
 	touch $@

@@ -9,6 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     "module",
     [
+        "host_examples.exchange.ranges",
         "sttn.inference.windows",
         "sttn.model.cost",
         "sttn.model.region",

@@ -26,6 +26,8 @@ MAKE = {
     # second is running this very test
     "make demo": "-m host_examples.demo demo_output",
     "make test": "-m pytest",
+    # run by tests/host_examples/blender
+    "make extension": "host_examples.blender.build_extension",
     # run small by tests/benchmarks
     "make benchmark": "tests/benchmarks/engine.py",
     "make benchmark-growth": "tests/benchmarks/growth.py",

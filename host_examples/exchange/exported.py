@@ -1,0 +1,113 @@
+"""Frames that a host exported, as clips; results, as files that it can read back."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio
+from numpy.typing import NDArray
+
+from host_examples.standalone.image_files import read_picture, spec_like, write_image
+from host_examples.standalone.images import ImagePlate, ImageSequence
+from host_examples.standalone.sequences import find_sequence
+from node.errors import ClipError
+
+
+class ExportedClip:
+    """Some channels of an exported sequence.
+
+    It has no stamp: an export writes every file anew, so only its pixels tell whether it changed.
+    """
+
+    def __init__(self, name: str, files: Mapping[int, Path], channels: Sequence[str]) -> None:
+        """Files by their frame on the host's timeline.
+
+        Args:
+            name: What to call it in a message.
+            files: Every frame that was exported.
+            channels: R, G, B and perhaps A of a plate by their names in the file; one of a matte.
+        """
+        self.name = name
+        self._files = dict(files)
+        self._channels = list(channels)
+
+    @property
+    def frames(self) -> Sequence[int]:
+        """Numbers that exist, in rising order."""
+        return sorted(self._files)
+
+    def read(self, frame: int) -> NDArray[Any]:
+        """(H, W, 3 or 4) of a plate as stored, (H, W) float32 of a matte.
+
+        Raises:
+            ClipError: the file cannot be read or lacks a channel.
+        """
+        picture = read_picture(self._files[frame])
+        picked = [picture.channel(name) for name in self._channels]
+        return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
+
+
+class PaintedClip:
+    """Clean frames that an artist painted, in the pixel type and channels of an export."""
+
+    def __init__(self, location: str) -> None:
+        """Find the files.
+
+        Args:
+            location: A folder, or ``name.####.exr``.
+
+        Raises:
+            ClipError: nothing there.
+        """
+        self._files = ImagePlate(ImageSequence(location, find_sequence(location)), alpha=True)
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self._files.name
+
+    @property
+    def frames(self) -> Sequence[int]:
+        """Numbers that exist, in rising order."""
+        return self._files.frames
+
+    def read(self, frame: int) -> NDArray[Any]:
+        """(H, W, 4) float32; opaque where the file has no alpha.
+
+        Raises:
+            ClipError: the file cannot be read, or holds no float pixels.
+        """
+        pixels = self._files.read(frame)
+        if pixels.dtype.kind != "f":
+            raise ClipError(
+                f"{self.name}, frame {frame} holds {pixels.dtype} pixels; paint in scene-linear EXR"
+            )
+        opaque = np.ones((*pixels.shape[:2], 4), np.float32)
+        opaque[..., : pixels.shape[-1]] = pixels
+        return opaque
+
+
+def write_result(
+    path: Path, pixels: NDArray[Any], *, like: Path, alpha: float | None = None
+) -> None:
+    """Write a finished frame, losslessly and whole: never seen half-written.
+
+    Args:
+        path: An .exr file.
+        pixels: (H, W, 1), (H, W, 3) or (H, W, 4) float; one channel is written as gray.
+        like: Exported file of this frame, whose windows, pixel aspect and metadata it gets.
+        alpha: Written as A instead of what ``pixels`` hold.
+
+    Raises:
+        ClipError: it cannot be written.
+    """
+    color = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    if alpha is not None:
+        opaque = np.full((*color.shape[:2], 1), alpha, color.dtype)
+        color = np.concatenate([color[..., :3], opaque], axis=-1)
+    exported = oiio.ImageInput.open(str(like))
+    if exported is None:
+        raise ClipError(f"cannot read {like}: {oiio.geterror()}")
+    spec = spec_like(exported.spec(), "RGBA"[: color.shape[-1]], color.dtype)
+    write_image(path, color, spec)

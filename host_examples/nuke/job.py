@@ -1,0 +1,129 @@
+"""One run for one Group: its frames, its folder, its export, and the work on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import nuke
+
+from host_examples.exchange.ranges import with_handles
+from host_examples.nuke.group import MATTE_CHANNEL, prepare_export
+from host_examples.nuke.knobs import set_params
+from host_examples.nuke.side_process import Exported, SideProcess
+
+if TYPE_CHECKING:
+    from host_examples.exchange.work import Work
+
+NODES_PYTHON = (3, 10)
+"""The oldest Python that the node runs in; Nuke 15 is the first to have it."""
+
+
+class Job:
+    """Made, exported and shown on the main thread; its work goes on elsewhere."""
+
+    def __init__(self, group: nuke.Group) -> None:
+        """Check what can be checked at once.
+
+        Raises:
+            ValueError: something that the artist has to change first.
+        """
+        if group.input(0) is None:
+            raise ValueError("nothing is connected to Source; connect the plate first")
+        self.group = group
+        self._params = set_params(group)
+        root = nuke.root()
+        available = range(root.firstFrame(), root.lastFrame() + 1)
+        self.frames = _chosen(self._params["frames"], available)
+        self._exporting = with_handles(self.frames, available, self._params["handles"])
+        self._folder = _new_folder(group)
+        self._exports = {"Plate": os.path.join(self._folder, "export.plate.####.exr")}
+        if group.input(2) is not None:
+            self._exports["HoldOut"] = os.path.join(self._folder, "export.holdout.####.exr")
+        self.results = os.path.join(self._folder, "result.####.exr")
+        self.work = self._prepared_work()
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Ask it to end; returns at once. Any thread."""
+        self.cancelled = True
+        self.work.cancel()
+
+    def export(self) -> None:
+        """Write plate and matte; blocks the main thread, as every render from Python does.
+
+        Raises:
+            RuntimeError: Nuke could not, or the artist cancelled.
+        """
+        proxy = nuke.root()["proxy"]
+        was_proxy = proxy.value()
+        proxy.setValue(False)
+        try:
+            for name, pattern in self._exports.items():
+                write = prepare_export(self.group, name, pattern)
+                write["disable"].setValue(False)
+                try:
+                    nuke.execute(write, self._exporting[0], self._exporting[-1], 1)
+                finally:
+                    write["disable"].setValue(True)
+        except RuntimeError:
+            self.remove_export()
+            raise
+        finally:
+            proxy.setValue(was_proxy)
+
+    def remove_export(self) -> None:
+        """Exported frames have served."""
+        for name in os.listdir(self._folder):
+            if name.startswith("export."):
+                os.remove(os.path.join(self._folder, name))
+
+    def finished(self) -> list[int]:
+        """Frames that are written, from the first one on, without gaps."""
+        done = set(self.work.finished)
+        missing = (index for index, frame in enumerate(self.frames) if frame not in done)
+        return self.frames[: next(missing, len(self.frames))]
+
+    def _prepared_work(self) -> Work | SideProcess:
+        plate, held_out = self._exports["Plate"], self._exports.get("HoldOut", "")
+        exported = Exported(
+            plate=plate,
+            matte_channel=MATTE_CHANNEL,
+            hold_out=held_out,
+            clean_frames=str(self.group["clean_frames"].value()),
+            frames=self._exporting,
+        )
+        if self._params["server"] and sys.version_info >= NODES_PYTHON:
+            try:
+                from host_examples.nuke.in_process import in_process
+            except ImportError:
+                pass  # its libraries are not installed in Nuke; the side process has its own
+            else:
+                return in_process(exported, self.results, self.frames, self._params)
+        command = str(self.group["command"].value())
+        return SideProcess(command, exported, self.results, self.frames, self._params)
+
+
+def _chosen(text: str, available: range) -> list[int]:
+    if not text:
+        return list(available)
+    try:
+        given = nuke.FrameRange(text)
+    except (ValueError, RuntimeError):
+        raise ValueError(f"frames {text!r} is not a range; write 1001-1048") from None
+    return list(range(given.first(), given.last() + 1))
+
+
+def _new_folder(group: nuke.Group) -> str:
+    # Each run has a folder of its own: what is shown stays until something newer is there.
+    base = str(group["folder"].value()) or os.path.join(
+        os.environ.get("NUKE_TEMP_DIR") or tempfile.gettempdir(), "sttn"
+    )
+    parent = os.path.join(base, group.fullName())
+    try:
+        os.makedirs(parent, exist_ok=True)
+        return tempfile.mkdtemp(prefix="run-", dir=parent)
+    except OSError as error:
+        raise ValueError(f"cannot write to {parent}: {error}; choose another folder") from error

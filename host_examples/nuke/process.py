@@ -1,0 +1,117 @@
+"""What the Process and Cancel buttons and the farm script do.
+
+Nuke is touched on its main thread only: a thread watches the work and asks the main thread to
+update the node. Progress tasks are the exception that Nuke makes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import nuke
+
+from host_examples.nuke.group import show_results
+from host_examples.nuke.job import Job
+from host_examples.nuke.knobs import shown_params
+
+LOOK_SECONDS = 0.05
+"""How often the watching thread looks at the work and at the progress bar's Cancel."""
+
+_running: dict[str, Job] = {}
+"""Jobs under way, by their group's full name."""
+
+
+def process(group: nuke.Group, wait: bool = False) -> None:
+    """Export, complete and show; on the main thread.
+
+    Args:
+        group: Made by ``group.create``.
+        wait: Return only when all is done, as a farm wants it; else a thread goes on.
+    """
+    name = group.fullName()
+    if name in _running:
+        nuke.message(f"{name} is still at work; cancel it first")
+        return
+    _tell(group, "EXPORTING", "exporting plate and matte")
+    try:
+        job = Job(group)
+        job.export()
+    except (ValueError, RuntimeError) as error:
+        # Nuke has no other word for it: a render that is cancelled raises a RuntimeError.
+        cancelled = str(error).lower().startswith("cancel")
+        _tell(group, "CANCELLED" if cancelled else "ERROR", str(error))
+        return
+    _running[name] = job
+    job.work.start()
+    if wait:
+        _watch(job, lambda call: call())
+    else:
+        threading.Thread(target=_watch, args=(job, _on_main_thread), daemon=True).start()
+
+
+def cancel(group: nuke.Group) -> None:
+    """End what is under way; finished frames stay."""
+    job = _running.get(group.fullName())
+    if job is not None:
+        job.cancel()
+
+
+def knob_changed(group: nuke.Group, knob: nuke.Knob) -> None:
+    """Mark a finished node whose params or inputs changed."""
+    watched = {spec["name"] for spec in shown_params()} | {
+        *("inputChange", "channel", "overscan", "clean_frames")
+    }
+    if group["state"].value() == "DONE" and knob.name() in watched:
+        _tell(group, "STALE", f"{knob.name()} changed since the last run; process again")
+
+
+def _watch(job: Job, on_main_thread: Callable[[Callable[[], None]], None]) -> None:
+    task = nuke.ProgressTask("STTN Inpaint")
+    work, told = job.work, ""
+    while not work.ended(LOOK_SECONDS):
+        if task.isCancelled():
+            job.cancel()
+        progress = f"{work.stage}: {work.done} of {work.total} frames"
+        if progress != told:
+            told = progress
+            task.setMessage(progress)
+            task.setProgress(100 * work.done // max(1, work.total))
+            on_main_thread(partial(_show_progress, job, progress))
+    on_main_thread(partial(_end, job))
+
+
+def _show_progress(job: Job, progress: str) -> None:
+    _tell(job.group, job.work.state, progress)
+    _show_finished(job)
+
+
+def _show_finished(job: Job) -> int:
+    finished = job.finished()
+    if finished:
+        show_results(job.group, job.results, finished)
+    return len(finished)
+
+
+def _end(job: Job) -> None:
+    del _running[job.group.fullName()]
+    shown, total = _show_finished(job), len(job.frames)
+    job.remove_export()
+    if not job.cancelled and not job.work.error:
+        _tell(job.group, "DONE", f"{total} frames finished")
+        return
+    kept = f"; {shown} of {total} frames are finished and shown" if shown else ""
+    if job.cancelled:
+        _tell(job.group, "PARTIAL" if shown else "CANCELLED", f"cancelled{kept}")
+    else:
+        _tell(job.group, "ERROR", f"{job.work.error}{kept}")
+
+
+def _on_main_thread(call: Callable[[], None]) -> None:
+    nuke.executeInMainThreadWithResult(call)  # type: ignore[no-untyped-call]
+
+
+def _tell(group: nuke.Group, state: str, message: str) -> None:
+    group["state"].setValue(state)
+    group["message"].setValue(message)

@@ -1,0 +1,347 @@
+"""Runs inside Blender: ``python session.py SCENARIO FOLDER SERVER``; facts go to FOLDER/facts.json.
+
+FOLDER holds ``plate.####.exr``. What is asserted of the facts and the files is in the tests.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import bpy
+from scenes import (
+    FIRST,
+    LAST,
+    add_inpaint,
+    attempt,
+    enable,
+    mask_socket,
+    masked,
+    render,
+    scene_with_plate,
+    told,
+)
+
+
+def inpaint_mask(folder: Path, server: str) -> dict:
+    from host_examples.blender.export import Export
+
+    scene, node = masked(folder, server)
+    others = len(bpy.data.scenes), len(bpy.data.node_groups)
+    (folder / "exported").mkdir()
+    export = Export(scene, node, folder / "exported")
+    for frame in range(FIRST, LAST + 1):
+        export.frame(frame)
+    export.close()
+    before = told(node)
+    outcome = bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts = {
+        "before": before,
+        "outcome": sorted(outcome),
+        "left_behind": [len(bpy.data.scenes), len(bpy.data.node_groups)] != list(others),
+        **told(node),
+    }
+    render(scene, folder, "final", FIRST - 1, LAST + 1)
+    bpy.ops.wm.save_mainfile()
+    group = node.node_tree
+    shown = Path(bpy.path.abspath(group.nodes["Result"].image.filepath))
+    for path in shown.parent.glob(f"*{LAST}*"):
+        path.unlink()
+    render(scene, folder, "deleted", LAST, LAST)
+    facts["results"] = sorted(path.name for path in shown.parent.iterdir())
+    return facts
+
+
+def without_extension(folder: Path, server: str) -> dict:
+    """Opened by somebody who does not have the extension."""
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "shot.blend"))
+    known = hasattr(bpy.types.NodeTree, "sttn")
+    render(bpy.context.scene, folder, "elsewhere")
+    return {"known": known}
+
+
+def inpaint_cryptomatte(folder: Path, server: str) -> dict:
+    scene = bpy.context.scene
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    enable()
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    scene.render.resolution_x, scene.render.resolution_y = 96, 64
+    scene.frame_start, scene.frame_end = 1, 3
+    bpy.ops.mesh.primitive_plane_add(size=12)
+    bpy.ops.mesh.primitive_cube_add(size=1.5, location=(0, 0, 0.8))
+    cube = bpy.context.object
+    cube.name = "Robot"
+    for frame, x in ((1, -2.0), (3, 2.0)):
+        cube.location.x = x
+        cube.keyframe_insert("location", frame=frame)
+    bpy.ops.object.light_add(type="SUN", location=(0, 0, 8))
+    bpy.ops.object.camera_add(location=(0, 0, 9))
+    scene.camera = bpy.context.object
+    scene.view_layers[0].use_pass_cryptomatte_object = True
+    bpy.ops.sttn.add_node()
+    if bpy.app.version >= (5, 0):
+        tree = scene.compositing_node_group
+        output = next(node for node in tree.nodes if node.bl_idname == "NodeGroupOutput")
+    else:
+        tree = scene.node_tree
+        output = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeComposite")
+    layers = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeRLayers")
+    node = tree.nodes.active
+    crypto = tree.nodes.new("CompositorNodeCryptomatteV2")
+    crypto.source, crypto.scene, crypto.matte_id = "RENDER", scene, "Robot"
+    tree.links.new(layers.outputs["Image"], node.inputs["Source"])
+    tree.links.new(crypto.outputs["Matte"], node.inputs["Matte"])
+    render_plate = tree.links.new(layers.outputs["Image"], output.inputs[0])
+    assert render_plate.is_valid
+    render(scene, folder, "beauty", 1, 3)
+    scene.frame_start, scene.frame_end = 1, 3
+    tree.links.new(node.outputs[0], output.inputs[0])
+    node.node_tree.sttn.server = server
+    node.node_tree.sttn.folder = str(folder)
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts = told(node)
+    render(scene, folder, "clean", 1, 3)
+    return facts
+
+
+def problems(folder: Path, server: str) -> dict:
+    """Everything an artist does first and wrongly."""
+    from node.client import InpaintClient
+
+    InpaintClient.__init__.__kwdefaults__["connect_seconds"] = 0.2
+    facts = {"no_node": attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))}
+    scene, node = masked(folder, "")
+    settings = node.node_tree.sttn
+
+    def run() -> list:
+        return [attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT")), told(node)]
+
+    facts["no_server"] = run()
+    settings.server = "farm.example:50071"
+    facts["elsewhere"] = run()
+    settings.server = f"unix:{folder}/nobody.sock"
+    facts["nobody_answers"] = run()
+    settings.server, settings.frames = server, "990-1001"
+    facts["outside"] = run()
+    settings.frames, settings.folder = "", str(folder / "plate.1001.exr")
+    facts["no_folder"] = run()
+    settings.folder = ""
+    bpy.ops.wm.read_homefile(use_empty=True)
+    scene, tree, plate, output = scene_with_plate(folder)
+    node = add_inpaint(tree, plate, mask_socket(tree), output, server)
+    facts["not_saved"] = run()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    link = node.inputs["Matte"].links[0]
+    node.id_data.links.remove(link)
+    facts["no_matte"] = run()
+    facts["left"] = sorted(path.name for path in (folder / "sttn").rglob("*") if path.is_file())
+    render(scene, folder, "plate_only", FIRST, FIRST)
+    return facts
+
+
+def staleness(folder: Path, server: str) -> dict:
+    scene, node = masked(folder, server)
+    settings = node.node_tree.sttn
+    settings.frames = f"{FIRST}-{FIRST + 1}"
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+
+    def state() -> str:
+        scene.update_tag()
+        bpy.context.view_layer.update()
+        return settings.state
+
+    facts = {"done": state()}
+    settings.surroundings = 0.75
+    facts["param"] = state()
+    settings.surroundings = 0.5
+    facts["param_back"] = state()
+    spline = bpy.data.masks["Garbage"].layers[0].splines[0]
+    corner = tuple(spline.points[0].co)
+    spline.points[0].co = (0.1, 0.1)
+    facts["mask"] = state()
+    spline.points[0].co = corner
+    facts["mask_back"] = state()
+    bpy.data.images[0].filepath = str(folder / f"plate.{FIRST + 1}.exr")
+    facts["plate"] = state()
+    return facts
+
+
+def cancelled(folder: Path, server: str) -> dict:
+    """The modal operator, its events delivered by hand: without a window Blender sends none."""
+    from host_examples.blender import operators
+
+    scene, node = masked(folder, server)
+    tick = SimpleNamespace(type="TIMER", value="NOTHING")
+    escape = SimpleNamespace(type="ESC", value="PRESS")
+    calls, reports = [], []
+    window_manager = SimpleNamespace(
+        windows=[],
+        event_timer_add=lambda seconds, window: calls.append("timer"),
+        event_timer_remove=lambda timer: calls.append("timer removed"),
+        modal_handler_add=lambda operator: calls.append("modal"),
+        progress_begin=lambda low, high: calls.append("progress"),
+        progress_update=lambda value: None,
+        progress_end=lambda: calls.append("progress ended"),
+    )
+    context = SimpleNamespace(scene=scene, window=None, window_manager=window_manager)
+    modal = SimpleNamespace(node="", report=lambda kind, text: reports.append([sorted(kind), text]))
+    for name in ("_begin", "_finish"):
+        setattr(modal, name, getattr(operators.Inpaint, name).__get__(modal))
+
+    def send(event) -> str:
+        return min(operators.Inpaint.modal(modal, context, event))
+
+    facts = {"begun": sorted(operators.Inpaint.invoke(modal, context, None))}
+    facts["first"] = told(node)
+    facts["second_refused"] = attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))
+    send(tick)
+    facts["exporting"] = told(node)
+    facts["other_key"] = send(SimpleNamespace(type="A", value="PRESS"))
+    while node.node_tree.sttn.state == "EXPORTING":
+        send(tick)
+    facts["under_way"] = told(node)
+    started = time.monotonic()
+    outcome = send(escape)
+    while outcome == "RUNNING_MODAL":
+        outcome = send(tick)
+    facts["seconds_to_cancel"] = time.monotonic() - started
+    facts["outcome"], facts["reports"], facts["calls"] = outcome, reports, calls
+    facts["after"] = told(node)
+    render(scene, folder, "cancelled")
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts["again"] = told(node)
+    return facts
+
+
+def removed(folder: Path, server: str) -> dict:
+    """Runs that are superseded, and a node that goes away while it is at work."""
+    from host_examples.blender import job, operators
+
+    scene, node = masked(folder, server)
+    runs = folder / "sttn" / "shot" / "STTN_Inpaint"
+    node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    facts = {"before_saving": sorted(path.name for path in runs.iterdir())}
+    bpy.ops.wm.save_mainfile()
+    facts["after_saving"] = sorted(path.name for path in runs.iterdir())
+    facts["files"] = sorted(path.name for path in (runs / "0002").iterdir())
+    scenes = len(bpy.data.scenes)
+    at_work = job.Job(scene, node)
+    operators._running.append(at_work)
+    at_work.step()
+    bpy.data.node_groups.remove(node.node_tree)
+    facts["goes_on"] = at_work.step()
+    facts["outcome"] = at_work.outcome
+    facts["scenes_left"] = len(bpy.data.scenes) - scenes
+    facts["runs_left"] = sorted(path.name for path in runs.iterdir())
+    return facts
+
+
+def painted_and_held_out(folder: Path, server: str) -> dict:
+    """FOLDER holds painted.1002.exr too; the upper half of the matte is held out."""
+    scene, node = masked(folder, server)
+    upper = mask_socket(node.id_data, [(0, 0.5), (1, 0.5), (1, 1), (0, 1)])
+    node.id_data.links.new(upper, node.inputs["Hold Out"])
+    node.node_tree.sttn.clean_frames = str(folder / "painted.####.exr")
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    render(scene, folder, "final")
+    return told(node)
+
+
+def gray_plate_color_matte(folder: Path, server: str) -> dict:
+    """A number where a color is expected, and a roto's color where a number is."""
+    scene, tree, plate, output = scene_with_plate(folder)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    channels = tree.nodes.new("CompositorNodeSeparateColor")
+    tree.links.new(plate, channels.inputs[0])
+    roto = tree.nodes.new("CompositorNodeCombineColor")
+    mask = mask_socket(tree)
+    for channel in range(3):
+        tree.links.new(mask, roto.inputs[channel])
+    node = add_inpaint(tree, channels.outputs[0], roto.outputs[0], output, server)
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    render(scene, folder, "final")
+    return told(node)
+
+
+def larger_plate(folder: Path, server: str) -> dict:
+    """The scene renders at half the plate's size: its middle."""
+    scene, node = masked(folder, server)
+    scene.render.resolution_percentage = 50
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    render(scene, folder, "final")
+    return told(node)
+
+
+def wide_gamut(folder: Path, server: str) -> dict:
+    """A file that works in ACEScg."""
+    from host_examples.blender.export import Export, exported_color
+
+    scene, node = masked(folder, server)
+    bpy.ops.wm.set_working_color_space(working_space="ACEScg")
+    (folder / "exported").mkdir()
+    export = Export(scene, node, folder / "exported")
+    export.frame(FIRST)
+    export.close()
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    return {"color": exported_color(), **told(node)}
+
+
+def pictures(folder: Path, server: str) -> dict:
+    """What README.md shows."""
+    from host_examples.blender.pictures import main
+
+    main(folder, server)
+    return {"version": list(bpy.app.version)}
+
+
+def described(folder: Path, server: str) -> dict:
+    """What the panel draws, with a layout that takes notes."""
+    from host_examples.blender.panel import Panel
+    from host_examples.blender.properties import shown_params
+
+    class Layout(SimpleNamespace):
+        drawn: list = []  # noqa: RUF012
+
+        def prop(self, settings, name, **_):
+            self.drawn.append(name)
+
+        def label(self, **_):
+            pass
+
+        def operator(self, *_, **__):
+            return SimpleNamespace()
+
+        def column(self):
+            return Layout()
+
+        box = column
+
+    _, node = masked(folder, server)
+    Panel.draw(SimpleNamespace(layout=Layout()), bpy.context)
+    properties = {}
+    for spec in shown_params():
+        made = node.node_tree.sttn.bl_rna.properties[spec.name]
+        properties[spec.name] = {
+            "default": made.default,
+            "hint": made.description,
+            "choices": [item.identifier for item in getattr(made, "enum_items", [])],
+        }
+    return {"properties": properties, "drawn": sorted(Layout.drawn)}
+
+
+def main() -> None:
+    scenario, folder, server = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    if scenario != "without_extension":
+        enable()
+    facts = globals()[scenario](folder, server)
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""The extension in real Blenders, end to end: what an artist does, and what the pixels are."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import PyOpenColorIO as ocio
+import pytest
+import tomllib
+
+from node.effect import describe_in_context
+
+from .conftest import FRAMES, plate, played, read, write
+
+pytestmark = pytest.mark.slow
+
+
+def standalone(shot: Path, server: str) -> dict[int, np.ndarray]:
+    """What sttn-inpaint makes of the frames that Blender exported."""
+    for frame in FRAMES:
+        exported = shot / "exported" / f"export.{frame}.exr"
+        write(shot / f"given.{frame}.exr", read(exported, [f"plate.{c}" for c in "RGBA"]), "RGBA")
+        write(shot / f"matte.{frame}.exr", read(exported, ["matte.V"]), "Y")
+    command = [
+        *(sys.executable, "-m", "host_examples.standalone", str(shot / "given.####.exr")),
+        *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "alone.####.exr")),
+        *("--server", server, "--premultiplied"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return {frame: read(shot / f"alone.{frame}.exr") for frame in FRAMES}
+
+
+def test_the_result_is_the_standalone_hosts(finished, server):
+    """From the button to the rendered frame: same pixels as sttn-inpaint, and the plate's own
+    outside the matte, NaN and inf included."""
+    shot, told = finished
+    alone = standalone(shot, server)
+
+    assert told["before"] == {"state": "IDLE", "message": ""}
+    assert told["outcome"] == ["FINISHED"]
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    assert not told["left_behind"]
+    for frame in FRAMES:
+        exported = read(shot / "exported" / f"export.{frame}.exr", [f"plate.{c}" for c in "RGBA"])
+        matte = read(shot / "exported" / f"export.{frame}.exr", ["matte.V"])[..., 0]
+        final = read(shot / f"final.{frame}.exr")
+        np.testing.assert_array_equal(exported, plate(frame))
+        assert 0.1 < matte.mean() < 0.25
+        assert_same_bits(final[matte == 0], plate(frame)[matte == 0])
+        assert_same_bits(final, alone[frame])
+        assert np.isfinite(final[matte == 1]).all()
+        assert (final[matte == 1] != plate(frame)[matte == 1]).any(axis=-1).mean() > 0.9
+
+
+def test_what_is_not_finished_shows_the_plate(finished):
+    """Frames outside the range, and results that somebody deleted: never black."""
+    shot, told = finished
+
+    last = FRAMES[-1]
+    assert f"result.{last}.exr" not in told["results"]
+    shown, expected = read(shot / f"deleted.{last}.exr"), plate(last)
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(shown[finite], expected[finite])
+    assert_same_bits(read(shot / f"final.{last + 1}.exr"), plate(last))
+
+
+def test_a_file_renders_the_same_where_the_extension_is_missing(finished, blender, server):
+    """A farm, or a colleague: the node group is made of Blender's own nodes."""
+    shot, _ = finished
+
+    elsewhere = played(blender, server, "without_extension", shot, extended=False)
+
+    assert elsewhere == {"known": False}
+    for frame in list(FRAMES)[:-1]:
+        assert_same_bits(read(shot / f"elsewhere.{frame}.exr"), read(shot / f"final.{frame}.exr"))
+
+
+def test_a_cryptomatte_of_the_same_render_is_a_matte(facts, shot):
+    """A rendered object is removed by name; nothing else changes."""
+    told = facts("inpaint_cryptomatte")
+
+    assert (told["state"], told["message"]) == ("DONE", "3 frames finished")
+    for frame in (1, 2, 3):
+        beauty, clean = (
+            read(shot / f"beauty.{frame:04d}.exr"),
+            read(shot / f"clean.{frame:04d}.exr"),
+        )
+        changed = (beauty != clean).any(axis=-1)
+        assert 0.03 < changed.mean() < 0.3
+        columns = np.flatnonzero(changed.any(axis=0))
+        middle = (columns[0] + columns[-1]) / 2 / changed.shape[1]
+        assert abs(middle - (0.5 + 0.35 * (frame - 2))) < 0.1
+
+
+def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, shot):
+    """Each message names the thing and the way out; the plate shows as before."""
+    told = facts("problems")
+
+    words = {
+        "no_server": "Start one with 'sttn-server --address localhost:50071'",
+        "elsewhere": "Allow Online Access",
+        "nobody_answers": "nothing answers at unix:",
+        "outside": "frame 990 is outside the timeline's 1001-1004",
+        "no_folder": "choose another Folder",
+        "not_saved": "save it first",
+        "no_matte": "nothing connected to Matte",
+    }
+    assert "add one, or select it" in told["no_node"]
+    assert told["left"] == []
+    for case, expected in words.items():
+        reported, panel = told[case]
+        assert expected in reported
+        assert panel["state"] == "ERROR"
+        assert expected in panel["message"]
+    assert_same_bits(read(shot / "plate_only.1001.exr"), plate(1001))
+
+
+def test_changed_inputs_make_it_stale(facts):
+    """Params, the mask's points and the plate's file are noticed; taking a change back counts."""
+    told = facts("staleness")
+
+    assert told == {
+        "done": "DONE",
+        "param": "STALE",
+        "param_back": "DONE",
+        "mask": "STALE",
+        "mask_back": "DONE",
+        "plate": "STALE",
+    }
+
+
+def test_escape_ends_the_modal_operator(facts, shot):
+    """Progress while it runs, other keys pass, Escape ends it, the next run works."""
+    told = facts("cancelled")
+
+    assert told["begun"] == ["RUNNING_MODAL"]
+    assert told["first"] == {"state": "EXPORTING", "message": "exporting: 0 of 4 frames"}
+    assert "still at work" in told["second_refused"]
+    assert told["exporting"]["message"] == "exporting: 1 of 4 frames"
+    assert told["other_key"] == "PASS_THROUGH"
+    assert told["under_way"]["state"] in ("SENDING", "RUNNING")
+    assert told["outcome"] == "CANCELLED"
+    assert told["after"] == {"state": "CANCELLED", "message": "cancelled"}
+    assert told["reports"] == [[["WARNING"], "cancelled"]]
+    assert told["calls"] == ["timer", "progress", "modal", "timer removed", "progress ended"]
+    assert_same_bits(read(shot / "cancelled.1002.exr"), plate(1002))
+    assert told["again"]["state"] == "DONE"
+
+
+def test_clean_frames_show_and_held_out_parts_stay(facts, shot):
+    """A painted frame is the answer where the background never shows; a hold-out is untouchable."""
+    write(shot / "painted.1002.exr", np.full((*plate(1002).shape[:2], 3), 0.25, np.float32), "RGB")
+
+    told = facts("painted_and_held_out")
+
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    final, before = read(shot / "final.1002.exr"), plate(1002)
+    assert_same_bits(final[:55], before[:55])
+    inside = final[60:75, 65:110]
+    np.testing.assert_allclose(inside[..., :3], 0.25, rtol=1e-5)
+    assert (read(shot / "final.1003.exr")[60:75, 65:110] != plate(1003)[60:75, 65:110]).any()
+
+
+def test_whatever_is_connected_becomes_a_plate_and_a_matte(facts, shot):
+    """A gray plate, and a roto whose color is the matte: what the sockets make of them."""
+    told = facts("gray_plate_color_matte")
+
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    final, red = read(shot / "final.1002.exr", "RGB"), plate(1002)[..., :1].repeat(3, axis=-1)
+    assert_same_bits(final[:12], red[:12])
+    assert (final[60:70, 80:100] != red[60:70, 80:100]).mean() > 0.5
+
+
+def test_a_plate_larger_than_the_scene_keeps_its_size(facts, shot):
+    """Results have the plate's own size, so that they lie where the plate does."""
+    told = facts("larger_plate")
+
+    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    (result,) = shot.rglob("result.1001.exr")
+    assert read(result).shape == plate(1001).shape
+    final, middle = read(shot / "final.1001.exr"), plate(1001)[28:84, 48:144]
+    same = (final == middle).all(axis=-1)
+    assert_same_bits(final[:6], middle[:6])
+    assert 0.7 < same.mean() < 0.9
+
+
+def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
+    """Blender 5.0 may work in ACEScg: exported frames are in it, and the node is told so."""
+    if is_blender_4(bpy_python):
+        pytest.skip("Blender 4.5 has one working space")
+
+    told = facts("wide_gamut")
+
+    assert told["state"] == "DONE"
+    assert told["color"]["color_space"] == "ACEScg"
+    config = ocio.Config.CreateFromFile("ocio://studio-config-latest")
+    processor = config.getProcessor("Linear Rec.709 (sRGB)", "ACEScg").getDefaultCPUProcessor()
+    converted = np.ascontiguousarray(plate(1001)[80:, :, :3])
+    processor.applyRGB(converted)
+    channels = [f"plate.{channel}" for channel in "RGB"]
+    exported = read(shot / "exported" / "export.1001.exr", channels)[80:]
+    np.testing.assert_allclose(exported, converted, rtol=1e-3, atol=1e-4)
+
+
+def test_results_stay_until_the_file_is_saved_and_nothing_else_is_left(facts):
+    """The file on disk never shows what was deleted; a node may be removed while it is at work."""
+    told = facts("removed")
+
+    assert told["before_saving"] == ["0001", "0002"]
+    assert told["after_saving"] == told["runs_left"] == ["0002"]
+    assert told["files"] == ["result.1001.exr"]
+    assert told["goes_on"] is False
+    assert told["outcome"][0] == "ERROR"
+    assert "removed while at work" in told["outcome"][1]
+    assert told["scenes_left"] == 0
+
+
+def test_the_pages_pictures_are_what_blender_makes(facts, shot, bpy_python):
+    """README.md shows today's node; only the fill may differ in its last bits."""
+    if is_blender_4(bpy_python):
+        pytest.skip("the page shows Blender 5.0")
+
+    facts("pictures")
+
+    page = Path(__file__).parents[3] / "host_examples" / "blender"
+    for name in ("compositor.svg", "inside.svg"):
+        assert (shot / name).read_text() == (page / name).read_text()
+    fresh, committed = (oiio.ImageBuf(str(folder / "first_result.png")) for folder in (shot, page))
+    difference = oiio.ImageBufAlgo.compare(fresh, committed, 0.02, 0.02)
+    assert difference.meanerror < 0.002
+
+
+def test_the_panel_shows_every_param(facts):
+    """Made from the node's description: names, defaults, ranges, hints."""
+    told = facts("described")
+
+    settled = {"matte_channel", "color_space", "ocio_config", "on_missing"}
+    for spec in describe_in_context().params:
+        if spec.name in settled:
+            assert spec.name not in told["properties"]
+            continue
+        shown = told["properties"][spec.name]
+        assert shown["hint"] == spec.hint.rstrip(".")
+        assert shown["choices"] == list(spec.choices)
+        if spec.name != "premultiplied":
+            assert shown["default"] == pytest.approx(spec.default)
+    assert told["drawn"] == sorted({*told["properties"], "clean_frames", "folder"})
+
+
+def test_the_extension_is_valid_and_holds_what_blender_lacks(extension, bpy_python):
+    """Blender's own validator accepts it; versions agree; it brings no numpy and no torch."""
+    (validator,) = bpy_python.parents[1].glob("lib/*/site-packages/bpy/*/scripts/**/blender_ext.py")
+    done = subprocess.run(
+        [str(bpy_python), str(validator), "validate", str(extension)],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(extension) as archive:
+        manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+        names = archive.namelist()
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert manifest["version"] == project["project"]["version"]
+    assert "network" in manifest["permissions"]
+    assert sorted(manifest["wheels"]) == sorted(
+        f"./{name}" for name in names if name.endswith(".whl")
+    )
+    told = " ".join(names)
+    assert all(each in told for each in ("grpcio-", "protobuf-", "opencolorio-", "openimageio-"))
+    assert "numpy-" not in told
+    assert "torch" not in told
+
+
+def is_blender_4(bpy_python: Path) -> bool:
+    return any(bpy_python.parents[1].glob("lib/*/site-packages/bpy/4.*"))
+
+
+def assert_same_bits(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """NaN equals NaN, and -0 is not 0."""
+    np.testing.assert_array_equal(ours, theirs)
+    numbers = ~np.isnan(theirs)
+    np.testing.assert_array_equal(np.signbit(ours[numbers]), np.signbit(theirs[numbers]))

@@ -1,0 +1,401 @@
+"""Nuke itself could not be had: these run against a stand-in that enforces what is known of it."""
+
+import ast
+import json
+import os
+import runpy
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from host_examples.drawing import Box, draw
+from node.effect import describe_in_context
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "host_examples" / "nuke"
+NEWER = {"in_process.py", "params.py"}
+"""Not imported by a Nuke whose Python is old."""
+IMPORTED_BY_OLD_NUKES = [
+    *(path for path in sorted(FOLDER.glob("*.py")) if path.name not in NEWER),
+    *(ROOT / "host_examples" / name for name in ("__init__.py", "exchange/__init__.py")),
+    ROOT / "host_examples" / "exchange" / "ranges.py",
+]
+
+
+def read(path):
+    image = oiio.ImageBuf(str(path))
+    return image.get_pixels(oiio.FLOAT), image.spec()
+
+
+def finish(nuke, group):
+    under_way = sys.modules["host_examples.nuke.process"]._running
+    nuke.run_main_loop(lambda: group.fullName() not in under_way)
+
+
+def results(folder):
+    return sorted(folder.rglob("result.*.exr"))
+
+
+@pytest.mark.parametrize("path", IMPORTED_BY_OLD_NUKES, ids=lambda path: path.name)
+def test_nuke_13_can_read_it(path):
+    """Nuke 13 has Python 3.7: its syntax, and no annotation that it would have to evaluate."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 7))
+
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    annotated = any(
+        isinstance(node, ast.AnnAssign) or (isinstance(node, ast.FunctionDef) and node.returns)
+        for node in ast.walk(tree)
+    )
+    lazily = any(node.module == "__future__" for node in imported)
+    assert lazily or not annotated
+    at_once = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert not [module for module in at_once if module and module.startswith(("node", "server"))]
+
+
+def test_knobs_are_what_the_node_says():
+    """Nuke 13 cannot import the node: the file that stands for it is the node's own words."""
+    written = subprocess.run(
+        [sys.executable, "-c", "from host_examples.nuke.params import *; print(described())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert json.loads(written.stdout) == json.loads((FOLDER / "params.json").read_text())
+
+
+def test_starting_nuke_makes_the_package_importable(monkeypatch):
+    """Whatever a studio has goes first: the root holds common words, such as ``server``."""
+    monkeypatch.setattr(sys, "path", ["/studio/tools"])
+
+    runpy.run_path(str(FOLDER / "init.py"))
+
+    assert sys.path == ["/studio/tools", str(ROOT)]
+
+
+def test_the_menu_makes_a_node_with_every_param(nuke):
+    """Whoever picks the entry finds each param with its default and its hint."""
+    sys.path_importer_cache.clear()
+    exec((FOLDER / "menu.py").read_text())
+    exec(nuke.menus["Nodes"].entries["STTN"].entries["STTN Inpaint"])
+
+    (made,) = nuke.allNodes("Group")
+    for spec in describe_in_context().params:
+        if spec.name in ("matte_channel", "on_missing"):
+            assert made.knob(spec.name) is None
+            continue
+        knob = made[spec.name]
+        assert knob.value() == spec.default
+        assert knob.tooltip == spec.hint
+        assert list(spec.choices) == (list(knob.rest[0]) if spec.choices else [])
+    assert made["channel"].value() == "rgba.alpha"
+    assert made["state"].value() == "IDLE"
+    assert {node.name() for node in made.children} >= {"Source", "Matte", "PlateExport", "Show"}
+
+
+def test_process_exports_completes_and_shows(nuke, process, group, address, tmp_path, fake_nuke):
+    """The button returns once the export is done; results come from a thread, on the main one."""
+    group["server"].setValue(address)
+    group["overscan"].setValue(8)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert (group["state"].value(), group["message"].value()) == ("DONE", "4 frames finished")
+    files = results(tmp_path)
+    assert [path.name for path in files] == [f"result.{frame}.exr" for frame in range(1001, 1005)]
+    pixels, spec = read(files[0])
+    plate, matte = fake_nuke.footage(1001, 96 + 16, 96 + 16)
+    np.testing.assert_array_equal(pixels[matte == 0], plate[matte == 0])
+    assert (pixels[matte == 1][:, :3] != plate[matte == 1][:, :3]).any()
+    assert (spec.x, spec.y, spec.width) == (-8, -8, 112)
+    assert (spec.full_x, spec.full_width) == (0, 96)
+    assert spec.getattribute("nuke/version") == "stand-in"
+    shown = group.node("Result")
+    assert shown["file"].value() == str(files[0]).replace("1001", "####")
+    assert shown["raw"].value() is True
+    assert group.node("Finished").input(1) is shown
+    assert group.node("Show")["which"].expression == "frame>=1001 && frame<=1004"
+    assert fake_nuke.exported(tmp_path) == []
+    assert group.node("PlateExport")["disable"].value() is True
+    assert "completing" in " ".join(nuke.tasks[0].told)
+
+
+def test_a_range_is_exported_with_its_handles(nuke, process, group, address, tmp_path):
+    """Frames around the range are context: exported, not completed; proxies are never exported."""
+    group["server"].setValue(address)
+    group["frames"].setValue("1002-1003")
+    group["handles"].setValue(1)
+    nuke.root()["proxy"].setValue(True)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert nuke.calls == [("execute", "PlateExport", 1001, 1004, False)]
+    assert nuke.root()["proxy"].value() is True
+    assert [path.name for path in results(tmp_path)] == ["result.1002.exr", "result.1003.exr"]
+
+
+def test_cancel_in_the_progress_bar_keeps_what_is_finished(
+    nuke, process, group, address, tmp_path, fake_engine
+):
+    """Finished frames stay and show; everywhere else the plate does."""
+    fake_engine.held_at = 2
+    fake_engine.hold.clear()
+    group["server"].setValue(address)
+
+    process.process(group)
+    nuke.run_main_loop(lambda: len(results(tmp_path)) == 2)
+    nuke.tasks[0].cancelled = True
+    finish(nuke, group)
+
+    assert group["state"].value() == "PARTIAL"
+    assert group["message"].value() == "cancelled; 2 of 4 frames are finished and shown"
+    assert group.node("Show")["which"].expression == "frame>=1001 && frame<=1002"
+
+
+def test_the_cancel_button_ends_it_before_anything_is_finished(
+    nuke, process, group, address, fake_engine
+):
+    """No Read is made for results that do not exist; the plate shows."""
+    fake_engine.hold.clear()
+    group["server"].setValue(address)
+
+    process.process(group)
+    process.cancel(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "CANCELLED"
+    assert group.node("Result") is None
+    assert group.node("Show")["which"].expression is None
+
+
+def test_an_export_that_is_cancelled_leaves_nothing_behind(
+    nuke, process, group, tmp_path, fake_nuke
+):
+    """Escape during the export: the Write is off again, and nothing was sent."""
+    nuke.fail_at = 1002
+    nuke.root()["proxy"].setValue(True)
+
+    process.process(group)
+
+    assert (group["state"].value(), group["message"].value()) == ("CANCELLED", "Cancelled")
+    assert group.node("PlateExport")["disable"].value() is True
+    assert nuke.root()["proxy"].value() is True
+    assert fake_nuke.exported(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "told"),
+    [
+        ("server", "unix:/nowhere.sock", "no server answers at unix:/nowhere.sock"),
+        ("frames", "990-1002", "frame 990 is outside the timeline's 1001-1004"),
+        ("frames", "all", "frames 'all' is not a range"),
+        ("folder", "/dev/null", "cannot write to /dev/null"),
+    ],
+)
+def test_what_goes_wrong_stays_on_the_node(nuke, process, group, monkeypatch, knob, value, told):
+    """State and message say what and what to do; nothing is shown."""
+    import node.client
+
+    monkeypatch.setitem(node.client.InpaintClient.__init__.__kwdefaults__, "connect_seconds", 0.2)
+    group[knob].setValue(value)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "ERROR"
+    assert told in group["message"].value()
+
+
+def test_without_a_matte_the_sources_channel_is_taken(nuke, process, group, address):
+    """Source with a roto in its alpha needs no second input."""
+    group.setInput(1, None)
+    group["server"].setValue(address)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "DONE"
+    assert group.node("PlateCopy").input(1) is group.node("Source")
+
+
+def test_a_changed_knob_makes_a_finished_node_stale(nuke, process, group, address):
+    """What shows is not what the knobs say any more."""
+    group["server"].setValue(address)
+    process.process(group)
+    finish(nuke, group)
+
+    process.knob_changed(group, group["matte_grow"])
+
+    assert group["state"].value() == "STALE"
+    assert "matte_grow" in group["message"].value()
+
+
+@pytest.fixture(params=[(3, 10), (99,)], ids=["in process", "side process"])
+def either_way(request, process, monkeypatch, group):
+    """Nuke 15 and later, and Nuke 13 and 14."""
+    monkeypatch.setattr(sys.modules["host_examples.nuke.job"], "NODES_PYTHON", request.param)
+    group["command"].setValue(str(Path(sys.executable).with_name("sttn-inpaint")))
+
+
+@pytest.mark.slow
+def test_clean_frames_show_and_held_out_parts_stay(
+    nuke, process, group, address, tmp_path, fake_nuke, either_way
+):
+    """A painted frame shows under the matte; what is held out is the plate, matte or not."""
+    painted = oiio.ImageBuf(oiio.ImageSpec(96, 96, 3, oiio.FLOAT))
+    oiio.ImageBufAlgo.fill(painted, (0.25, 0.25, 0.25))
+    assert painted.write(str(tmp_path / "painted.1002.exr"))
+    group["server"].setValue(address)
+    group["clean_frames"].setValue(str(tmp_path / "painted.####.exr"))
+    group.setInput(2, nuke.nodes.Read(name="Actor"))
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["message"].value() == "4 frames finished"
+    pixels, _ = read(results(tmp_path)[1])
+    plate, matte = fake_nuke.footage(1002, 96, 96)
+    columns = np.broadcast_to(np.arange(96), matte.shape)
+    np.testing.assert_allclose(pixels[(matte == 1) & (columns >= 44)][:, :3], 0.25, rtol=1e-5)
+    held_out = (matte == 1) & (columns < 44)
+    np.testing.assert_array_equal(pixels[held_out][:, :3], plate[held_out][:, :3])
+
+
+@pytest.mark.slow
+def test_an_old_python_gets_a_side_process(nuke, process, group, address, tmp_path, monkeypatch):
+    """Nuke 13 and 14: sttn-inpaint does the same on the same files, to the bit."""
+    job = sys.modules["host_examples.nuke.job"]
+    group["server"].setValue(address)
+    group["command"].setValue(str(Path(sys.executable).with_name("sttn-inpaint")))
+    process.process(group)
+    finish(nuke, group)
+    monkeypatch.setattr(job, "NODES_PYTHON", (99,))
+    monkeypatch.setenv("PYTHONHOME", "/a/nuke/python")
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["message"].value() == "4 frames finished"
+    ours, theirs = (sorted(each.glob("result.*")) for each in sorted_runs(tmp_path))
+    for one, other in zip(ours, theirs, strict=True):
+        ours_rgb, theirs_rgb = read(one)[0], read(other)[0]
+        np.testing.assert_array_equal(ours_rgb[..., :4], theirs_rgb[..., :4])
+    assert "completing" in " ".join(nuke.tasks[1].told)
+
+
+def sorted_runs(folder):
+    return sorted(folder.rglob("run-*"), key=lambda path: path.stat().st_ctime)
+
+
+def test_a_side_process_that_is_not_there_is_named(nuke, process, group):
+    """Nothing is on PATH: the message says what to enter."""
+    group["command"].setValue("/nowhere/sttn-inpaint")
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "ERROR"
+    assert "cannot start /nowhere/sttn-inpaint" in group["message"].value()
+
+
+def test_the_farm_waits_renders_and_saves(nuke, process, group, address, capsys):
+    """No UI, no thread that touches nodes, and an exit code."""
+    import importlib
+
+    farm = importlib.import_module("host_examples.nuke.farm")
+    group["server"].setValue(address)
+    write = nuke.nodes.Write(name="Final")
+    write["disable"].setValue(False)
+
+    code = farm.main(["shot.nk", "--execute", "Final", "--save", "done.nk"])
+
+    assert code == 0
+    assert "STTN_Inpaint: DONE: 4 frames finished" in capsys.readouterr().out
+    assert nuke.calls == [
+        ("scriptOpen", "shot.nk"),
+        ("execute", "PlateExport", 1001, 1004, False),
+        ("execute", "Final", 1001, 1004, False),
+        ("scriptSaveAs", "done.nk", 1),
+    ]
+
+
+def test_the_farm_hears_of_failures(nuke, process, group, capsys):
+    """A job that fails must not render what is not finished."""
+    import importlib
+
+    farm = importlib.import_module("host_examples.nuke.farm")
+    group["frames"].setValue("1-5")
+
+    code = farm.main(["shot.nk", "--execute", "Final"])
+
+    assert code == 1
+    assert nuke.calls[-1] == ("scriptOpen", "shot.nk")
+    assert "ERROR" in capsys.readouterr().out
+
+
+def test_the_stand_in_has_nukes_traps(nuke):
+    """What would hang or crash Nuke fails here."""
+    told = []
+
+    def off_the_main_thread():
+        for call in (
+            lambda: nuke.nodes.Read(),
+            lambda: nuke.execute(None, 1, 2, 1),
+        ):
+            try:
+                call()
+            except AssertionError as error:
+                told.append(str(error))
+
+    with pytest.raises(AssertionError, match="hangs"):
+        nuke.executeInMainThread(print)
+    with pytest.raises(AssertionError, match="hangs"):
+        nuke.executeInMainThreadWithResult(print)
+    thread = threading.Thread(target=off_the_main_thread)
+    thread.start()
+    thread.join()
+
+    assert len(told) == 2
+    with pytest.raises(AssertionError, match="comes with the file type"):
+        nuke.nodes.Write()["datatype"]
+
+
+def test_the_picture_of_the_group_is_current(nuke, group):
+    """README.md shows what group.create makes; STTN_DRAW=1 draws it anew."""
+    picture = FOLDER / "group.svg"
+    drawn = draw(laid_out(group), "What group.create() makes, drawn by a test; not a screenshot")
+    if os.environ.get("STTN_DRAW"):
+        picture.write_text(drawn)
+
+    assert picture.read_text() == drawn
+
+
+def laid_out(group):
+    """Boxes in columns, each to the right of what flows into it."""
+    nodes = {node.name(): node for node in group.children}
+    sources = {
+        name: [each.name() for each in node.inputs_.values() if each is not None]
+        for name, node in nodes.items()
+    }
+    columns = {}
+    for name in nodes:  # made from inputs to outputs
+        columns[name] = 1 + max((columns[each] for each in sources[name]), default=-1)
+    rows = {"HoldOut": 3, "HoldOutCopy": 3, "HoldOutWindow": 3, "HoldOutExport": 3}
+    rows |= {"PlateCopy": 1, "PlateWindow": 1, "PlateExport": 1, "Matte": 2}
+    return {
+        name: Box(
+            label=name,
+            kind=node.Class(),
+            x=200 * columns[name],
+            y=75 * rows.get(name, 0),
+            inputs=sources[name],
+        )
+        for name, node in nodes.items()
+    }
