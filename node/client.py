@@ -15,6 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
 from typing import Any
@@ -58,6 +59,18 @@ class Role(IntEnum):
     """Painted by an artist, with an empty mask: copied from, not handed back."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the server shall do otherwise than it would by itself."""
+
+    model: str = ""
+    """A model that it holds; its default where empty."""
+    neighbor_radius: int = 0
+    """Frames before and after each window's center; 0 leaves it to the server's preset."""
+    reference_stride: int = 0
+    """Frames between two reference frames; 0 leaves it to the server's preset."""
+
+
 class InpaintClient:
     """One connection to one server; a context manager."""
 
@@ -70,7 +83,6 @@ class InpaintClient:
         patience_seconds: float = 60.0,
         compress: bool = False,
         shared_memory: bool = False,
-        model: str = "",
     ) -> None:
         """Connect.
 
@@ -83,7 +95,6 @@ class InpaintClient:
                 work counts as lost.
             compress: Send pixels compressed, without loss; pays on networks of 1 Gbit/s and less.
             shared_memory: Hand pixels over in memory, to a server on this machine that allows it.
-            model: A model that the server holds; its default where empty.
 
         Raises:
             ServerUnreachableError: nothing answers in that time.
@@ -95,7 +106,6 @@ class InpaintClient:
         )
         self._compression = pb.SHUFFLED_ZLIB if compress else pb.NONE
         self._shares_memory = shared_memory and hasattr(os, "memfd_create")
-        self._model = model
 
     def __enter__(self) -> "InpaintClient":
         return self
@@ -114,6 +124,7 @@ class InpaintClient:
         masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
         *,
         roles: Sequence[Role] | None = None,
+        wishes: Wishes = Wishes(),
         progress: Progress | None = None,
         cancelled: Cancelled = never,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -126,6 +137,7 @@ class InpaintClient:
                 multiples of 48.
             masks: T masks (H, W), True inside the hole.
             roles: What part each frame plays; all are completed where None.
+            wishes: What the server shall do otherwise than it would by itself.
             progress: Told how far it is.
             cancelled: Asked often.
 
@@ -152,7 +164,7 @@ class InpaintClient:
         told = progress or (lambda stage, done, total: None)
         sent = list(_ahead(send, len(plates), told))
         total = sum(role == Role.PLATE for role in parts)
-        completed = self.complete(sent, cancelled=cancelled, resend=send)
+        completed = self.complete(sent, wishes=wishes, cancelled=cancelled, resend=send)
         for done, (index, frame) in enumerate(completed, start=1):
             yield index, frame
             told("completing", done, total)
@@ -192,6 +204,7 @@ class InpaintClient:
         self,
         frames: Sequence[pb.ClipFrame],
         *,
+        wishes: Wishes = Wishes(),
         cancelled: Cancelled = never,
         resend: Callable[[int], pb.ClipFrame] | None = None,
     ) -> Generator[tuple[int, NDArray[Any]], None, None]:
@@ -201,6 +214,7 @@ class InpaintClient:
 
         Args:
             frames: What :meth:`send` returned, in order.
+            wishes: What the server shall do otherwise than it would by itself.
             cancelled: Asked often.
             resend: Sends a frame again, by its index: a server that was started anew may have
                 lost it. Without it such a loss is an error.
@@ -219,7 +233,7 @@ class InpaintClient:
         while True:
             job_id = uuid.uuid4().hex
             try:
-                for index, frame in self._job(job_id, clip, cancelled):
+                for index, frame in self._job(job_id, clip, wishes, cancelled):
                     yield index, frame
                     losses = 0
                     # Should the job have to be done again, this one is context only.
@@ -260,15 +274,18 @@ class InpaintClient:
             raise JobError(str(error)) from None
 
     def _job(
-        self, job_id: str, clip: list[pb.ClipFrame], cancelled: Cancelled
+        self, job_id: str, clip: list[pb.ClipFrame], wishes: Wishes, cancelled: Cancelled
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         request = pb.SubmitRequest(
             job_id=job_id,
             frames=clip,
             client=client_name(),
-            model=self._model,
+            model=wishes.model,
             result_type=clip[0].plate.type,
             result_compression=self._compression,
+            windows=pb.Windows(
+                neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
+            ),
         )
         if all(frame.role != pb.PLATE for frame in clip):
             return

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.client import InpaintClient, Role
+from node.client import InpaintClient, Role, Wishes
 from node.clips import Pixels
 from node.errors import ClipError
 from node.part import Part
@@ -104,6 +104,12 @@ def complete(
             completed.has(number, index) for number, each in enumerate(needed) if index in each
         )
 
+    params = shot.params
+    wishes = Wishes(
+        model=params.model,
+        neighbor_radius=params.neighbor_radius,
+        reference_stride=params.reference_stride,
+    )
     for number, part in enumerate(survey.parts):
 
         def resend(index: int, part: Part = part) -> ClipFrame:
@@ -111,7 +117,7 @@ def complete(
             seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
             return connection.send(*seen, cancelled=stopped)
 
-        job = connection.complete(parts[number], cancelled=stopped, resend=resend)
+        job = connection.complete(parts[number], wishes=wishes, cancelled=stopped, resend=resend)
         with closing(job) as frames:
             for index, pixels in frames:
                 completed.keep(number, index, pixels)

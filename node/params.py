@@ -50,6 +50,13 @@ class Params:
     """Pixels per frame and region that the network works on; more is sharper and slower."""
     surroundings: Annotated[float, Range(0, 4)] = 0.5
     """How far the network looks beyond the matte, as a share of the matte's longer side."""
+    model: str = ""
+    """Weights that the server holds, by name; empty takes its default."""
+    neighbor_radius: Annotated[int, Range(0, 100)] = 0
+    """Frames before and after the one being filled that the network looks at closely; 0 leaves it
+    to the server's preset."""
+    reference_stride: Annotated[int, Range(0, 1000)] = 0
+    """Frames between those of the whole shot that it copies from; 0 leaves it to the preset."""
     crop_to_matte: bool = True
     """Show the network the mattes' surroundings only; off shows it whole frames, shrunk."""
     color_space: str = ""

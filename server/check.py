@@ -16,6 +16,7 @@ import psutil
 from server.config import ServerConfig
 from server.errors import StartError
 from server.models import TorchModels, choose_devices
+from server.protocol import inpaint_pb2 as pb
 from server.security import Tokens, require_valid
 from sttn.errors import SttnError
 
@@ -137,7 +138,13 @@ def _speed(config: ServerConfig, device: str) -> str:
     def run() -> float:
         start = time.perf_counter()
         for _ in models.completed_frames(
-            "checked", list(frames), list(masks), clean=(), handles=(), cancelled=lambda: False
+            "checked",
+            list(frames),
+            list(masks),
+            clean=(),
+            handles=(),
+            windows=pb.Windows(),
+            cancelled=lambda: False,
         ):
             pass
         return FRAMES / (time.perf_counter() - start)

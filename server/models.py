@@ -1,6 +1,7 @@
 """The networks a model process holds; what of the server knows torch."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from server.errors import ModelError
+from server.errors import InvalidRequestError, ModelError
+from server.protocol import inpaint_pb2 as pb
 from sttn.device import choose_device
-from sttn.inference import PRESETS, MemoryBudget, Preset, completed_frames
+from sttn.inference import PRESETS, MemoryBudget, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
 
 
@@ -77,12 +79,14 @@ class TorchModels:
         *,
         clean: Collection[int],
         handles: Collection[int],
+        windows: pb.Windows,
         cancelled: Callable[[], bool],
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Complete a clip with one of the models; see ``sttn.inference.completed_frames``.
 
         Raises:
             ModelError: no such model.
+            InvalidRequestError: windows that would leave gaps.
         """
         if model not in self._generators:
             raise ModelError(f"model {model!r} is not loaded")
@@ -90,9 +94,16 @@ class TorchModels:
             frames,
             masks,
             self._generators[model],
-            PRESETS[self._preset],
+            self._window(windows),
             clean=clean,
             handles=handles,
             budget=self._memory,
             cancelled=cancelled,
         )
+
+    def _window(self, wished: pb.Windows) -> WindowConfig:
+        changes = {field.name: value for field, value in wished.ListFields()}
+        try:
+            return replace(PRESETS[self._preset], **changes)
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from None

@@ -54,6 +54,7 @@ class Models(Protocol):
         *,
         clean: Collection[int],
         handles: Collection[int],
+        windows: pb.Windows,
         cancelled: Callable[[], bool],
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield index and completed frame, in order; see ``sttn.inference``."""
@@ -188,6 +189,7 @@ class _Worker:
             StoredImages(self._folder, [frame.mask for frame in request.frames], _mask),
             clean=clean,
             handles=handles,
+            windows=request.windows,
             cancelled=lambda: self._is_stopped(order.job_id),
         )
         # The next frame is computed while this one is hashed and written.

@@ -7,7 +7,8 @@ import grpc
 import numpy as np
 import pytest
 
-from node.client import InpaintClient
+from node.client import InpaintClient, Wishes
+from node.errors import JobError
 from server.app import make_models
 from server.config import ServerConfig
 from server.protocol import inpaint_pb2 as pb
@@ -70,6 +71,22 @@ def test_a_raster_the_network_cannot_take_is_an_invalid_argument(real):
 
     assert (end.outcome, end.code) == (pb.Finished.FAILED, "INVALID_ARGUMENT")
     assert "48" in end.message
+
+
+def test_windows_are_cut_as_the_client_wishes(real):
+    """A longer look for a shot that needs it; a gap between windows is refused with the numbers."""
+    address, _ = real
+    plates, masks = clip()
+    with InpaintClient(address) as client:
+        usual = dict(client.inpaint(plates, masks))
+        wider = dict(client.inpaint(plates, masks, wishes=Wishes(neighbor_radius=8)))
+        denser = dict(client.inpaint(plates, masks, wishes=Wishes(reference_stride=2)))
+        with pytest.raises(JobError, match="neighbor_radius 1 leaves gaps"):
+            dict(client.inpaint(plates, masks, wishes=Wishes(neighbor_radius=1)))
+
+    for other in (wider, denser):
+        assert list(other) == list(usual)
+        assert any((other[index] != usual[index]).any() for index in usual)
 
 
 def last_event(address, plates, masks):

@@ -149,5 +149,5 @@ class FakeModels:
     def memory_bytes(self):
         return 0
 
-    def completed_frames(self, model, frames, masks, *, clean, handles, cancelled):
+    def completed_frames(self, model, frames, masks, *, clean, handles, windows, cancelled):
         return self._engine(frames, masks, clean=clean, handles=handles, cancelled=cancelled)

@@ -7,6 +7,7 @@ import pytest
 from server.app import make_models
 from server.config import LimitsConfig, ServerConfig, StoreConfig
 from server.errors import status_code
+from server.protocol import inpaint_pb2 as pb
 from sttn.errors import DeviceError, OutOfMemoryError
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
@@ -22,7 +23,13 @@ def test_what_a_process_is_made_of_is_what_the_flags_say():
     frames = np.zeros((2, 48, 48, 3), np.float32)
     masks = np.ones((2, 48, 48), np.bool_)
     done = models.completed_frames(
-        "shipped", frames, masks, clean=(), handles=(), cancelled=lambda: False
+        "shipped",
+        frames,
+        masks,
+        clean=(),
+        handles=(),
+        windows=pb.Windows(),
+        cancelled=lambda: False,
     )
     assert [index for index, _ in done] == [0, 1]
 

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.client import InpaintClient, Role
+from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
 from server.config import LimitsConfig, SecurityConfig, ServerConfig
 from server.jobs import Job
@@ -426,10 +426,11 @@ def test_models_are_loaded_chosen_and_let_go(tmp_path):
         loaded = admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
         chosen = admin.SetDefaultModel(pb.SetDefaultModelRequest(name="sharp"), timeout=30)
         left = admin.UnloadModel(pb.UnloadModelRequest(name=default), timeout=30)
-        with InpaintClient(address, model="sharp") as client:
-            assert list(dict(client.inpaint([PLATE], [MASK]))) == [0]
-        with InpaintClient(address, model=default) as client, pytest.raises(JobError) as refused:
-            dict(client.inpaint([PLATE], [MASK]))
+        with InpaintClient(address) as client:
+            sharp = Wishes(model="sharp")
+            assert list(dict(client.inpaint([PLATE], [MASK], wishes=sharp))) == [0]
+        with InpaintClient(address) as client, pytest.raises(JobError) as refused:
+            dict(client.inpaint([PLATE], [MASK], wishes=Wishes(model=default)))
 
     assert sorted(loaded.loaded) == sorted([default, "sharp"])
     assert sorted(loaded.available) == ["broken", "sharp"]
@@ -474,8 +475,8 @@ def test_models_are_there_again_after_a_process_died(tmp_path):
     with administered(tmp_path) as (admin, address, running):
         admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
         os.kill(running.workers.all[0].process.pid, signal.SIGKILL)
-        with InpaintClient(address, model="sharp") as client:
-            completed = dict(client.inpaint([PLATE], [MASK]))
+        with InpaintClient(address) as client:
+            completed = dict(client.inpaint([PLATE], [MASK], wishes=Wishes(model="sharp")))
 
     assert list(completed) == [0]
 
