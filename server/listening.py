@@ -7,6 +7,7 @@ import grpc
 
 from server.config import ServerConfig
 from server.errors import StartError
+from server.protocol import codec
 from server.security import server_credentials
 
 
@@ -21,6 +22,9 @@ def server_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.http2.ping_timeout_ms", silence),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        # What a client may send ahead: windows that grow by themselves took 7 MiB each.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 2 * codec.CHUNK_BYTES),
     ]
 
 

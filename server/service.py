@@ -1,8 +1,10 @@
 """The RPCs of artists and farms, each carried out by the store or the scheduler."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -27,6 +29,9 @@ from server.security import Gate
 from server.workers import Workers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+WRITERS = max(1, (os.cpu_count() or 1) // 2)
+"""Threads that hash and write uploads; on all cores they made small calls wait."""
 
 RETRY_AFTER = "retry-after-seconds"
 """Trailing metadata of a refusal that time will lift."""
@@ -63,6 +68,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         self._limits = limits
         self._metrics = metrics
         self._takes_memory = takes_memory
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write-uploads")
 
     async def FindMissing(
         self, request: pb.FindMissingRequest, context: Context
@@ -147,7 +153,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 part = request.WhichOneof("part")
                 if part == "chunk":
                     self._metrics.received.inc(len(request.chunk.data))
-                    writing = loop.run_in_executor(None, upload.append, request.chunk)
+                    writing = loop.run_in_executor(self._writers, upload.append, request.chunk)
                 elif part == "finish":
                     finished = True
                     break

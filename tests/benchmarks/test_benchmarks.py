@@ -99,3 +99,16 @@ def test_a_large_shot_goes_through_a_small_node(tmp_path):
 
     assert result["peak_megabytes_of_the_node"] < 1000
     assert json.loads(printed)["frames"] == 4
+
+
+def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path):
+    """Every figure the README quotes, of a few frames and clients."""
+    small = ["--rounds", "1", "--frames", "2", "--megabytes", "4", "--clients", "3"]
+
+    printed, result = run("serving.py", tmp_path, *small, "--seconds", "1")
+
+    assert result["errors"] == 0
+    assert result["upload_over_raw"] > 0
+    assert result["whole_over_in_process"] > 1
+    for name in ("first_frame", "cancel_beyond", "health_p95", "memory_above", "slow_reader"):
+        assert name in printed
