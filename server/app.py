@@ -2,22 +2,19 @@
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 
 from server.admin import AdminService
 from server.config import ServerConfig
-from server.errors import StartError
+from server.folders import store_folder
 from server.health import Health
 from server.listening import listen, server_options
 from server.metrics import Metrics
@@ -70,7 +67,7 @@ async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIt
     """
     gate = Gate(config.security)
     async with contextlib.AsyncExitStack() as stack:
-        folder = stack.enter_context(_store_folder(config.store.folder))
+        folder = stack.enter_context(store_folder(config.store.folder))
         expire_seconds = config.store.expire_hours * 3600
         store = PlateStore(folder, int(config.store.gigabytes * 1e9), expire_seconds)
         metrics = Metrics(store)
@@ -143,25 +140,6 @@ async def serve(config: ServerConfig) -> None:
         jobs = len(server.scheduler.active())
         logger.info("draining", extra={"fields": {"jobs": jobs}})
         await _first(server.scheduler.drained(), end.wait())
-
-
-@contextlib.contextmanager
-def _store_folder(folder: Path | None) -> Iterator[Path]:
-    if folder is None:
-        with tempfile.TemporaryDirectory(prefix="sttn-plates-", ignore_cleanup_errors=True) as name:
-            yield Path(name)
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise StartError(f"cannot use the store {folder}: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StartError(f"another server uses the store {folder}; give each its own") from None
-        yield folder
 
 
 async def _keep_house(store: PlateStore) -> None:

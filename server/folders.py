@@ -1,0 +1,61 @@
+"""The folder of a server's store: one server at a time, and nothing left behind by killed ones."""
+
+import fcntl
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from server.errors import StartError
+
+PREFIX = "sttn-plates-"
+SETTLED_SECONDS = 60.0
+"""A temporary folder younger than this may belong to a server that is just starting."""
+
+
+@contextmanager
+def store_folder(folder: Path | None) -> Iterator[Path]:
+    """The folder, ours alone inside the block.
+
+    Args:
+        folder: One that lasts; None makes a temporary one, and removes what servers that were
+            killed have left of theirs.
+
+    Raises:
+        StartError: it cannot be used, or another server uses it.
+    """
+    if folder is not None:
+        with _locked(folder):
+            yield folder
+        return
+    _remove_abandoned()
+    made = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    with made as name, _locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise StartError(f"cannot use the store {folder}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartError(f"another server uses the store {folder}; give each its own") from None
+        yield
+
+
+def _remove_abandoned() -> None:
+    settled = time.time() - SETTLED_SECONDS
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        # What is locked, or somebody else's, stays.
+        with suppress(OSError, StartError):
+            if left.stat().st_ctime < settled:
+                with _locked(left):
+                    shutil.rmtree(left)
