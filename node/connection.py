@@ -12,7 +12,7 @@ import grpc
 from node.errors import CancelledError, ServerUnreachableError, node_error
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
-from server.protocol.channel import Access, open_channel
+from server.protocol.channel import RETRY_AFTER, Access, open_channel
 
 POLL_SECONDS = 0.02
 """How often somebody who waits asks whether to stop."""
@@ -31,7 +31,6 @@ PASSING = frozenset(
     }
 )
 """Statuses that may be gone at the next try."""
-RETRY_AFTER = "retry-after-seconds"
 
 _Result = TypeVar("_Result")
 Cancelled = Callable[[], bool]

@@ -2,20 +2,16 @@
 
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any, TypeAlias
-
-import grpc
 
 from server.config import LimitsConfig
 from server.metrics import Metrics
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.scheduler import Scheduler
+from server.security import Context
 from server.service import status_codes
 from server.workers import Workers
 from sttn.model.generator import RASTER_MULTIPLE
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class AdminService(inpaint_pb2_grpc.AdminServicer):

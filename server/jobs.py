@@ -89,6 +89,10 @@ class Job:
             image.digest for frame in self.request.frames for image in (frame.plate, frame.mask)
         ]
 
+    def contents(self) -> list[str]:
+        """Every content that has to be kept for it: what it reads and what it has made."""
+        return [*self.digests(), *(image.digest for image in self.results.values())]
+
     def described(self) -> pb.Job:
         """Where it stands."""
         state = pb.ENDED if self.ended else pb.RUNNING if self.running else pb.WAITING

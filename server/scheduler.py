@@ -8,13 +8,13 @@ from collections.abc import Collection
 from server.admission import result_bytes
 from server.config import LimitsConfig
 from server.errors import (
+    STATUS_CODES,
     DrainingError,
     ProcessDiedError,
     ServerBusyError,
     StoreFullError,
     UnknownDigestError,
     UnknownJobError,
-    status_code,
 )
 from server.jobs import Job
 from server.journal import JobJournal
@@ -208,15 +208,11 @@ class Scheduler:
         if job.cancelled:
             self._end(job, pb.Finished(outcome=pb.Finished.CANCELLED, message="cancelled"))
         elif job.deaths >= DEATHS:
-            error = ProcessDiedError(
+            reason = (
                 f"the model process died {DEATHS} times of this job; try a smaller model raster"
             )
-            code = status_code(error)
-            assert code is not None
-            self._end(
-                job,
-                pb.Finished(outcome=pb.Finished.FAILED, message=str(error), code=code.name),
-            )
+            code = STATUS_CODES[ProcessDiedError].name
+            self._end(job, pb.Finished(outcome=pb.Finished.FAILED, message=reason, code=code))
         else:
             log_job(job, "requeued", deaths=job.deaths, frames_done=len(job.results))
             self._turns.put_back(job)
@@ -263,15 +259,11 @@ class Scheduler:
             job = Job(request, request.client, events=[])
             for event in events:
                 job.tell(event)
-            there = not self._store.missing(
-                [*job.digests(), *(image.digest for image in job.results.values())]
-            )
-            if not there:
+            if self._store.missing(job.contents()):
                 self._journal.forget(job.job_id)
                 continue
             self._jobs[job.job_id] = job
-            self._store.pin(job.digests())
-            self._store.pin(image.digest for image in job.results.values())
+            self._store.pin(job.contents())
             if not job.ended:
                 log_job(job, "restored", frames_done=len(job.results))
                 self._turns.add(job)
@@ -295,7 +287,6 @@ class Scheduler:
     def _forget_old(self) -> None:
         ended = [job for job in self._jobs.values() if job.ended]
         for job in ended[: max(0, len(ended) - self._limits.kept_jobs + 1)]:
-            self._store.unpin(job.digests())
-            self._store.unpin(image.digest for image in job.results.values())
+            self._store.unpin(job.contents())
             self._journal.forget(job.job_id)
             del self._jobs[job.job_id]

@@ -6,9 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, TypeAlias
 
-import grpc
 import psutil
 
 from server import plates, shared_memory
@@ -24,17 +22,13 @@ from server.metrics import Metrics
 from server.plates import PlateStore, content_path, open_content
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.channel import RETRY_AFTER
 from server.scheduler import Scheduler
-from server.security import Gate
+from server.security import Context, Gate
 from server.workers import Workers
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 WRITERS = max(1, (os.cpu_count() or 1) // 2)
 """Threads that hash and write uploads; on all cores they made small calls wait."""
-
-RETRY_AFTER = "retry-after-seconds"
-"""Trailing metadata of a refusal that time will lift."""
 
 
 @asynccontextmanager

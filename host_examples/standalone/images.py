@@ -55,12 +55,11 @@ class ImageSequence:
         return f"{self._files[frame]} {status.st_size} {status.st_mtime_ns}"
 
 
-class ImagePlate:
-    """The plate: R, G and B of each file, and alpha where it is asked for."""
+class _OfFiles:
+    """A clip whose frames are files."""
 
-    def __init__(self, files: ImageSequence, *, alpha: bool = False) -> None:
+    def __init__(self, files: ImageSequence) -> None:
         self.files = files
-        self._alpha = alpha
 
     @property
     def name(self) -> str:
@@ -71,6 +70,18 @@ class ImagePlate:
     def frames(self) -> Sequence[int]:
         """Numbers that exist, in rising order."""
         return self.files.frames
+
+    def stamp(self, frame: int) -> str:
+        """What changes with a frame."""
+        return self.files.stamp(frame)
+
+
+class ImagePlate(_OfFiles):
+    """The plate: R, G and B of each file, and alpha where it is asked for."""
+
+    def __init__(self, files: ImageSequence, *, alpha: bool = False) -> None:
+        super().__init__(files)
+        self._alpha = alpha
 
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 3 or 4) as stored; a file with one channel is gray."""
@@ -79,36 +90,18 @@ class ImagePlate:
         alpha = ["A"] if self._alpha and "A" in part.names else []
         return part.pixels[..., rgb_channels(part) + [part.names.index(name) for name in alpha]]
 
-    def stamp(self, frame: int) -> str:
-        """What changes with a frame."""
-        return self.files.stamp(frame)
 
-
-class ImageMatte:
+class ImageMatte(_OfFiles):
     """The matte: one channel of each file."""
 
     def __init__(self, files: ImageSequence, channel: str) -> None:
-        self.files = files
+        super().__init__(files)
         self._channel = channel
-
-    @property
-    def name(self) -> str:
-        """Where it is."""
-        return self.files.name
-
-    @property
-    def frames(self) -> Sequence[int]:
-        """Numbers that exist, in rising order."""
-        return self.files.frames
 
     def read(self, frame: int) -> NDArray[np.float32]:
         """(H, W) float32, integer types scaled to [0, 1]."""
         picked = self.files.load(frame).channel(self._channel)
         return unit(picked) if picked.dtype.kind == "u" else picked.astype(np.float32)
-
-    def stamp(self, frame: int) -> str:
-        """What changes with a frame."""
-        return self.files.stamp(frame)
 
 
 class StillMatte(ImageMatte):

@@ -11,6 +11,9 @@ import grpc
 KEEPALIVE_SECONDS = 20
 """A silent server is asked after this time, and given up after as much again."""
 
+RETRY_AFTER = "retry-after-seconds"
+"""Trailing metadata of a refusal that time will lift."""
+
 _OPTIONS = [
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_SECONDS * 1000),
