@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import grpc
@@ -30,7 +31,7 @@ def status(
         follow: Show it again every second, until Ctrl-C.
         access: What is shown to the server, and whom is believed.
     """
-    with open_channel(address, access) as channel:
+    with _connected(address, access) as channel:
         stub = inpaint_pb2_grpc.InpaintStub(channel)
         while True:
             answer = stub.GetStatus(pb.GetStatusRequest(), timeout=ANSWER_SECONDS)
@@ -92,7 +93,7 @@ def admin(
         address: HOST:PORT or unix:/PATH.
         access: What is shown to the server, and whom is believed.
     """
-    with open_channel(address, access) as channel:
+    with _connected(address, access) as channel:
         stub = inpaint_pb2_grpc.AdminStub(channel)
         calls = {
             "models": lambda: stub.ListModels(pb.ListModelsRequest()),
@@ -112,18 +113,25 @@ def _size(count: int) -> str:
 
 def status_command(arguments: list[str]) -> int:
     """``sttn-server status``."""
-    return _asking(lambda: tyro.cli(status, prog="sttn-server status", args=arguments))
+    return tyro.cli(status, prog="sttn-server status", args=arguments)
 
 
 def admin_command(arguments: list[str]) -> int:
     """``sttn-server admin``."""
-    return _asking(lambda: tyro.cli(admin, prog="sttn-server admin", args=arguments))
+    return tyro.cli(admin, prog="sttn-server admin", args=arguments)
 
 
-def _asking(ask: Callable[[], int]) -> int:
+@contextmanager
+def _connected(address: str, access: Access) -> Iterator[grpc.Channel]:
+    # What a call fails with is one line, and Ctrl-C is how one stops to look.
     try:
-        return ask()
+        with open_channel(address, access) as channel:
+            yield channel
     except KeyboardInterrupt:
-        return 0
+        sys.exit(0)
     except grpc.RpcError as error:
-        raise ServerError(f"{error.details()} ({error.code().name})") from None
+        raise ServerError(
+            f"the server at {address} says: {error.details()} ({error.code().name})"
+            if error.code() is not grpc.StatusCode.UNAVAILABLE
+            else f"no server answers at {address}; give its address ({error.details()})"
+        ) from None

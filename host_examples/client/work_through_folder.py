@@ -4,7 +4,8 @@
 
 Every folder below SHOTS that holds plate.####.exr and matte.####.exr gets clean.####.exr. A shot
 that is finished is left alone; one that fails is named at the end (exit code 1), and the others
-are done all the same. TLS and tokens: STTN_AUTHORITY, STTN_TOKEN_FILE.
+are done all the same. Exit code 2 where there is no such folder. TLS and tokens: STTN_AUTHORITY,
+STTN_TOKEN_FILE.
 """
 
 import argparse
@@ -42,6 +43,9 @@ def main() -> int:
     parser.add_argument("shots", type=Path)
     parser.add_argument("--server", default="localhost:50071", help="HOST:PORT or unix:/PATH")
     chosen = parser.parse_args()
+    if not chosen.shots.is_dir():
+        sys.stderr.write(f"work_through_folder: there is no folder {chosen.shots}\n")
+        return 2
     shots = [shot for shot in sorted(chosen.shots.iterdir()) if shot.is_dir() and is_open(shot)]
     failed = []
     for number, shot in enumerate(shots, start=1):

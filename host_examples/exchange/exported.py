@@ -48,7 +48,7 @@ class ExportedClip:
         return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
 
 
-class PaintedClip:
+class PaintedClip(ImagePlate):
     """Clean frames that an artist painted, in the pixel type and channels of an export."""
 
     def __init__(self, location: str) -> None:
@@ -60,17 +60,7 @@ class PaintedClip:
         Raises:
             ClipError: nothing there.
         """
-        self._files = ImagePlate(ImageSequence(location, find_sequence(location)), alpha=True)
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._files.name
-
-    @property
-    def frames(self) -> Sequence[int]:
-        """Numbers that exist, in rising order."""
-        return self._files.frames
+        super().__init__(ImageSequence(location, find_sequence(location)), alpha=True)
 
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 4) float32; opaque where the file has no alpha.
@@ -78,7 +68,7 @@ class PaintedClip:
         Raises:
             ClipError: the file cannot be read, or holds no float pixels.
         """
-        pixels = self._files.read(frame)
+        pixels = super().read(frame)
         if pixels.dtype.kind != "f":
             raise ClipError(
                 f"{self.name}, frame {frame} holds {pixels.dtype} pixels; paint in scene-linear EXR"

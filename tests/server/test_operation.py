@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 
@@ -284,6 +286,26 @@ def test_status_is_read_by_people():
 
     for word in ("cuda:0", "31.40 frames/s", "5.00 GB on the device", "1 of 64", "shot_010", "1 h"):
         assert word in told
+
+
+@pytest.mark.parametrize("command", [["status", "localhost:1"], ["admin", "drain"]])
+def test_a_server_that_is_not_there_or_refuses_is_one_line(command, address):
+    """The operator reads which address, and why."""
+    if command[0] == "admin":
+        command = [*command, "--address", address]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "server", *command], capture_output=True, text=True, timeout=60
+    )
+
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith(
+        (
+            "sttn-server: no server answers at localhost:1; ",
+            f"sttn-server: the server at {address} says: this server has no administrator",
+        )
+    )
 
 
 def test_health_says_whether_work_is_taken(address):

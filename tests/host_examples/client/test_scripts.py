@@ -91,6 +91,16 @@ def test_a_folder_of_shots_is_worked_through_and_gone_on_with(tmp_path, address)
     assert "[1/1] sh020" in second.stdout
 
 
+def test_a_folder_that_is_not_there_is_one_line(tmp_path, address):
+    """A typo in a farm's job."""
+    done = script("work_through_folder", tmp_path / "nowhere", "--server", address)
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"work_through_folder: there is no folder {tmp_path / 'nowhere'}"
+    ]
+
+
 def test_a_job_is_watched_from_another_machine(address, fake_engine):
     """The supervisor follows what the artist submitted."""
     fake_engine.held_at = 1
