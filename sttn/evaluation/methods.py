@@ -57,7 +57,9 @@ def read_networks(
 def network(name: str, generator: Generator, path: Path, window: WindowConfig) -> Network:
     """A network whose weights were read from a file."""
     device = next(generator.parameters()).device.type
-    identity = digest(path.read_bytes(), window, device, code_digest("model", "inference"))
+    identity = digest(
+        path.read_bytes(), window, device, code_digest("model", "inference", "propagation")
+    )
     return Network(name=name, generator=generator, window=window, identity=identity)
 
 
@@ -78,7 +80,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 
 def baseline_identity(name: BaselineName) -> str:
     """Digest of everything that decides what a baseline completes."""
-    return digest(name, code_digest("evaluation/baselines", "evaluation/flow.py"))
+    return digest(name, code_digest("evaluation/baselines", "propagation"))
 
 
 def completed_by_baseline(name: BaselineName, case: Case) -> Image:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sttn.errors import InvalidClipError
 from sttn.model.generator import RASTER_MULTIPLE
-from sttn.model.region import Region
+from sttn.model.region import Region, around_mask
 
 Pixels = NDArray[Any]
 """(H, W, 3) uint8 in [0, 255] or float32 in [0, 1], display-referred RGB."""
@@ -91,7 +91,7 @@ class Clip:
     def hole(self, index: int) -> Region | None:
         """The rectangle around a frame's hole in pixels; None where there is none."""
         if index not in self._holes:
-            self._holes[index] = _around(self.mask(index))
+            self._holes[index] = around_mask(self.mask(index))
         return self._holes[index]
 
     def _require_raster(self) -> None:
@@ -108,10 +108,3 @@ class Clip:
             )
         if self._type not in (np.uint8, np.float32):
             raise InvalidClipError(f"frames are {self._type}; give uint8, or float32 in [0, 1]")
-
-
-def _around(mask: Mask) -> Region | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return None
-    return Region(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)

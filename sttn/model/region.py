@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -77,6 +79,18 @@ class Region(NamedTuple):
     def cut(self, tensor: Tensor) -> Tensor:
         """The part (..., height, width, C) of a tensor (..., H, W, C); a view."""
         return tensor[..., self.top : self.bottom, self.left : self.right, :]
+
+    def of(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The part (height, width, ...) of an image (H, W, ...); a view."""
+        return image[self.top : self.bottom, self.left : self.right]
+
+
+def around_mask(mask: NDArray[np.bool_]) -> Region | None:
+    """The smallest region that holds what is True in (H, W); None where nothing is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return Region(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
 def whole(size: tuple[int, int]) -> Region:

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.evaluation.baselines.camera import camera_motion
-from sttn.evaluation.baselines.closing import CAUTION, grown
 from sttn.evaluation.baselines.still import telea
-from sttn.evaluation.flow import DisFlow
 from sttn.footage import Image
+from sttn.propagation.camera import camera_motion
+from sttn.propagation.closing import CAUTION, grown
+from sttn.propagation.flow import DisFlow
 
 FARTHEST = 40
 """Frames away that are looked at."""

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.evaluation.baselines.camera import camera_motion, homography_flow
-from sttn.evaluation.baselines.closing import CAUTION, closed, grown
 from sttn.evaluation.baselines.nearest import carried_along
 from sttn.evaluation.baselines.still import telea
 from sttn.evaluation.baselines.traces import follow
-from sttn.evaluation.flow import DisFlow, Flow
 from sttn.footage import Image
+from sttn.propagation.camera import camera_motion, homography_flow
+from sttn.propagation.closing import CAUTION, closed, grown
+from sttn.propagation.flow import DisFlow, Flow
 
 MARGIN = 6
 """Pixels around a hole that are fetched to see how well fetching works."""

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.evaluation.flow import Flow, warped
 from sttn.footage import Image
+from sttn.propagation.flow import Flow, warped
 
 FARTHEST = 20
 """Frames over which a place is followed at most; errors add up on the way."""

@@ -6,9 +6,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.evaluation.flow import Flow, FlowEstimator, matched, warped
+from sttn.evaluation.flow import matched
 from sttn.evaluation.metrics.fidelity import Figure
 from sttn.footage import Image
+from sttn.propagation.flow import Flow, FlowEstimator, warped
 
 NOT_SEEN = float("nan")
 """The figure of a pair of frames that share no pixel to compare."""

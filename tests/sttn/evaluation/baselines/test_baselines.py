@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sttn.evaluation.baselines import BASELINES
-from sttn.evaluation.baselines.closing import closed, grown
 from sttn.evaluation.baselines.traces import follow
 from sttn.evaluation.metrics.fidelity import hole_psnr
+from sttn.propagation.closing import closed, grown
 from tests.sttn.evaluation.conftest import panned
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sttn.evaluation.flow import DisFlow, matched, warped
+from sttn.evaluation.flow import matched
 from sttn.evaluation.metrics.temporal import Motion, flicker, motions, warping_error
+from sttn.propagation.flow import DisFlow, warped
 from tests.sttn.evaluation.conftest import panned
 
 EVERYWHERE = np.ones((96, 144), np.bool_)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.evaluation.flow import Flow, grid
+from sttn.propagation.flow import Flow, grid
 
 FEWEST_POINTS = 12
 """Points below which no homography is fitted."""

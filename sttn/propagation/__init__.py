@@ -1,0 +1,1 @@
+"""Real pixels first: what a hole hides is fetched from frames in which it shows."""

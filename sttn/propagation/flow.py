@@ -1,0 +1,69 @@
+"""Optical flow by OpenCV, and what is done with flows: warping."""
+
+from functools import cache
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.footage import Image
+
+Flow = NDArray[np.float32]
+"""(H, W, 2) x and y in pixels: where each pixel of one frame lies in another."""
+
+
+class FlowEstimator(Protocol):
+    """Finds the flow from one frame to another."""
+
+    name: str
+    """Told beside every figure that depends on it."""
+
+    def __call__(self, start: Image, end: Image) -> Flow:
+        """The flow from ``start`` to ``end``, both (H, W, 3) uint8 RGB."""
+        ...
+
+
+class DisFlow:
+    """OpenCV's dense inverse search (Kroeger et al., ECCV 2016), preset "medium".
+
+    Args:
+        finest: Halvings of the raster at which the search ends; the preset's own is 1.
+    """
+
+    name = "DIS"
+
+    def __init__(self, finest: int = 1) -> None:
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._dis.setFinestScale(finest)
+
+    def __call__(self, start: Image, end: Image) -> Flow:
+        """As :class:`FlowEstimator` says."""
+        gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (start, end)]
+        return np.asarray(self._dis.calc(*gray, None), np.float32)  # type: ignore[call-overload]
+
+
+@cache
+def grid(height: int, width: int) -> NDArray[np.float32]:
+    """Each pixel's own place, (height, width, 2) x and y; shared, so do not write to it."""
+    axes = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    places = np.stack(np.meshgrid(*axes), axis=-1)
+    places.flags.writeable = False
+    return places
+
+
+def warped(image: NDArray[np.generic], flow: Flow) -> NDArray[np.float32]:
+    """What each pixel finds where the flow leads, bilinear, the border repeated.
+
+    Args:
+        image: (H, W) or (H, W, C), the frame that the flow leads to.
+        flow: (H, W, 2).
+
+    Returns:
+        The shape of ``image``, float32.
+    """
+    places = grid(*flow.shape[:2]) + flow
+    found = cv2.remap(  # type: ignore[call-overload]  # the stubs know no 2-channel maps
+        image.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(found, np.float32)

@@ -1,0 +1,132 @@
+"""How successive frames move, told inside holes as well, and kept while it is needed."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.footage import Image
+from sttn.model.region import around_mask
+from sttn.propagation.camera import camera_motion, homography_flow
+from sttn.propagation.closing import CAUTION, closed, grown
+from sttn.propagation.flow import DisFlow, Flow, grid, warped
+
+TOLERANCE = 6.0
+"""Pixels by which the way there and back may miss its start."""
+
+PAD = 16
+"""Known pixels around a hole that a membrane hangs from."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The motion from one frame to the next or the previous one."""
+
+    flow: NDArray[np.float16]
+    """(H, W, 2) x and y in pixels, continued inside holes."""
+    sound: NDArray[np.bool_]
+    """(H, W), where the way back agrees and the frame is not left."""
+    camera: NDArray[np.float64]
+    """(3, 3) homography of the camera's own motion."""
+
+
+class Motion:
+    """Steps between the successive frames of a clip, computed once and kept for a while.
+
+    Args:
+        frames: T frames (H, W, 3) uint8 or float32 in [0, 1], read by index.
+        masks: T masks (H, W) bool, True inside the hole.
+        kept: Pairs of frames whose steps are kept.
+    """
+
+    def __init__(
+        self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]], kept: int
+    ) -> None:
+        self._frames, self._masks = frames, masks
+        self._estimate = DisFlow(finest=0)
+        self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
+        self._closed = Recent[int, Image](2, self._closing)
+
+    def step(self, start: int, direction: int) -> Step:
+        """From a frame to its neighbor in a direction of time, 1 or -1."""
+        pair = self._pairs[min(start, start + direction)]
+        return pair[0] if direction == 1 else pair[1]
+
+    def _between(self, first: int) -> tuple[Step, Step]:
+        """The steps from a frame to the next one, and back."""
+        ends = (first, first + 1)
+        images = [self._closed[index] for index in ends]
+        known = [~grown(self._masks[index], CAUTION) for index in ends]
+        flows, cameras = [], []
+        for start, end in ((0, 1), (1, 0)):
+            flow = self._estimate(images[start], images[end])
+            camera = camera_motion(flow, known[start])
+            cameras.append(camera)
+            flows.append(_completed(flow, homography_flow(camera, *flow.shape[:2]), known[start]))
+        sound = [_sound(there, back) for there, back in (flows, flows[::-1])]
+        there, back = (
+            Step(flow=flow.astype(np.float16), sound=agrees, camera=camera)
+            for flow, agrees, camera in zip(flows, sound, cameras, strict=True)
+        )
+        return there, back
+
+    def _closing(self, index: int) -> Image:
+        """A frame in 8 bits with a membrane over its hole."""
+        frame, hole = in_8_bits(self._frames[index]), around_mask(self._masks[index])
+        if hole is None:
+            return frame
+        box = hole.grown(PAD, frame.shape[:2])
+        known = ~box.of(self._masks[index])
+        result = frame.copy()
+        filled = closed(box.of(frame).astype(np.float32), known)
+        box.of(result)[~known] = filled.clip(0, 255)[~known].astype(np.uint8)
+        return result
+
+
+def in_8_bits(frame: NDArray[Any]) -> Image:
+    """(H, W, 3) uint8 of a frame that is uint8, or float32 in [0, 1]."""
+    if frame.dtype == np.uint8:
+        return frame
+    return np.asarray((frame * 255).clip(0, 255).round(), np.uint8)
+
+
+def _completed(flow: Flow, camera: Flow, known: NDArray[np.bool_]) -> Flow:
+    """The flow where it is known, and there only; elsewhere the camera's with a membrane's bend."""
+    unknown = around_mask(~known)
+    if unknown is None:
+        return flow
+    box = unknown.grown(PAD, known.shape)
+    rest = closed(box.of(flow - camera), box.of(known))
+    result = flow.copy()
+    box.of(result)[...] = box.of(camera) + rest
+    return result
+
+
+def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:
+    height, width = there.shape[:2]
+    places = grid(height, width) + there
+    inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(-1)
+    missed = np.square(there + warped(back, there)).sum(-1)
+    return np.asarray(inside & (missed <= TOLERANCE**2), np.bool_)
+
+
+class Recent(Generic[Key, Value]):
+    """Values made when first asked for; the least recently used are dropped."""
+
+    def __init__(self, count: int, make: Callable[[Key], Value]) -> None:
+        self._count, self._make = count, make
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def __getitem__(self, key: Key) -> Value:
+        if key not in self._values:
+            self._values[key] = self._make(key)
+            if len(self._values) > self._count:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]

@@ -1,0 +1,104 @@
+"""One frame after another: what other frames show of its hole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.model.region import Region, around_mask
+from sttn.propagation.candidates import (
+    MARGIN,
+    Candidate,
+    Surroundings,
+    candidate,
+    surroundings,
+)
+from sttn.propagation.closing import grown
+from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits
+from sttn.propagation.traces import (
+    FARTHEST_BY_CAMERA,
+    Trace,
+    by_camera,
+    by_flow,
+    sampled,
+)
+
+TELEA_RADIUS = 3.0
+"""Pixels around a missing one that the fill in space looks at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offers:
+    """Everything that is known of a hole before anyone decides."""
+
+    box: Region
+    around: Surroundings
+    candidates: list[Candidate]
+
+
+class Propagation:
+    """Fetches what holes hide from the frames around them.
+
+    Args:
+        frames: T frames (H, W, 3) uint8 or float32 in [0, 1], read by index.
+        masks: T masks (H, W) bool, True inside the hole.
+    """
+
+    def __init__(self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]]) -> None:
+        self._frames, self._masks = frames, masks
+        within = 2 * FARTHEST_BY_CAMERA + 1
+        self._motion = Motion(frames, masks, within)
+        self._pixels = Recent[int, NDArray[np.float32]](within, self._in_float)
+        # A sample looks at its neighbors too, and they may be hidden.
+        self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~grown(masks[i], 1))
+
+    def offers(self, index: int) -> Offers | None:
+        """What other frames offer for a frame's hole; None where it has none."""
+        mask = self._masks[index]
+        wider = grown(mask, MARGIN)
+        hole = around_mask(wider)
+        if hole is None:
+            return None
+        box = hole.grown(PAD, mask.shape)
+        around = self._surroundings(index, box, wider)
+        rows, columns = np.nonzero(wider)
+        start = np.stack([columns, rows], axis=1).astype(np.float32)
+        asked = (rows - box.top, columns - box.left)
+        context = (self._motion, self._visible.__getitem__, len(self._frames), index, start)
+        traces = [*by_flow(*context), *by_camera(*context)]
+        candidates = [self._candidate(index, around, asked, trace) for trace in traces]
+        return Offers(box=box, around=around, candidates=candidates)
+
+    def _surroundings(self, index: int, box: Region, wider: NDArray[np.bool_]) -> Surroundings:
+        frame, hole = box.of(in_8_bits(self._frames[index])), box.of(self._masks[index])
+        both = box.of(wider)
+        filled, margin_filled = (
+            cv2.inpaint(frame, part.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
+            for part in (hole, both)
+        )
+        scaled = [image.astype(np.float32) / 255 for image in (filled, margin_filled)]
+        known = np.where(hole[..., None], scaled[0], box.of(self._pixels[index]))
+        return surroundings(known.astype(np.float32), scaled[1], hole, both & ~hole)
+
+    def _candidate(
+        self,
+        index: int,
+        around: Surroundings,
+        asked: tuple[NDArray[np.int64], NDArray[np.int64]],
+        trace: Trace,
+    ) -> Candidate:
+        fetched = np.zeros((*around.hole.shape, 3), np.float32)
+        distance = np.zeros(around.hole.shape, np.float32)
+        for source in np.unique(trace.frames[trace.frames >= 0]):
+            some = trace.frames == source
+            there = asked[0][some], asked[1][some]
+            fetched[there] = sampled(self._pixels[int(source)], trace.places[some])
+            distance[there] = abs(int(source) - index)
+        return candidate(around, fetched, distance)
+
+    def _in_float(self, index: int) -> NDArray[np.float32]:
+        frame = self._frames[index]
+        return frame.astype(np.float32) / (255 if frame.dtype == np.uint8 else 1)

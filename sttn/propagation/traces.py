@@ -1,0 +1,157 @@
+"""Following hidden places from frame to frame to where they show."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.propagation.motion import Motion
+
+FARTHEST = 20
+"""Frames over which a place is followed by flow; errors add up on the way."""
+
+FARTHEST_BY_CAMERA = 40
+"""Frames over which a place is followed by the camera's motion alone."""
+
+LATER = 4
+"""Frames beyond the first in which a place shows that a second look is taken at it."""
+
+EDGE = 1.0
+"""Pixels of a frame's border from which nothing is fetched by the camera's motion."""
+
+Points = NDArray[np.float32]
+"""(N, 2) x and y in pixels."""
+
+Visible = Callable[[int], NDArray[np.bool_]]
+"""By index: (H, W), the pixels of that frame that may be fetched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """For every one of N places: the frame, and the place in it, in which it shows."""
+
+    frames: NDArray[np.int64]
+    """(N,) index of the frame, -1 where none was found."""
+    places: Points
+    """(N, 2), in that frame."""
+
+    def moved(self, by: Points) -> "Trace":
+        """The same frames, other places."""
+        return Trace(frames=self.frames, places=self.places + by)
+
+
+class _Search:
+    """What is found while N places are followed in one direction: a first and a second look."""
+
+    def __init__(self, start: Points) -> None:
+        count = len(start)
+        self.frames = np.full((2, count), -1, np.int64)
+        self.places = np.zeros((2, count, 2), np.float32)
+
+    def look(
+        self, index: int, who: NDArray[np.int64], at: Points, shows: NDArray[np.bool_]
+    ) -> None:
+        """Take in where some places are in a frame, and which of them show."""
+        first = self.frames[0, who]
+        fresh = shows & (first < 0)
+        again = shows & (first >= 0) & (self.frames[1, who] < 0)
+        again &= np.abs(index - first) >= LATER
+        for look, now in enumerate((fresh, again)):
+            self.frames[look, who[now]] = index
+            self.places[look, who[now]] = at[now]
+
+    @property
+    def unfinished(self) -> NDArray[np.bool_]:
+        """(N,), places of which a look is still missing."""
+        return self.frames[1] < 0
+
+    def traces(self) -> Iterator[Trace]:
+        """The first looks and the second ones."""
+        for frames, places in zip(self.frames, self.places, strict=True):
+            yield Trace(frames=frames, places=places)
+
+
+def by_flow(motion: Motion, visible: Visible, count: int, index: int, start: Points) -> list[Trace]:
+    """Follow places along the flow, into the future and into the past.
+
+    Args:
+        motion: Of the clip.
+        visible: What may be fetched.
+        count: Frames of the clip.
+        index: The frame that the places lie in.
+        start: (N, 2), the places.
+
+    Returns:
+        First and second look into the future, first and second look into the past.
+    """
+    found: list[Trace] = []
+    for direction in (1, -1):
+        search, who, at = _Search(start), np.arange(len(start)), start
+        for frame in _frames(index, direction, FARTHEST, count):
+            step = motion.step(frame - direction, direction)
+            x, y = _nearest(at, step.sound.shape)
+            sound = step.sound[y, x]
+            who, at = who[sound], at[sound]
+            at = at + sampled(step.flow.astype(np.float32), at)
+            x, y = _nearest(at, step.sound.shape)
+            search.look(frame, who, at, visible(frame)[y, x])
+            left = search.unfinished[who]
+            who, at = who[left], at[left]
+            if not len(who):
+                break
+        found.extend(search.traces())
+    return found
+
+
+def by_camera(
+    motion: Motion, visible: Visible, count: int, index: int, start: Points
+) -> list[Trace]:
+    """Follow places by the camera's motion alone; arguments and result as in :func:`by_flow`."""
+    found: list[Trace] = []
+    for direction in (1, -1):
+        search, who = _Search(start), np.arange(len(start))
+        camera = np.eye(3)
+        for frame in _frames(index, direction, FARTHEST_BY_CAMERA, count):
+            camera = motion.step(frame - direction, direction).camera @ camera
+            at = cv2.perspectiveTransform(start[None, who].astype(np.float64), camera)[0]
+            shown = visible(frame)
+            height, width = shown.shape
+            inside = ((at >= EDGE) & (at <= (width - 1 - EDGE, height - 1 - EDGE))).all(-1)
+            x, y = _nearest(at, shown.shape)
+            search.look(frame, who, at.astype(np.float32), inside & shown[y, x])
+            who = who[search.unfinished[who]]
+            if not len(who):
+                break
+        found.extend(search.traces())
+    return found
+
+
+def sampled(image: NDArray[np.float32], places: Points) -> NDArray[np.float32]:
+    """What an image (H, W, C) shows at N places, bilinear, the border repeated: (N, C)."""
+    count, row = len(places), 256  # OpenCV takes no map of more than 32,767 rows
+    maps = np.resize(places, (-(-count // row), row, 2)) if count else places.reshape(0, row, 2)
+    if not count:
+        return np.zeros((0, image.shape[-1]), np.float32)
+    found = cv2.remap(  # type: ignore[call-overload]  # the stubs know no 2-channel maps
+        image, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(found, np.float32).reshape(-1, image.shape[-1])[:count]
+
+
+def _frames(index: int, direction: int, farthest: int, count: int) -> range:
+    last = index + direction * farthest
+    return (
+        range(index + 1, min(last, count - 1) + 1)
+        if direction == 1
+        else range(index - 1, max(last, 0) - 1, -1)
+    )
+
+
+def _nearest(
+    places: NDArray[np.floating], size: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    x = np.rint(places[:, 0]).clip(0, size[1] - 1).astype(np.int64)
+    y = np.rint(places[:, 1]).clip(0, size[0] - 1).astype(np.int64)
+    return x, y
