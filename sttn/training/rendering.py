@@ -9,6 +9,8 @@ from torch.nn import functional
 from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.recipes import Excerpt, MovingObject, Recipe, View
+from sttn.training.scenes import Scene
+from sttn.training.surfaces import scene_frames
 
 SHARPEST = 1.3
 """Photograph pixels per raster pixel above which a photograph is reduced first, or it aliases."""
@@ -34,6 +36,8 @@ def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tenso
     size = recipe.masks.shape[1:]
     if isinstance(recipe.background, Excerpt):
         frames = _cut(recipe.background, corpus, size, device)
+    elif isinstance(recipe.background, Scene):
+        frames = scene_frames(recipe.background, corpus, size, device)
     else:
         frames = _seen(recipe.background, corpus, size, device).mean(dim=1)
     for passing in recipe.objects:
