@@ -2,11 +2,11 @@
 
     sttn-train CORPUS --output RUN --steps 3000 --batch 8 --bfloat16
 
-Everything below CORPUS is used: photographs (set in motion on the fly), movies, folders and zips
-of numbered frames, shards. RUN gets generator.safetensors, which `sttn-inpaint --weights` takes, a
-log, a curve and what TensorBoard reads. Stopped by Ctrl-C or SIGTERM it saves first; the same
-command goes on where it stopped. With --config the run is read from a TOML file or a preset
-(youtube-vos, davis, tiny); flags have the last word. On several GPUs:
+Everything below CORPUS is used: photographs and panoramas (set in motion on the fly), movies,
+folders and zips of numbered frames, shards. RUN gets generator.safetensors, which
+`sttn-inpaint --weights` takes, a log, a curve and what TensorBoard reads. Stopped by Ctrl-C or
+SIGTERM it saves first; the same command goes on where it stopped. With --config the run is read
+from a TOML file or a preset (youtube-vos, davis, tiny); flags have the last word. On several GPUs:
 
     torchrun --nproc-per-node 4 -m sttn.training CORPUS --output RUN --config youtube-vos.toml
 
@@ -133,7 +133,8 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
             material = read_corpus(corpus, limits)
             if processes.first:
                 print(
-                    f"{len(material.photographs)} photographs and {len(material.movies)} movies, "
+                    f"{len(material.photographs)} photographs, {len(material.panoramas)} panoramas "
+                    f"and {len(material.movies)} movies, "
                     f"{processes.count} processes on {chosen}",
                     file=sys.stderr,
                 )

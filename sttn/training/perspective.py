@@ -101,7 +101,7 @@ def random_path(
         rng: Source of the path.
     """
     focal = raster[0] * rng.uniform(0.8, 1.6)
-    pace = np.exp(rng.uniform(np.log(0.8), np.log(9.0))) * raster[0] / 432 / focal
+    pace = random_pace(raster, focal, rng)
     velocity, turning = np.zeros(3), rng.normal(0, 2e-4, 3)
     kind = rng.choice(["walked", "panned", "tracked", "flown"])
     if kind == "walked":
@@ -123,12 +123,29 @@ def random_path(
         velocity=velocity,
         angles=np.array([rng.normal(0, 0.05), horizon * rng.uniform(-0.2, 1), rng.normal(0, 0.02)]),
         turning=turning,
-        sway=_sway(raster[0] / 432 / focal, pivot, kind == "walked", rng),
+        sway=hand_sway(raster[0] / 432 / focal, rng, pivot=pivot, walked=kind == "walked"),
     )
 
 
-def _sway(pixel: float, pivot: float, walked: bool, rng: np.random.Generator) -> Float:
-    """A hand's: wide and slow, narrow and fast; steps move a walker up and down."""
+def random_pace(raster: tuple[int, int], focal: float, rng: np.random.Generator) -> float:
+    """Radians per frame that are one to nine pixels at 432 columns."""
+    return float(np.exp(rng.uniform(np.log(0.8), np.log(9.0))) * raster[0] / 432 / focal)
+
+
+def hand_sway(
+    pixel: float, rng: np.random.Generator, *, pivot: float = 1.0, walked: bool = False
+) -> Float:
+    """A hand's waves, wide and slow, narrow and fast; steps move a walker up and down.
+
+    Args:
+        pixel: Radians that a pixel at 432 columns takes.
+        rng: Source of the waves.
+        pivot: The depth at which moving and turning sway a picture alike.
+        walked: Whether there are steps.
+
+    Returns:
+        (W, 2, 6), as :attr:`PerspectivePath.sway`.
+    """
     widths = np.array([4.0, 1.5, 0.6, 0.3])[:, np.newaxis] * rng.uniform(0, 1)
     amplitude = np.abs(rng.normal(0, pixel, (len(WAVES), 6))) * widths
     amplitude[:, :3] *= pivot

@@ -16,6 +16,7 @@ from sttn.model.generator import RASTER_MULTIPLE
 from sttn.training.corpus import Corpus
 from sttn.training.masks import blob, object_masks, random_masks
 from sttn.training.motion import CameraPath, random_camera
+from sttn.training.panoramas import Outlook, random_outlook
 from sttn.training.scenes import Scene, random_scene
 
 TIMELINE = 50
@@ -50,6 +51,8 @@ class SampleConfig:
     """Share of clips from movies; the others are photographs set in motion."""
     scene_share: float = 0.5
     """Share of the clips from photographs in which several stand in space, with true parallax."""
+    panorama_share: float = 0.1
+    """Share of the clips from stills that look around in a panorama, where the corpus has any."""
     object_share: float = 0.5
     """Share of clips whose hole has the shape of a real object, where the corpus has any."""
     traces_share: float = 0.3
@@ -61,6 +64,7 @@ class SampleConfig:
             "consecutive_share",
             "movie_share",
             "scene_share",
+            "panorama_share",
             "object_share",
             "traces_share",
         ):
@@ -105,7 +109,7 @@ class Excerpt:
 class Recipe:
     """One training clip."""
 
-    background: View | Scene | Excerpt
+    background: View | Scene | Outlook | Excerpt
     objects: tuple[MovingObject, ...]
     gains: NDArray[np.float32]
     """(T, 3) exposure and white balance of every frame."""
@@ -137,9 +141,10 @@ class Recipes(Dataset[Recipe]):
     def __getitem__(self, index: int) -> Recipe:
         rng = np.random.default_rng((self._seed, index))
         config, corpus = self._config, self._corpus
-        from_movie = corpus.movies and (not corpus.photographs or rng.random() < config.movie_share)
+        stills = corpus.photographs or corpus.panoramas
+        from_movie = corpus.movies and (not stills or rng.random() < config.movie_share)
         objects: tuple[MovingObject, ...] = ()
-        background: View | Scene | Excerpt
+        background: View | Scene | Outlook | Excerpt
         if from_movie:
             movie = int(rng.integers(len(corpus.movies)))
             length = corpus.movies[movie][0]
@@ -148,9 +153,8 @@ class Recipes(Dataset[Recipe]):
             gains = np.ones((config.frames, 3), np.float32)
         else:
             times = self._times(self._timeline, rng)
-            in_space = rng.random() < config.scene_share
-            background = self._scene(times, rng) if in_space else self._view(times, rng)
-            count = int(rng.choice(3, p=[0.45, 0.35, 0.2]))
+            background = self._still(times, rng)
+            count = int(rng.choice(3, p=[0.45, 0.35, 0.2])) if corpus.photographs else 0
             objects = tuple(self._object(times, rng) for _ in range(count))
             gains = _drift(times, rng)
         traces = rng.random() < config.traces_share
@@ -168,9 +172,16 @@ class Recipes(Dataset[Recipe]):
     def _times(self, length: int, rng: np.random.Generator) -> NDArray[np.float64]:
         return random_times(self._config.frames, length, rng, self._config.consecutive_share)
 
-    def _scene(self, times: NDArray[np.float64], rng: np.random.Generator) -> Scene:
-        raster = (self._config.width, self._config.height)
-        return random_scene(self._corpus.photographs, times, raster, rng)
+    def _still(
+        self, times: NDArray[np.float64], rng: np.random.Generator
+    ) -> View | Scene | Outlook:
+        config, corpus = self._config, self._corpus
+        raster = (config.width, config.height)
+        if corpus.panoramas and (not corpus.photographs or rng.random() < config.panorama_share):
+            return random_outlook(corpus.panoramas, times, raster, rng)
+        if rng.random() < config.scene_share:
+            return random_scene(corpus.photographs, times, raster, rng)
+        return self._view(times, rng)
 
     def _masks(self, times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
         size = (self._config.height, self._config.width)

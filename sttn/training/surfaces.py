@@ -1,13 +1,16 @@
-"""Renders scenes: a ray per pixel to every plane, photographs looked up without aliasing."""
+"""Renders scenes and panoramas: a ray per pixel, photographs looked up without aliasing."""
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sttn.encoding import encoded
 from sttn.training.corpus import Corpus
+from sttn.training.panoramas import Outlook
 from sttn.training.scenes import Card, Scene, Surface
 
 LEVELS = 6
@@ -33,6 +36,25 @@ def scene_frames(
         cover = _shape(card, raster) * _in_front(card.surface.maps, scene.walls, raster)
         window.lerp_(_seen(card.surface, raster, corpus), cover)
     return frames
+
+
+def panorama_frames(
+    outlook: Outlook, corpus: Corpus, size: tuple[int, ...], device: torch.device
+) -> Tensor:
+    """What a camera sees of a panorama, (T, 3, H, W) in the working encoding, above 1 too."""
+    pixels = torch.from_numpy(corpus.panoramas[outlook.panorama]).to(device)
+    light = pixels.permute(2, 0, 1)[None].float() * outlook.exposure
+    step = float(np.linalg.norm(outlook.rays[0, :, 0]))  # radians from pixel to pixel
+    fewer = max(1, min(int(step * light.shape[-2] / math.pi + 0.5), light.shape[-2]))
+    light = functional.avg_pool2d(light, fewer)
+    rays = torch.from_numpy(outlook.rays).to(device)
+    x, y, z = torch.einsum("tij,hwj->ithw", rays, _raster((0, 0, size[1], size[0]), device))
+    height, width = light.shape[-2:]
+    across = (torch.atan2(x, z) / (2 * math.pi) + 0.5) * width - 0.5
+    down = (torch.atan2(y, torch.hypot(x, z)) / math.pi + 0.5) * height - 0.5
+    around = functional.pad(light, (1, 1, 0, 0), mode="circular")
+    seen = _sampled(around, torch.stack([across + 1, down], dim=-1), "border")
+    return encoded(seen)
 
 
 def _raster(box: tuple[int, int, int, int], device: torch.device) -> Tensor:
