@@ -38,7 +38,7 @@ def read_scene_linear(path: Path) -> Light:
 
 
 def read_exr(path: Path) -> tuple[NDArray[np.float32], list[str]]:
-    """Every channel of an .exr's first part, (H, W, C), and their names.
+    """Every channel of an .exr's first part in its display window, (H, W, C), and their names.
 
     Raises:
         FootageError: the file cannot be read, or OpenImageIO is not installed.
@@ -52,8 +52,15 @@ def read_exr(path: Path) -> tuple[NDArray[np.float32], list[str]]:
     file = oiio.ImageInput.open(str(path))
     if file is None:
         raise FootageError(f"cannot read {path}: {oiio.geterror()}")
-    pixels, names = file.read_image("float"), list(file.spec().channelnames)
+    pixels, spec = file.read_image("float"), file.spec()
     file.close()
     if pixels is None:
         raise FootageError(f"cannot read the pixels of {path}")
-    return np.asarray(pixels, np.float32), names
+    # Hosts cut a file to what is in it, and render beyond what is shown.
+    shown = np.zeros((spec.full_height, spec.full_width, spec.nchannels), np.float32)
+    left, top = spec.x - spec.full_x, spec.y - spec.full_y
+    rows = slice(max(top, 0), max(top + spec.height, 0))
+    columns = slice(max(left, 0), max(left + spec.width, 0))
+    there = shown[rows, columns]
+    there[:] = pixels[max(-top, 0) :, max(-left, 0) :][: there.shape[0], : there.shape[1]]
+    return shown, list(spec.channelnames)
