@@ -102,38 +102,6 @@ def read_sequence(folder: Path, limit: int, short_side: int) -> Image:
     return np.stack(frames)
 
 
-def read_shot(plate: Path, matte: Path) -> tuple[Image, NDArray[np.bool_]]:
-    """Read a whole shot and what is to be removed from it.
-
-    Args:
-        plate: Folder of images, or a movie.
-        matte: A still for all frames, a folder of images in the plate's order, or a movie.
-
-    Returns:
-        (T, H, W, 3) uint8 RGB and (T, H, W), True where the matte is above 0.
-
-    Raises:
-        FootageError: something cannot be read, or does not fit together.
-    """
-    everything = 2**31
-    frames = _read_either(plate, everything)
-    if matte.is_file() and matte.suffix.lower() in IMAGE_SUFFIXES:
-        masks = np.repeat(read_matte(matte)[None], len(frames), axis=0)
-    else:
-        masks = _read_either(matte, everything).max(axis=-1) > 0
-    if masks.shape != frames.shape[:3]:
-        (t, h, w), (count, height, width) = masks.shape, frames.shape[:3]
-        raise FootageError(
-            f"the matte has {t} frames of {w}x{h}, the plate {count} of {width}x{height}"
-        )
-    return frames, masks
-
-
-def _read_either(path: Path, side: int) -> Image:
-    read = read_sequence if path.is_dir() else read_movie
-    return read(path, side, side)
-
-
 def reduced(image: NDArray[np.generic], short_side: int) -> Image:
     """Shrink (H, W, 3) uint8 by area averaging until its short side fits; never enlarge."""
     height, width = image.shape[:2]

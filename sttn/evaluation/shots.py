@@ -5,12 +5,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import OpenImageIO as oiio
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import Image
 from sttn.model.generator import RASTER_MULTIPLE
+from sttn.scene_linear import read_exr
 
 MATTE = "matte.A"
 """Channel of the plate that holds the matte."""
@@ -43,29 +43,17 @@ def read_shot_with_truth(
         raise FootageError(f"{folder}: {len(plates)} plates and {len(truths)} truths do not pair")
     shown, masks = [], []
     for path in plates:
-        linear, names = _read(path)
+        linear, names = read_exr(path)
         if MATTE not in names:
             raise FootageError(f"{path} has no channel {MATTE}, only {', '.join(names)}")
         masks.append(linear[..., names.index(MATTE)] > 0)
         shown.append(_displayed(linear))
-    truth = [_displayed(_read(path)[0]) for path in truths]
+    truth = [_displayed(read_exr(path)[0]) for path in truths]
     height, width = masks[0].shape
     if width % RASTER_MULTIPLE == 0 and height % RASTER_MULTIPLE == 0:
         size = (width, height)
     hidden = [cv2.resize(m.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) for m in masks]
     return _resized(shown, size), np.stack(hidden) > 0, _resized(truth, size)
-
-
-def _read(path: Path) -> tuple[NDArray[np.float32], list[str]]:
-    """Pixels (H, W, C), scene-linear, and the names of the channels."""
-    file = oiio.ImageInput.open(str(path))
-    if file is None:
-        raise FootageError(f"cannot read {path}: {oiio.geterror()}")
-    pixels, names = file.read_image("float"), list(file.spec().channelnames)
-    file.close()
-    if pixels is None:
-        raise FootageError(f"cannot read the pixels of {path}")
-    return np.asarray(pixels, np.float32), names
 
 
 def _displayed(linear: NDArray[np.float32]) -> Image:

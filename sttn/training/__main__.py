@@ -2,11 +2,11 @@
 
     sttn-train CORPUS --output RUN --steps 3000 --batch 8 --bfloat16
 
-Everything below CORPUS is used: photographs (set in motion on the fly), movies, folders and zips
-of numbered frames, shards. RUN gets generator.safetensors, which `sttn-inpaint --weights` takes, a
-log, a curve and what TensorBoard reads. Stopped by Ctrl-C or SIGTERM it saves first; the same
-command goes on where it stopped. With --config the run is read from a TOML file or a preset
-(youtube-vos, davis, tiny); flags have the last word. On several GPUs:
+Everything below CORPUS is used: photographs and panoramas (set in motion on the fly), movies,
+folders and zips of numbered frames, shards. RUN gets generator.safetensors, which
+`sttn-inpaint --weights` takes, a log, a curve and what TensorBoard reads. Stopped by Ctrl-C or
+SIGTERM it saves first; the same command goes on where it stopped. With --config the run is read
+from a TOML file or a preset (youtube-vos, davis, tiny); flags have the last word. On several GPUs:
 
     torchrun --nproc-per-node 4 -m sttn.training CORPUS --output RUN --config youtube-vos.toml
 
@@ -30,7 +30,6 @@ from tqdm import tqdm
 
 from sttn.device import choose_device
 from sttn.errors import FootageError, SttnError
-from sttn.footage import read_shot
 from sttn.model import load_generator, save_generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 from sttn.training.adaptation import AdaptationConfig, adapt
@@ -39,6 +38,7 @@ from sttn.training.corpus import CorpusLimits, pieces, read_corpus
 from sttn.training.presets import configured
 from sttn.training.processes import joined
 from sttn.training.shards import write_shards
+from sttn.training.shots import read_shot
 from sttn.training.trainer import train
 
 
@@ -77,9 +77,10 @@ def adapt_command(
     """Fine-tune weights on the visible pixels of one shot.
 
     Args:
-        plate: The shot: a folder of images or a movie, display-referred (what a monitor shows).
-        matte: What is to be removed: one still for all frames, a folder of images, or a movie;
-            anything above 0 is covered. Images pair with the plate's in order of their names.
+        plate: The shot: a folder or pattern (plate.####.exr) of images, or a movie. EXR is
+            scene-linear Rec.709, anything else display-referred (what a monitor shows).
+        matte: What is to be removed: one still for all frames, a folder, a pattern, or a movie;
+            anything above 0 is covered. Patterns pair by frame number, anything else in order.
         output: The weights to write, for `sttn-inpaint --weights`.
         weights: The weights to begin with.
         device: cpu, cuda or auto.
@@ -133,7 +134,8 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
             material = read_corpus(corpus, limits)
             if processes.first:
                 print(
-                    f"{len(material.photographs)} photographs and {len(material.movies)} movies, "
+                    f"{len(material.photographs)} photographs, {len(material.panoramas)} panoramas "
+                    f"and {len(material.movies)} movies, "
                     f"{processes.count} processes on {chosen}",
                     file=sys.stderr,
                 )

@@ -21,6 +21,7 @@ from sttn.model import Generator
 from sttn.training.losses import region_loss
 from sttn.training.masks import random_masks
 from sttn.training.recipes import TIMELINE, random_times, require_clip
+from sttn.training.shots import Codes
 
 PROBES = 6
 """Fixed holes by which before and after are compared."""
@@ -66,7 +67,7 @@ class Adapted:
 
 def adapt(
     generator: Generator,
-    frames: Image,
+    frames: Image | Codes,
     masks: NDArray[np.bool_],
     config: AdaptationConfig,
     device: torch.device,
@@ -76,7 +77,8 @@ def adapt(
 
     Args:
         generator: The weights to begin with; left as they are.
-        frames: (T, H, W, 3) uint8, display-referred; what the masks cover is not looked at.
+        frames: (T, H, W, 3), uint8 display-referred or float16 in [0, 1] of the working space; what
+            the masks cover is not looked at.
         masks: (T, H, W), True where the shot is unknown.
         config: How long and how boldly.
         device: Where it is computed.
@@ -123,7 +125,7 @@ class _Cuts:
 
     def __init__(
         self,
-        frames: Image,
+        frames: Image | Codes,
         masks: NDArray[np.bool_],
         config: AdaptationConfig,
         device: torch.device,
@@ -141,7 +143,7 @@ class _Cuts:
         chosen = int(rng.integers(len(self._frames) - span + 1)) + times.astype(np.int64)
         rows, columns = self._box(rng)
         truth = [
-            cv2.resize(self._frames[n][rows, columns], size, interpolation=cv2.INTER_AREA)
+            cv2.resize(_unit(self._frames[n][rows, columns]), size, interpolation=cv2.INTER_AREA)
             for n in chosen
         ]
         covered = [
@@ -152,7 +154,7 @@ class _Cuts:
         ]
         unknown = np.stack(covered) > 0
         holes = self._holes(unknown, times, rng) & ~unknown
-        pixels = np.stack(truth).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        pixels = np.stack(truth).transpose(0, 3, 1, 2) * 2 - 1
         return _Cut(self._sent(pixels), *(self._sent(m[:, None]) for m in (unknown, holes)))
 
     def _box(self, rng: np.random.Generator) -> tuple[slice, slice]:
@@ -175,6 +177,11 @@ class _Cuts:
 
     def _sent(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device).float()[None]
+
+
+def _unit(pixels: Image | Codes) -> NDArray[np.float32]:
+    """Pixels in [0, 1], whatever their type."""
+    return pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 1)
 
 
 def _completed(network: nn.Module, cut: _Cut) -> Tensor:

@@ -1,16 +1,18 @@
 """The material a run trains on, held in memory.
 
-A corpus is a folder. Below it, in any depth: photographs; movies; folders of numbered frames, as
-DAVIS has them; zips of numbered frames, one per video, as the released code wants YouTube-VOS; and
-shards that ``sttn-train pack`` wrote. A ``train.json`` beside them, an object whose keys are names
-of videos, limits which videos count. Folders of numbered masks below one that is called
-``Annotations``, as DAVIS and YouTube-VOS have them, are shapes of objects to cut holes with.
+A corpus is a folder. Below it, in any depth: photographs; equirectangular panoramas, .hdr and .exr;
+movies; folders of numbered frames, as DAVIS has them; zips of numbered frames, one per video, as
+the released code wants YouTube-VOS; and shards that ``sttn-train pack`` wrote. A ``train.json``
+beside them, an object whose keys are names of videos, limits which videos count. Folders of
+numbered masks below one that is called ``Annotations``, as DAVIS and YouTube-VOS have them, are
+shapes of objects to cut holes with.
 """
 
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ from sttn.footage import (
     read_sequence,
     reduced,
 )
+from sttn.scene_linear import SCENE_LINEAR_SUFFIXES
+from sttn.training.panoramas import Panorama, read_panorama
 from sttn.training.shards import SHARD_PATTERN, Material, read_frames_zip, read_shard
 
 logger = logging.getLogger(__name__)
@@ -37,6 +41,8 @@ HELD_OUT_EVERY = 12
 OBJECTS_FOLDER = "Annotations"
 OBJECTS_SHORT_SIDE = 240
 """Masks of objects are shrunk to this many pixels; they are enlarged again where needed."""
+
+READ_SUFFIXES = IMAGE_SUFFIXES | SCENE_LINEAR_SUFFIXES | MOVIE_SUFFIXES | {".zip"}
 
 FEWEST_FRAMES = 5
 """A folder of numbered images is a video from this many on."""
@@ -50,6 +56,8 @@ class CorpusShape:
     """Height and width of each."""
     movies: tuple[tuple[int, int, int], ...]
     """Frames, height and width of each."""
+    panoramas: int
+    """How many there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,8 @@ class CorpusLimits:
 
     photograph_short_side: int = 720
     """Photographs are shrunk to this many pixels."""
+    panorama_height: int = 1024
+    """Panoramas are shrunk to this many pixels."""
     movie_short_side: int = 270
     """Videos are shrunk to this many pixels."""
     movie_frames: int = 150
@@ -74,10 +84,12 @@ class Corpus:
     """(T, H, W, 3) uint8 RGB each, of any size and length."""
     objects: list[NDArray[np.bool_]] = field(default_factory=list)
     """(T, H, W) each, True where an object is."""
+    panoramas: list[Panorama] = field(default_factory=list)
+    """(H, 2 H, 3) float16 each, scene-linear."""
 
     def __post_init__(self) -> None:
-        if not self.photographs and not self.movies:
-            raise FootageError("the corpus holds neither a photograph nor a movie")
+        if not self.photographs and not self.movies and not self.panoramas:
+            raise FootageError("the corpus holds neither a photograph nor a movie nor a panorama")
 
     @property
     def shape(self) -> CorpusShape:
@@ -85,20 +97,31 @@ class Corpus:
         return CorpusShape(
             photographs=tuple(image.shape[:2] for image in self.photographs),
             movies=tuple(movie.shape[:3] for movie in self.movies),
+            panoramas=len(self.panoramas),
         )
 
     def split(self) -> tuple["Corpus", "Corpus"]:
         """Material to train on and material held out; the same twice where there is little."""
         if min(len(self.photographs), len(self.movies)) < HELD_OUT_EVERY:
             return self, self
-        parts = []
-        for out in (False, True):
-            photographs, movies = (
-                [one for n, one in enumerate(kind) if (n % HELD_OUT_EVERY == 0) == out]
-                for kind in (self.photographs, self.movies)
+        few = len(self.panoramas) < HELD_OUT_EVERY
+        training, held_out = (
+            Corpus(
+                photographs=_part(self.photographs, out),
+                movies=_part(self.movies, out),
+                panoramas=self.panoramas if few else _part(self.panoramas, out),
+                objects=self.objects,
             )
-            parts.append(Corpus(photographs=photographs, movies=movies, objects=self.objects))
-        return parts[0], parts[1]
+            for out in (False, True)
+        )
+        return training, held_out
+
+
+Kind = TypeVar("Kind")
+
+
+def _part(material: list[Kind], held_out: bool) -> list[Kind]:
+    return [one for n, one in enumerate(material) if (n % HELD_OUT_EVERY == 0) == held_out]
 
 
 def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:
@@ -114,7 +137,8 @@ def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:
         whole.photographs += some.photographs
         whole.movies += some.movies
         whole.objects += some.objects
-    return Corpus(photographs=whole.photographs, movies=whole.movies, objects=whole.objects)
+        whole.panoramas += some.panoramas
+    return Corpus(**vars(whole))
 
 
 def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]:
@@ -153,6 +177,8 @@ class _Found:
         if self.kind == "photograph":
             image = reduced(read_image(self.path), limits.photograph_short_side)
             return Material(photographs=[image])
+        if self.kind == "panorama":
+            return Material(panoramas=[read_panorama(self.path, limits.panorama_height)])
         if self.kind == "objects":
             # Indices of objects are no quantities; any object will do.
             drawn = read_sequence(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE)
@@ -162,14 +188,15 @@ class _Found:
 
 
 def _found(folder: Path) -> Iterator[_Found]:
-    found: dict[str, list[_Found]] = {
-        kind: [] for kind in ("objects", "shard", "sequence", "movie", "zip", "photograph")
-    }
+    kinds = ("objects", "shard", "sequence", "movie", "zip", "photograph", "panorama")
+    found: dict[str, list[_Found]] = {kind: [] for kind in kinds}
     images: dict[Path, list[Path]] = {}
-    for path in files_in(folder, IMAGE_SUFFIXES | MOVIE_SUFFIXES | {".zip"}):
+    for path in files_in(folder, READ_SUFFIXES):
         suffix = path.suffix.lower()
         if suffix in IMAGE_SUFFIXES:
             images.setdefault(path.parent, []).append(path)
+        elif suffix in SCENE_LINEAR_SUFFIXES:
+            found["panorama"].append(_Found(path=path, kind="panorama"))
         else:
             zipped = "shard" if path.match(SHARD_PATTERN) else "zip"
             kind = "movie" if suffix in MOVIE_SUFFIXES else zipped

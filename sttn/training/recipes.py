@@ -16,6 +16,8 @@ from sttn.model.generator import RASTER_MULTIPLE
 from sttn.training.corpus import Corpus
 from sttn.training.masks import blob, object_masks, random_masks
 from sttn.training.motion import CameraPath, random_camera
+from sttn.training.panoramas import Outlook, random_outlook
+from sttn.training.scenes import Scene, random_scene
 
 TIMELINE = 50
 """Frames between the first and the last of a scattered sample at most."""
@@ -42,9 +44,15 @@ class SampleConfig:
     height: int = 96
     """Rows of the raster, a multiple of 48."""
     frames: int = 5
-    """Frames per clip; half of all clips are consecutive frames, half are scattered."""
+    """Frames per clip."""
+    consecutive_share: float = 0.5
+    """Share of clips whose frames follow each other; the others' are scattered over two seconds."""
     movie_share: float = 0.2
     """Share of clips from movies; the others are photographs set in motion."""
+    scene_share: float = 0.5
+    """Share of the clips from photographs in which several stand in space, with true parallax."""
+    panorama_share: float = 0.1
+    """Share of the clips from stills that look around in a panorama, where the corpus has any."""
     object_share: float = 0.5
     """Share of clips whose hole has the shape of a real object, where the corpus has any."""
     traces_share: float = 0.3
@@ -52,7 +60,14 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         require_clip(self.width, self.height, self.frames)
-        for name in ("movie_share", "object_share", "traces_share"):
+        for name in (
+            "consecutive_share",
+            "movie_share",
+            "scene_share",
+            "panorama_share",
+            "object_share",
+            "traces_share",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
 
@@ -94,7 +109,7 @@ class Excerpt:
 class Recipe:
     """One training clip."""
 
-    background: View | Excerpt
+    background: View | Scene | Outlook | Excerpt
     objects: tuple[MovingObject, ...]
     gains: NDArray[np.float32]
     """(T, 3) exposure and white balance of every frame."""
@@ -116,6 +131,7 @@ class Recipes(Dataset[Recipe]):
         self._corpus = corpus.shape
         self._objects = corpus.objects
         self._config = config
+        self._timeline = max(TIMELINE, config.frames)
         self._seed = seed
         self._count = count
 
@@ -125,19 +141,20 @@ class Recipes(Dataset[Recipe]):
     def __getitem__(self, index: int) -> Recipe:
         rng = np.random.default_rng((self._seed, index))
         config, corpus = self._config, self._corpus
-        from_movie = corpus.movies and (not corpus.photographs or rng.random() < config.movie_share)
+        stills = corpus.photographs or corpus.panoramas
+        from_movie = corpus.movies and (not stills or rng.random() < config.movie_share)
         objects: tuple[MovingObject, ...] = ()
-        background: View | Excerpt
+        background: View | Scene | Outlook | Excerpt
         if from_movie:
             movie = int(rng.integers(len(corpus.movies)))
             length = corpus.movies[movie][0]
-            times = random_times(config.frames, min(length, TIMELINE), rng)
+            times = self._times(min(length, self._timeline), rng)
             background = self._excerpt(movie, times, rng)
             gains = np.ones((config.frames, 3), np.float32)
         else:
-            times = random_times(config.frames, TIMELINE, rng)
-            background = self._view(times, rng)
-            count = int(rng.choice(3, p=[0.45, 0.35, 0.2]))
+            times = self._times(self._timeline, rng)
+            background = self._still(times, rng)
+            count = int(rng.choice(3, p=[0.45, 0.35, 0.2])) if corpus.photographs else 0
             objects = tuple(self._object(times, rng) for _ in range(count))
             gains = _drift(times, rng)
         traces = rng.random() < config.traces_share
@@ -151,6 +168,20 @@ class Recipes(Dataset[Recipe]):
             masks=self._masks(times, rng),
             seed=int(rng.integers(2**31)),
         )
+
+    def _times(self, length: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        return random_times(self._config.frames, length, rng, self._config.consecutive_share)
+
+    def _still(
+        self, times: NDArray[np.float64], rng: np.random.Generator
+    ) -> View | Scene | Outlook:
+        config, corpus = self._config, self._corpus
+        raster = (config.width, config.height)
+        if corpus.panoramas and (not corpus.photographs or rng.random() < config.panorama_share):
+            return random_outlook(corpus.panoramas, times, raster, rng)
+        if rng.random() < config.scene_share:
+            return random_scene(corpus.photographs, times, raster, rng)
+        return self._view(times, rng)
 
     def _masks(self, times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
         size = (self._config.height, self._config.width)
@@ -200,13 +231,15 @@ class Recipes(Dataset[Recipe]):
         return Excerpt(movie=movie, frames=start + times.astype(np.int64), box=(left, top, *box))
 
 
-def random_times(count: int, length: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def random_times(
+    count: int, length: int, rng: np.random.Generator, consecutive_share: float = 0.5
+) -> NDArray[np.float64]:
     """Positions of a sample's frames on a timeline of ``length`` frames, in rising order.
 
-    Consecutive for half of all samples, scattered for the others (Section D). A timeline
-    shorter than ``count`` repeats frames.
+    Consecutive for a share of all samples, scattered for the others, half each in Section D. A
+    timeline shorter than ``count`` repeats frames.
     """
-    if rng.random() < 0.5 and length >= count:
+    if rng.random() < consecutive_share and length >= count:
         return (rng.integers(length - count + 1) + np.arange(count)).astype(np.float64)
     picked = rng.choice(length, count, replace=length < count)
     return np.sort(picked).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Renders recipes on the device that trains: photographs set in motion, movies cut to size."""
+"""Renders recipes on the device that trains: stills set in motion, movies cut to size."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sttn.encoding import peak
 from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
+from sttn.training.panoramas import Outlook
 from sttn.training.recipes import Excerpt, MovingObject, Recipe, View
+from sttn.training.scenes import Scene
+from sttn.training.surfaces import panorama_frames, scene_frames
 
 SHARPEST = 1.3
 """Photograph pixels per raster pixel above which a photograph is reduced first, or it aliases."""
@@ -34,14 +38,22 @@ def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tenso
     size = recipe.masks.shape[1:]
     if isinstance(recipe.background, Excerpt):
         frames = _cut(recipe.background, corpus, size, device)
+    elif isinstance(recipe.background, Scene):
+        frames = scene_frames(recipe.background, corpus, size, device)
+    elif isinstance(recipe.background, Outlook):
+        frames = panorama_frames(recipe.background, corpus, size, device)
     else:
         frames = _seen(recipe.background, corpus, size, device).mean(dim=1)
     for passing in recipe.objects:
         frames = _over(frames, passing, corpus, device)
     gains = torch.from_numpy(recipe.gains).to(device)[:, :, None, None]
-    truth = (frames * gains).clamp(0, 1)
+    truth = frames * gains
     if recipe.mirrored:
         truth = truth.flip(-1)
+    if isinstance(recipe.background, Outlook):
+        # What is too bright is darkened with all the rest, as the node does for plates.
+        truth = truth / peak(truth.movedim(1, -1)[torch.from_numpy(~recipe.masks).to(device)])
+    truth = truth.clamp(0, 1)
     given = truth
     if recipe.noise:
         generator = torch.Generator(device).manual_seed(recipe.seed)

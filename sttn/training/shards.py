@@ -1,8 +1,10 @@
 """Shards: zips of JPEG images that a training machine reads with numpy and cv2 alone.
 
-Entries are ``photograph/NAME.jpg``, ``movie/NAME/00000000.jpg`` and ``objects/NAME/00000000.png``.
+Entries are ``photograph/NAME.jpg``, ``movie/NAME/00000000.jpg``, ``objects/NAME/00000000.png`` and
+``panorama/NAME.npy``.
 """
 
+import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import IMAGE_SUFFIXES, Image, reduced
+from sttn.training.panoramas import Panorama
 
 SHARD_PATTERN = "shard-*.zip"
 JPEG_QUALITY = 93
@@ -30,6 +33,8 @@ class Material:
     """(T, H, W, 3) uint8 RGB each."""
     objects: list[NDArray[np.bool_]] = field(default_factory=list)
     """(T, H, W) each, True where an object is."""
+    panoramas: list[Panorama] = field(default_factory=list)
+    """(H, 2 H, 3) float16 each, scene-linear."""
 
 
 def write_shards(
@@ -76,6 +81,15 @@ def _entries(pieces: Iterable[tuple[str, Material]]) -> Iterator[list[tuple[str,
             at = f"objects/{number:06d}-{name}"
             masks = drawn.astype(np.uint8) * 255
             yield [(f"{at}/{index:08d}.png", _png(one)) for index, one in enumerate(masks)]
+        for panorama in material.panoramas:
+            number += 1
+            yield [(f"panorama/{number:06d}-{name}.npy", _array(panorama))]
+
+
+def _array(panorama: Panorama) -> bytes:
+    content = io.BytesIO()
+    np.save(content, panorama)
+    return content.getvalue()
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:
@@ -107,6 +121,7 @@ def read_shard(path: Path) -> Material:
     photographs: list[Image] = []
     movies: dict[str, list[Image]] = {}
     objects: dict[str, list[NDArray[np.bool_]]] = {}
+    panoramas: list[Panorama] = []
     with _opened(path) as archive:
         for name in sorted(archive.namelist()):
             kind, _, rest = name.partition("/")
@@ -118,12 +133,15 @@ def read_shard(path: Path) -> Material:
             elif kind == "objects":
                 drawn = _decoded(path, archive, name).max(axis=-1) > 0
                 objects.setdefault(video, []).append(drawn)
+            elif kind == "panorama":
+                panoramas.append(np.load(io.BytesIO(_content(path, archive, name))))
             else:
                 raise FootageError(f"{path} is not a shard: it holds {name}")
     return Material(
         photographs=photographs,
         movies=[np.stack(frames) for frames in movies.values()],
         objects=[np.stack(masks) for masks in objects.values()],
+        panoramas=panoramas,
     )
 
 
@@ -150,11 +168,15 @@ def _opened(path: Path) -> zipfile.ZipFile:
         raise FootageError(f"cannot read the zip {path}: {error}") from error
 
 
-def _decoded(path: Path, archive: zipfile.ZipFile, name: str) -> Image:
+def _content(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     try:
-        content = np.frombuffer(archive.read(name), np.uint8)
+        return archive.read(name)
     except (zipfile.BadZipFile, zlib.error) as error:
         raise FootageError(f"{path}: {name} is damaged: {error}") from error
+
+
+def _decoded(path: Path, archive: zipfile.ZipFile, name: str) -> Image:
+    content = np.frombuffer(_content(path, archive, name), np.uint8)
     pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if pixels is None:
         raise FootageError(f"{path}: cannot decode {name}")

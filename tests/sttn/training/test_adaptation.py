@@ -10,6 +10,7 @@ import torch
 from sttn.errors import FootageError
 from sttn.model import Generator, ModelConfig
 from sttn.training.adaptation import AdaptationConfig, adapt
+from sttn.training.shots import read_shot
 from sttn.training.state import initialize
 
 CPU = torch.device("cpu")
@@ -95,8 +96,6 @@ def test_settings_that_cannot_be_are_refused(wrong):
 
 def test_a_matte_of_another_size_is_refused(tmp_path):
     """The message gives both sizes."""
-    from sttn.footage import read_shot
-
     folder = tmp_path / "plate"
     folder.mkdir()
     for number in range(3):

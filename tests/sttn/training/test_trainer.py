@@ -64,10 +64,11 @@ def test_training_learns_and_tells(tmp_path, corpus, tiny):
     """Both losses fall; the folder holds what people look at."""
     config = replace(
         tiny,
+        sample=replace(tiny.sample, scene_share=0.0),  # harder than a minute can show
         steps=120,
         learning_rate=3e-3,
         decay_steps=20,
-        validate_every=60,
+        validate_every=20,
     )
 
     train(config, corpus, tmp_path, CPU)
@@ -77,8 +78,8 @@ def test_training_learns_and_tells(tmp_path, corpus, tiny):
             np.mean(part) for part in (log(tmp_path, loss)[:9], log(tmp_path, loss)[-20:])
         )
         assert last < 0.85 * first
-    early, late = log(tmp_path, "validation_psnr")
-    assert late > early
+    early, *_, late = log(tmp_path, "validation_psnr")
+    assert late > early + 0.2
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 120
     for picture in ("curve.png", "validation.png"):
         assert cv2.imread(str(tmp_path / picture)).std() > 1
