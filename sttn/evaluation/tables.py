@@ -138,7 +138,7 @@ def trained(
             if _steps(run) < wanted.steps:
                 raise KeyboardInterrupt
             finished.write_text(f"{row.name}: {wanted.steps} steps\n")
-        window = replace(WindowConfig(max_references=None), **row.window)
+        window = replace(WindowConfig(max_references=None, propagate=False), **row.window)
         generator = load_generator(weights).to(device)
         networks.append(network(row.name, generator, weights, window))
     return networks

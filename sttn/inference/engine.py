@@ -1,7 +1,9 @@
 """Runs the generator over a clip, window by window, in memory that does not grow with length.
 
-Every frame is encoded once. Of a window only the frames that are wanted are decoded, and of
-those only the rectangle around their holes; the last transformer block is limited likewise.
+Real pixels come first: what other frames show of a hole is fetched from them, and the network
+fills what is left. Every frame is encoded once. Of a window only the frames that are wanted are
+decoded, and of those only the rectangle around their holes; the last transformer block is limited
+likewise.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,12 +17,14 @@ from torch import Tensor
 from sttn.errors import CancelledError
 from sttn.inference.batches import Batches
 from sttn.inference.clip import Clip, Pixels
+from sttn.inference.holes import Holes
 from sttn.inference.overlap import Overlap
 from sttn.inference.plans import Plan, by_shape, gathered, plans_of
 from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig, clip_references
 from sttn.model import Generator
 from sttn.model.region import Region, around
+from sttn.propagation import load_fusion
 
 FRAMES_AT_ONCE = 4
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""
@@ -100,10 +104,12 @@ def completed_frames(
     """
     clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
     config = window or WindowConfig()
-    store = FeatureStore(next(generator.parameters()).device, budget or MemoryBudget())
-    engine = _Engine(clip, generator, config, store, batch)
+    device = next(generator.parameters()).device
+    store = FeatureStore(device, budget or MemoryBudget())
+    holes = Holes(clip, load_fusion(device) if config.propagate else None, cancelled)
+    engine = _Engine(clip, holes, generator, config, store, batch)
     try:
-        for plans in gathered(plans_of(clip, config), batch):
+        for plans in gathered(plans_of(clip, config, holes.left), batch):
             if cancelled():
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
@@ -120,12 +126,13 @@ class _Engine:
     def __init__(
         self,
         clip: Clip,
+        holes: Holes,
         generator: Generator,
         config: WindowConfig,
         store: FeatureStore,
         batch: int,
     ) -> None:
-        self._clip = clip
+        self._clip, self._holes = clip, holes
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(generator.parameters())
         self._device, self._precision = parameter.device, parameter.dtype
@@ -187,9 +194,9 @@ class _Engine:
         }
 
     def _hole(self, index: int) -> Region:
-        hole = self._clip.hole(index)
-        assert hole is not None, "only frames with a hole are wanted"
-        return hole
+        left = self._holes.left(index)
+        assert left is not None, "only frames with something left to fill are wanted"
+        return left
 
     def _encode(self, indices: Collection[int]) -> None:
         """Make sure that the features of some frames are there."""
@@ -249,11 +256,5 @@ class _Engine:
 
     def _final(self, index: int) -> Pixels:
         """The frame with its hole filled, every other pixel untouched."""
-        frame, mask = np.array(self._clip.frame(index)), self._clip.mask(index)
-        hole = self._clip.hole(index)
-        if hole is not None:
-            filled = self._overlap.take(index, frame.dtype)
-            rectangle = slice(hole.top, hole.bottom), slice(hole.left, hole.right)
-            inside = mask[rectangle]
-            frame[rectangle][inside] = filled[inside]
-        return frame
+        said = None if self._holes.left(index) is None else self._overlap.take(index)
+        return self._holes.filled(index, said)

@@ -32,10 +32,9 @@ class Overlap:
             total = weight + share
             self._opinions[index] = (torch.lerp(mean, steps, share / total), total)
 
-    def take(self, index: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-        """The final pixels (h, w, 3), uint8 or float32 in [0, 1], and forget them."""
+    def take(self, index: int) -> NDArray[np.float32]:
+        """The final pixels (h, w, 3) in [0, 1], and forget them."""
         steps = self._opinions.pop(index)[0]
         if self._config.truncate:
             steps = steps.floor()
-        pixels = steps.round().to(torch.uint8) if dtype == np.uint8 else steps / STEPS
-        return pixels.cpu().numpy()
+        return np.asarray((steps / STEPS).cpu().numpy(), np.float32)

@@ -1,11 +1,12 @@
 """What of every window has to be computed, and which windows can be computed together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from sttn.inference.clip import Clip
 from sttn.inference.windows import Window, WindowConfig, windows
+from sttn.model.region import Region
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class Plan:
 
     window: Window
     wanted: tuple[int, ...]
-    """Neighbors that have a hole and are returned."""
+    """Neighbors that are returned and have a hole in which something is left to fill."""
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -27,10 +28,18 @@ class Plan:
         return len(self.wanted), len(self.window.neighbors), len(self.window.references)
 
 
-def plans_of(clip: Clip, config: WindowConfig) -> Iterator[Plan]:
-    """A plan for every window of a clip, in order."""
+def plans_of(
+    clip: Clip, config: WindowConfig, left: Callable[[int], Region | None]
+) -> Iterator[Plan]:
+    """A plan for every window of a clip, in order.
+
+    Args:
+        clip: The clip.
+        config: Its schedule.
+        left: Tells by index which part of a frame is left to fill.
+    """
     for window in windows(len(clip), config, clip.clean):
-        wanted = (i for i in window.neighbors if i not in clip.handles and clip.hole(i))
+        wanted = (i for i in window.neighbors if i not in clip.handles and left(i))
         yield Plan(window=window, wanted=tuple(wanted))
 
 

@@ -24,6 +24,9 @@ class WindowConfig:
     overlap: Literal["symmetric", "running"] = "symmetric"
     """How windows that overlap share a frame: by distance from their centers, or half and half in
     the order they come, as released, which pulses every five frames."""
+    propagate: bool = True
+    """Take what a hole hides from frames that show it, where any does; the network fills the
+    rest."""
     truncate: bool = False
     """Cut completed pixels down to 8 bits window by window, as released; rounds once otherwise."""
 
@@ -43,7 +46,7 @@ class WindowConfig:
     @classmethod
     def released(cls) -> WindowConfig:
         """The test procedure of the released code, to compare with published numbers."""
-        return cls(max_references=None, overlap="running", truncate=True)
+        return cls(max_references=None, overlap="running", propagate=False, truncate=True)
 
 
 @dataclass(frozen=True, kw_only=True)

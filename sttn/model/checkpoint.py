@@ -3,14 +3,18 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor, nn
 
 from sttn.errors import CheckpointError
 from sttn.model.generator import Generator, ModelConfig
 from sttn.model.published import PUBLISHED_SUFFIXES, read_published
+
+Network = TypeVar("Network", bound=nn.Module)
 
 DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "sttn_small.safetensors"
 """The weights this package ships; their model card lies beside them."""
@@ -27,14 +31,7 @@ def save_generator(
         dtype: Precision on disk, ``torch.float16`` to ship, ``torch.float32`` to go on training.
         facts: Free text kept in the header (steps, corpus, version).
     """
-    tensors = {
-        name: value.detach().to("cpu", dtype).contiguous()
-        for name, value in generator.state_dict().items()
-    }
-    header = {**(facts or {}), "model": json.dumps(asdict(generator.config))}
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, header))
-    temporary.replace(path)
+    save_network(generator, asdict(generator.config), path, dtype, facts)
 
 
 def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
@@ -48,37 +45,72 @@ def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
     """
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; give a .safetensors or a published .pth file")
-    published = path.suffix in PUBLISHED_SUFFIXES
-    config, tensors = read_published(path) if published else _read(path)
-    generator = Generator(config)
-    _require_fit(path, generator, tensors)
-    generator.load_state_dict(tensors)
-    return generator.eval()
+    if path.suffix in PUBLISHED_SUFFIXES:
+        config, tensors = read_published(path)
+    else:
+        fields, tensors = read_network(path)
+        config = _config(path, fields)
+    return fitted(path, Generator(config), tensors)
 
 
-def _read(path: Path) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
+def save_network(
+    network: nn.Module,
+    size: dict[str, Any],
+    path: Path,
+    dtype: torch.dtype,
+    facts: dict[str, str] | None = None,
+) -> None:
+    """Write any network of ours; arguments as for :func:`save_generator`, and its size."""
+    tensors = {
+        name: value.detach().to("cpu", dtype).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    header = {**(facts or {}), "model": json.dumps(size)}
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(save(tensors, header))
+    temporary.replace(path)
+
+
+def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The size that :func:`save_network` wrote down, and the tensors in float32.
+
+    Raises:
+        CheckpointError: not such a file.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    return _config(path, header), tensors
-
-
-def _config(path: Path, header: dict[str, str]) -> ModelConfig:
     if "model" not in header:
         raise CheckpointError(f"{path} does not say how large its network is (no 'model' header)")
     try:
-        fields = json.loads(header["model"])
-        fields["patch_divisors"] = tuple(fields["patch_divisors"])
-        return ModelConfig(**fields)
+        return dict(json.loads(header["model"])), tensors
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
+
+
+def fitted(path: Path, network: Network, tensors: dict[str, Tensor]) -> Network:
+    """A network with the tensors of a file, in evaluation mode.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    _require_fit(path, network, tensors)
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def _config(path: Path, fields: dict[str, Any]) -> ModelConfig:
+    try:
+        return ModelConfig(**{**fields, "patch_divisors": tuple(fields["patch_divisors"])})
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
 
 
-def _require_fit(path: Path, generator: Generator, tensors: dict[str, torch.Tensor]) -> None:
-    wanted = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+def _require_fit(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     misfits = {
         "missing": sorted(wanted.keys() - found.keys()),

@@ -20,6 +20,11 @@ def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc)) > 0
 
 
+def touched(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W), the mask and all eight neighbors: what a bilinear sample might see of it."""
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))) > 0
+
+
 def closed(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Fill what is not known with a membrane spanned over what is.
 

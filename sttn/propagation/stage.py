@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sttn.model.region import Region, around_mask
@@ -16,7 +17,8 @@ from sttn.propagation.candidates import (
     candidate,
     surroundings,
 )
-from sttn.propagation.closing import grown
+from sttn.propagation.closing import grown, touched
+from sttn.propagation.fusion import Fusion, seen
 from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits
 from sttn.propagation.traces import (
     FARTHEST_BY_CAMERA,
@@ -29,6 +31,9 @@ from sttn.propagation.traces import (
 TELEA_RADIUS = 3.0
 """Pixels around a missing one that the fill in space looks at."""
 
+LEAST_TRUST, MOST_TRUST = 0.02, 0.95
+"""Weights of what was fetched that count as none and as all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Offers:
@@ -39,21 +44,55 @@ class Offers:
     candidates: list[Candidate]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """What was fetched for a hole."""
+
+    box: Region
+    """Where in the frame the hole and its surroundings lie."""
+    pixels: NDArray[np.float32]
+    """(h, w, 3) in [0, 1]; arbitrary where ``trust`` is 0."""
+    trust: NDArray[np.float32]
+    """(h, w) in [0, 1]; 1 needs no other fill; 0 outside the hole."""
+
+
 class Propagation:
     """Fetches what holes hide from the frames around them.
 
     Args:
         frames: T frames (H, W, 3) uint8 or float32 in [0, 1], read by index.
         masks: T masks (H, W) bool, True inside the hole.
+        fusion: Decides what to believe, on the device that shall compute.
     """
 
-    def __init__(self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]]) -> None:
-        self._frames, self._masks = frames, masks
+    def __init__(
+        self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]], fusion: Fusion
+    ) -> None:
+        self._frames, self._masks, self._fusion = frames, masks, fusion
         within = 2 * FARTHEST_BY_CAMERA + 1
         self._motion = Motion(frames, masks, within)
         self._pixels = Recent[int, NDArray[np.float32]](within, self._in_float)
-        # A sample looks at its neighbors too, and they may be hidden.
-        self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~grown(masks[i], 1))
+        self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(masks[i]))
+
+    @torch.inference_mode()
+    def fill(self, index: int) -> Fill | None:
+        """What other frames show of a frame's hole, merged; None where it has none."""
+        offers = self.offers(index)
+        if offers is None:
+            return None
+        device = next(self._fusion.parameters()).device
+        known = seen(offers.around, offers.candidates)
+        weights = self._fusion(*(part[None].to(device) for part in known[:3]))[0].float().cpu()
+        fetched = weights[1:].sum(0)
+        pixels = torch.einsum("khw,kchw->hwc", weights[1:], known.pixels[1:])
+        pixels = pixels / fetched.clamp(min=LEAST_TRUST)[..., None]
+        trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
+        hole = torch.from_numpy(np.ascontiguousarray(offers.around.hole))
+        return Fill(
+            box=offers.box,
+            pixels=pixels.numpy(),
+            trust=(trust.clamp(max=1) * hole).numpy(),
+        )
 
     def offers(self, index: int) -> Offers | None:
         """What other frames offer for a frame's hole; None where it has none."""
@@ -62,7 +101,7 @@ class Propagation:
         hole = around_mask(wider)
         if hole is None:
             return None
-        box = hole.grown(PAD, mask.shape)
+        box = hole.grown(PAD, mask.shape).coarser(2, 2).finer(2, 2)
         around = self._surroundings(index, box, wider)
         rows, columns = np.nonzero(wider)
         start = np.stack([columns, rows], axis=1).astype(np.float32)
@@ -73,13 +112,15 @@ class Propagation:
         return Offers(box=box, around=around, candidates=candidates)
 
     def _surroundings(self, index: int, box: Region, wider: NDArray[np.bool_]) -> Surroundings:
-        frame, hole = box.of(in_8_bits(self._frames[index])), box.of(self._masks[index])
+        hole = box.of(self._masks[index])
+        # OpenCV's fill looks at what it is to replace.
+        frame = np.where(hole[..., None], np.uint8(0), box.of(in_8_bits(self._frames[index])))
         both = box.of(wider)
         filled, margin_filled = (
             cv2.inpaint(frame, part.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
             for part in (hole, both)
         )
-        scaled = [image.astype(np.float32) / 255 for image in (filled, margin_filled)]
+        scaled = [image.astype(np.float32) / np.float32(255) for image in (filled, margin_filled)]
         known = np.where(hole[..., None], scaled[0], box.of(self._pixels[index]))
         return surroundings(known.astype(np.float32), scaled[1], hole, both & ~hole)
 
@@ -101,4 +142,4 @@ class Propagation:
 
     def _in_float(self, index: int) -> NDArray[np.float32]:
         frame = self._frames[index]
-        return frame.astype(np.float32) / (255 if frame.dtype == np.uint8 else 1)
+        return np.asarray(frame, np.float32) / np.float32(255 if frame.dtype == np.uint8 else 1)

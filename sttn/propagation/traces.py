@@ -65,7 +65,7 @@ class _Search:
     @property
     def unfinished(self) -> NDArray[np.bool_]:
         """(N,), places of which a look is still missing."""
-        return self.frames[1] < 0
+        return np.asarray(self.frames[1] < 0)
 
     def traces(self) -> Iterator[Trace]:
         """The first looks and the second ones."""
