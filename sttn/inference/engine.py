@@ -104,9 +104,10 @@ def completed_frames(
     """
     clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
     config = window or WindowConfig()
-    device = next(generator.parameters()).device
+    parameter = next(generator.parameters())
+    device, precision = parameter.device, parameter.dtype
     store = FeatureStore(device, budget or MemoryBudget())
-    holes = Holes(clip, load_fusion(device) if config.propagate else None, cancelled)
+    holes = Holes(clip, load_fusion(device, precision) if config.propagate else None, cancelled)
     engine = _Engine(clip, holes, generator, config, store, batch)
     try:
         for plans in gathered(plans_of(clip, config, holes.left), batch):
@@ -194,9 +195,9 @@ class _Engine:
         }
 
     def _hole(self, index: int) -> Region:
-        left = self._holes.left(index)
-        assert left is not None, "only frames with something left to fill are wanted"
-        return left
+        asked = self._holes.asked(index)
+        assert asked is not None, "only frames with something left to fill are wanted"
+        return asked
 
     def _encode(self, indices: Collection[int]) -> None:
         """Make sure that the features of some frames are there."""

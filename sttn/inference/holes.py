@@ -9,6 +9,11 @@ from sttn.errors import CancelledError
 from sttn.inference.clip import Clip, Pixels
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Fusion, Propagation
+from sttn.propagation.closing import closed, grown
+from sttn.propagation.motion import in_float
+
+SEAM = 6
+"""Pixels around what the network fills, at which its colors are matched to what is there."""
 
 
 class Holes:
@@ -50,40 +55,59 @@ class Holes:
         fill.box.of(rest := rest.copy())[fill.trust >= 1] = False
         return around_mask(rest)
 
+    def asked(self, index: int) -> Region | None:
+        """The rectangle that the network is asked for: what is left, and the seam around it."""
+        left = self.left(index)
+        if left is None or self._propagation is None:
+            return left
+        return left.grown(SEAM, self._clip.size)
+
     def filled(self, index: int, said: NDArray[np.float32] | None) -> Pixels:
         """The frame with its hole filled, every other pixel untouched; forgets the hole.
 
         Args:
             index: Of the frame.
-            said: What the network says of the rectangle that is left, in [0, 1]; None where
-                nothing is.
+            said: What the network says of the rectangle that it was asked for, in [0, 1]; None
+                where nothing was left to ask.
         """
         frame, mask = np.array(self._clip.frame(index)), self._clip.mask(index)
-        left, fill = self.left(index), self._fills.pop(index, None)
-        if left is not None:
-            assert said is not None, "somebody has to fill what is left"
-            inside = left.of(mask)
-            left.of(frame)[inside] = _of_type(said[inside], frame.dtype)
+        asked, fill = self.asked(index), self._fills.pop(index, None)
         if fill is not None:
-            _lay_over(frame, fill, said, left)
+            _lay(frame, fill.box, fill.pixels, fill.trust >= 1)
+        if asked is None:
+            return frame
+        assert said is not None, "somebody has to fill what is left"
+        rest = asked.of(mask)
+        if fill is not None:
+            pixels, trust = fill.over(mask.shape, asked)
+            rest = rest & (trust < 1)
+            said = without_seam(said, in_float(asked.of(frame)), rest)
+            said = said + trust[..., None] * (pixels - said)
+        _lay(frame, asked, said, rest)
         return frame
 
 
-def _lay_over(
-    frame: Pixels, fill: Fill, said: NDArray[np.float32] | None, left: Region | None
-) -> None:
-    """Mix what was fetched with what the network says, by trust, in the frame itself."""
-    under = np.zeros_like(fill.pixels)
-    if left is not None and said is not None:
-        left.within(fill.box).of(under)[...] = said
-    trust = fill.trust[..., None]
-    mixed = fill.pixels * trust + under * (1 - trust)
-    fetched = fill.trust > 0
-    fill.box.of(frame)[fetched] = _of_type(mixed[fetched], frame.dtype)
+def without_seam(
+    said: NDArray[np.float32], around: NDArray[np.float32], hole: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Correct a fill by a membrane spanned over what it misses its surroundings by.
+
+    Args:
+        said: (h, w, 3) in [0, 1], what the network says of the hole and its surroundings.
+        around: (h, w, 3), the surroundings; what lies in the hole is not looked at.
+        hole: (h, w).
+    """
+    ring = grown(hole, SEAM) & ~hole
+    if not ring.any():
+        return said
+    missed = np.where(ring[..., None], around - said, 0).astype(np.float32)
+    return said + closed(missed, ring)
 
 
-def _of_type(pixels: NDArray[np.float32], dtype: np.dtype[np.generic]) -> Pixels:
-    """Pixels in [0, 1] as a clip has them: rounded to 8 bits, or as they are."""
-    if dtype == np.uint8:
-        return (pixels * 255).clip(0, 255).round().astype(np.uint8)
-    return pixels.clip(0, 1).astype(dtype)
+def _lay(frame: Pixels, box: Region, pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
+    """Lay pixels in [0, 1] into a frame, of whatever type it is."""
+    laid = pixels[where]
+    if frame.dtype == np.uint8:
+        laid = (laid * 255).round()
+    most = 255 if frame.dtype == np.uint8 else 1
+    box.of(frame)[where] = laid.clip(0, most).astype(frame.dtype)

@@ -57,10 +57,11 @@ def _solved(sums: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[
             coarse, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR
         )
         result = np.where(known, values, enlarged.reshape(values.shape)).astype(np.float32)
+    fixed = known[..., 0].astype(np.uint8)
     for _ in range(SWEEPS):
-        mean = cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE).reshape(values.shape)
-        result = np.where(known, values, mean)
-    return result
+        result = np.asarray(cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
+        cv2.copyTo(values, fixed, result)
+    return np.asarray(result, np.float32).reshape(values.shape)
 
 
 def _area(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

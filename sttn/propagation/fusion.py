@@ -64,8 +64,12 @@ class Seen(NamedTuple):
 class FusionConfig:
     """The size of the network."""
 
-    width: int = 24
-    """Channels."""
+    width: int = 16
+    """Channels, a multiple of 16: with others oneDNN 3.11's bfloat16 gradients were NaN."""
+
+    def __post_init__(self) -> None:
+        if self.width < 16 or self.width % 16:
+            raise ValueError(f"width must be a multiple of 16, got {self.width}")
 
 
 class Fusion(nn.Module):
@@ -109,15 +113,14 @@ class Fusion(nn.Module):
         features = torch.relu(self.compare(self._beside_others(features, found, count)))
         for layer in self.widen:
             features = features + torch.relu(layer(features))
-        together = self._beside_others(features, found, count).float()
-        with torch.autocast(features.device.type, enabled=False):
-            change = self.score(together).unflatten(0, (batch, count))[:, :, 0]
-            in_space = self.score_in_space(
-                together.unflatten(0, (batch, count))[:, 0, features.shape[1] :]
-            )
+        together = self._beside_others(features, found, count)
+        change = self.score(together).unflatten(0, (batch, count))[:, :, 0]
+        in_space = self.score_in_space(
+            together.unflatten(0, (batch, count))[:, 0, features.shape[1] :]
+        )
         half = torch.cat([in_space, change], dim=1)
-        full = functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
-        return torch.softmax(scores + full.float(), dim=1)
+        full = functional.interpolate(half.float(), scale_factor=2, mode="bilinear")
+        return torch.softmax(scores + full, dim=1)
 
     def _beside_others(self, features: Tensor, found: Tensor, count: int) -> Tensor:
         """Each candidate's features beside mean and largest of all that found something."""
@@ -185,8 +188,10 @@ def _tensor(values: NDArray[np.generic]) -> Tensor:
 
 
 @cache
-def load_fusion(device: torch.device, path: Path = FUSION_WEIGHTS) -> Fusion:
-    """The network that this package ships, or another one, on a device.
+def load_fusion(
+    device: torch.device, precision: torch.dtype = torch.float32, path: Path = FUSION_WEIGHTS
+) -> Fusion:
+    """The network that this package ships, or another one, on a device and in a precision.
 
     Raises:
         CheckpointError: the file cannot be used.
@@ -194,9 +199,9 @@ def load_fusion(device: torch.device, path: Path = FUSION_WEIGHTS) -> Fusion:
     size, tensors = read_network(path)
     try:
         fusion = Fusion(FusionConfig(**size))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
-    return fitted(path, fusion, tensors).to(device)
+    return fitted(path, fusion, tensors).to(device, precision)
 
 
 def save_fusion(fusion: Fusion, path: Path, facts: dict[str, str] | None = None) -> None:

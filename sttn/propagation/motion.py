@@ -96,6 +96,13 @@ def in_8_bits(frame: NDArray[Any]) -> Image:
     return np.asarray((frame * 255).clip(0, 255).round(), np.uint8)
 
 
+def in_float(frame: NDArray[Any]) -> NDArray[np.float32]:
+    """(H, W, 3) float32 in [0, 1] of a frame that is that already, or uint8."""
+    if frame.dtype == np.uint8:
+        return np.asarray(frame, np.float32) / np.float32(255)
+    return frame.astype(np.float32, copy=False)
+
+
 def _completed(flow: Flow, camera: Flow, known: NDArray[np.bool_]) -> Flow:
     """The flow where it is known, and there only; elsewhere the camera's with a membrane's bend."""
     unknown = around_mask(~known)

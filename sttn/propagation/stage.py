@@ -19,7 +19,7 @@ from sttn.propagation.candidates import (
 )
 from sttn.propagation.closing import grown, touched
 from sttn.propagation.fusion import Fusion, seen
-from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits
+from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float
 from sttn.propagation.traces import (
     FARTHEST_BY_CAMERA,
     Trace,
@@ -55,6 +55,15 @@ class Fill:
     trust: NDArray[np.float32]
     """(h, w) in [0, 1]; 1 needs no other fill; 0 outside the hole."""
 
+    def over(
+        self, size: tuple[int, ...], region: Region
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Pixels and trust of another region of a frame of (H, W), 0 beyond the box."""
+        pixels, trust = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+        self.box.of(pixels)[...] = self.pixels
+        self.box.of(trust)[...] = self.trust
+        return region.of(pixels), region.of(trust)
+
 
 class Propagation:
     """Fetches what holes hide from the frames around them.
@@ -71,7 +80,7 @@ class Propagation:
         self._frames, self._masks, self._fusion = frames, masks, fusion
         within = 2 * FARTHEST_BY_CAMERA + 1
         self._motion = Motion(frames, masks, within)
-        self._pixels = Recent[int, NDArray[np.float32]](within, self._in_float)
+        self._pixels = Recent[int, NDArray[np.float32]](within, lambda i: in_float(frames[i]))
         self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(masks[i]))
 
     @torch.inference_mode()
@@ -80,9 +89,10 @@ class Propagation:
         offers = self.offers(index)
         if offers is None:
             return None
-        device = next(self._fusion.parameters()).device
+        parameter = next(self._fusion.parameters())
         known = seen(offers.around, offers.candidates)
-        weights = self._fusion(*(part[None].to(device) for part in known[:3]))[0].float().cpu()
+        offered, shared = (part[None].to(parameter) for part in known[:2])
+        weights = self._fusion(offered, shared, known.scores[None].to(parameter.device))[0].cpu()
         fetched = weights[1:].sum(0)
         pixels = torch.einsum("khw,kchw->hwc", weights[1:], known.pixels[1:])
         pixels = pixels / fetched.clamp(min=LEAST_TRUST)[..., None]
@@ -139,7 +149,3 @@ class Propagation:
             fetched[there] = sampled(self._pixels[int(source)], trace.places[some])
             distance[there] = abs(int(source) - index)
         return candidate(around, fetched, distance)
-
-    def _in_float(self, index: int) -> NDArray[np.float32]:
-        frame = self._frames[index]
-        return np.asarray(frame, np.float32) / np.float32(255 if frame.dtype == np.uint8 else 1)

@@ -12,6 +12,9 @@ from sttn.model import Generator, ModelConfig
 from sttn.training.state import initialize
 from tests.benchmarks.plain_path import plain_path
 
+ALONE = WindowConfig(propagate=False)
+"""The network without real pixels, whose arithmetic most of these tests are about."""
+
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
@@ -70,7 +73,7 @@ def test_one_window_is_the_plain_network(generator):
     """Caching features and skipping references changes nothing."""
     frames, masks = clip(5)
 
-    result = complete(frames, masks, generator)
+    result = complete(frames, masks, generator, ALONE)
 
     hidden = torch.from_numpy(masks[None, :, None].astype(np.float32))
     inside = torch.from_numpy(frames).permute(0, 3, 1, 2)[None] * 2 - 1
@@ -121,8 +124,10 @@ def test_batches_and_budgets_change_no_pixel(generator, preset, options):
     """How much memory a machine has does not show in the picture."""
     frames, masks = clip(53)
 
+    window = replace(PRESETS[preset], propagate=False)
+
     results = [
-        np.stack([f for _, f in completed_frames(frames, masks, generator, PRESETS[preset], **o)])
+        np.stack([f for _, f in completed_frames(frames, masks, generator, window, **o)])
         for o in ({}, options)
     ]
 
@@ -132,7 +137,7 @@ def test_batches_and_budgets_change_no_pixel(generator, preset, options):
 def test_running_out_of_memory_halves_the_batch(generator, monkeypatch):
     """The job goes on, slower; nobody has to find the right batch."""
     frames, masks = clip(60)
-    plenty = [f for _, f in completed_frames(frames, masks, generator)]
+    plenty = [f for _, f in completed_frames(frames, masks, generator, ALONE)]
     transform, tried = generator.transform, []
 
     def scarce(features, *rest):
@@ -143,7 +148,7 @@ def test_running_out_of_memory_halves_the_batch(generator, monkeypatch):
 
     monkeypatch.setattr(generator, "transform", scarce)
 
-    result = [f for _, f in completed_frames(frames, masks, generator, batch=4)]
+    result = [f for _, f in completed_frames(frames, masks, generator, ALONE, batch=4)]
 
     assert max(tried) > 1
     np.testing.assert_allclose(result, plenty, atol=1e-6)
@@ -177,7 +182,7 @@ def test_a_clean_frame_lends_to_every_window_and_is_not_returned(generator):
     frames, masks = clip(40)
     painted = np.concatenate([frames, 1 - frames[:1]])
     holes = np.concatenate([masks, np.zeros_like(masks[:1])])
-    window = WindowConfig(max_references=0)
+    window = replace(ALONE, max_references=0)
 
     without = complete(frames, masks, generator, window)
     result = complete(painted, holes, generator, window, clean=[40])
@@ -206,7 +211,7 @@ def test_each_frame_is_read_and_encoded_once(generator, preset, monkeypatch):
         generator, "encode", lambda batch: encoded.append(len(batch)) or encode(batch)
     )
 
-    complete(frames, masks, generator, PRESETS[preset])
+    complete(frames, masks, generator, replace(PRESETS[preset], propagate=False))
 
     assert sum(encoded) == 95
 
@@ -217,9 +222,9 @@ def test_bfloat16_is_close_to_float32(generator):
     half = Generator(generator.config).eval()
     half.load_state_dict(generator.state_dict())
 
-    result = complete(frames, masks, half.to(torch.bfloat16))
+    result = complete(frames, masks, half.to(torch.bfloat16), ALONE)
 
-    apart = np.abs(result - complete(frames, masks, generator))[masks]
+    apart = np.abs(result - complete(frames, masks, generator, ALONE))[masks]
     assert 0 < apart.mean() < 1 / 255
 
 
@@ -250,7 +255,7 @@ def test_frames_are_handed_over_before_the_clip_is_done(generator):
             read.append(index)
             return frames[index]
 
-    window = WindowConfig(max_references=0)
+    window = replace(ALONE, max_references=0)
     first = next(completed_frames(Watched(), masks, generator, window))
 
     assert first[0] == 0
@@ -271,7 +276,7 @@ def test_frames_are_handed_over_across_a_stretch_without_holes(generator):
             read.append(index)
             return masks[index]
 
-    window = WindowConfig(max_references=0)
+    window = replace(ALONE, max_references=0)
     frames_out = completed_frames(frames, Watched(), generator, window)
     for expected in range(20):
         index, _ = next(frames_out)
@@ -290,9 +295,22 @@ def test_cancelling_stops_before_the_next_window(generator):
         return len(asked) > 2
 
     with pytest.raises(CancelledError):
-        list(completed_frames(frames, masks, generator, cancelled=cancelled))
+        list(completed_frames(frames, masks, generator, ALONE, cancelled=cancelled))
 
     assert len(asked) == 3
+
+
+def test_cancelling_does_not_wait_for_a_window_of_real_pixels(generator):
+    """Escape is asked about at every frame that is looked for in others."""
+    frames, masks = clip(60)
+    asked: list[None] = []
+
+    def cancelled() -> bool:
+        asked.append(None)
+        return len(asked) > 2
+
+    with pytest.raises(CancelledError):
+        next(completed_frames(frames, masks, generator, cancelled=cancelled))
 
 
 @pytest.mark.parametrize(
