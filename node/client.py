@@ -69,6 +69,9 @@ class Wishes:
     """Frames before and after each window's center; 0 leaves it to the server's preset."""
     reference_stride: int = 0
     """Frames between two reference frames; 0 leaves it to the server's preset."""
+    propagate: bool = True
+    """Take what holes hide from frames that show it first, unless the server's preset does not;
+    False leaves every hole to the network."""
 
 
 class InpaintClient:
@@ -284,7 +287,9 @@ class InpaintClient:
             result_type=clip[0].plate.type,
             result_compression=self._compression,
             windows=pb.Windows(
-                neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
+                neighbor_radius=wishes.neighbor_radius,
+                reference_stride=wishes.reference_stride,
+                propagate=None if wishes.propagate else False,
             ),
         )
         if all(frame.role != pb.PLATE for frame in clip):

@@ -109,6 +109,7 @@ def complete(
         model=params.model,
         neighbor_radius=params.neighbor_radius,
         reference_stride=params.reference_stride,
+        propagate=params.propagate,
     )
     for number, part in enumerate(survey.parts):
 

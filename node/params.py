@@ -57,6 +57,9 @@ class Params:
     to the server's preset."""
     reference_stride: Annotated[int, Range(0, 1000)] = 0
     """Frames between those of the whole shot that it copies from; 0 leaves it to the preset."""
+    propagate: bool = True
+    """Take what the matte hides from frames that show it, and let the network fill the rest only;
+    off leaves everything to the network."""
     crop_to_matte: bool = True
     """Show the network the mattes' surroundings only; off shows it whole frames, shrunk."""
     color_space: str = ""
