@@ -12,6 +12,7 @@ from torch.nn import functional
 from sttn.encoding import encoded
 from sttn.training.corpus import Corpus
 from sttn.training.panoramas import Outlook
+from sttn.training.sampling import Raster, sampled
 from sttn.training.scenes import Card, Scene, Wall
 
 LEVELS = 6
@@ -21,36 +22,12 @@ NEVER = 1e-6
 """Inverse depth that stands for what no ray hits."""
 
 
-@dataclass(frozen=True)
-class _Raster:
-    """Part of the frames."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-    device: torch.device
-
-    def through(self, maps: Tensor) -> Tensor:
-        """Take every pixel (x, y, 1) through (T, N, 3) maps: (N, T, height, width)."""
-        x = torch.arange(self.left, self.left + self.width, device=self.device)
-        y = torch.arange(self.top, self.top + self.height, device=self.device)
-        across, down, constant = maps.to(self.device).permute(2, 1, 0)[..., None, None]
-        found: Tensor = across * x + (down * y[:, None] + constant)
-        return found
-
-    def of(self, frames: Tensor) -> Tensor:
-        """What (..., H, W) has here, to read and to write."""
-        rows = slice(self.top, self.top + self.height)
-        return frames[..., rows, self.left : self.left + self.width]
-
-
 def scene_frames(
     scene: Scene, corpus: Corpus, size: tuple[int, ...], device: torch.device
 ) -> Tensor:
     """What the camera sees of a scene, (T, 3, H, W) in [0, 1]."""
     frames = torch.zeros(len(scene.walls[0].maps), 3, *size, device=device)
-    whole = _Raster(0, 0, size[1], size[0], device)
+    whole = Raster(0, 0, size[1], size[0], device)
     for number, wall in enumerate(scene.walls):
         others = scene.walls[:number], scene.walls[number + 1 :]
         before, after = (_in_front(wall.maps, some, whole) for some in others)
@@ -58,7 +35,7 @@ def scene_frames(
         if part is not None:
             part.of(frames).lerp_(_seen(wall, part, corpus), part.of(before))
     for card in scene.cards:
-        part = _Raster(*card.box, device)
+        part = Raster(*card.box, device)
         picture = _card(card, part, corpus)
         clear = _in_front(card.maps, scene.walls, part)
         under = part.of(frames)
@@ -75,15 +52,15 @@ def panorama_frames(
     step = float(np.linalg.norm(outlook.rays[0, :, 0]))  # radians from pixel to pixel
     fewer = max(1, min(int(step * light.shape[-2] / math.pi + 0.5), light.shape[-2]))
     light = functional.avg_pool2d(light, fewer)
-    x, y, z = _Raster(0, 0, size[1], size[0], device).through(torch.from_numpy(outlook.rays))
+    x, y, z = Raster(0, 0, size[1], size[0], device).through(torch.from_numpy(outlook.rays))
     height, width = light.shape[-2:]
     across = (torch.atan2(x, z) / (2 * math.pi) + 0.5) * width
     down = (torch.atan2(y, torch.hypot(x, z)) / math.pi + 0.5) * height
     around = functional.pad(light, (1, 1, 0, 0), mode="circular")
-    return encoded(_sampled(around, across + 1, down, "border"))
+    return encoded(sampled(around, across + 1, down, "border"))
 
 
-def _in_front(maps: NDArray[np.float32], others: tuple[Wall, ...], part: _Raster) -> Tensor:
+def _in_front(maps: NDArray[np.float32], others: tuple[Wall, ...], part: Raster) -> Tensor:
     """How much of each pixel a plane covers before others, (T, 1, H, W) in [0, 1].
 
     Inverse depths are linear over the raster, so that where two planes meet is a straight line
@@ -97,17 +74,17 @@ def _in_front(maps: NDArray[np.float32], others: tuple[Wall, ...], part: _Raster
     return (distances.amin(dim=0) + 0.5).clamp(0, 1)[:, None]
 
 
-def _covering(cover: Tensor, device: torch.device) -> _Raster | None:
+def _covering(cover: Tensor, device: torch.device) -> Raster | None:
     """The part of the frames in which (T, 1, H, W) is above 0 in any; None where there is none."""
     there = cover.amax(dim=(0, 1)) > 0
     rows, columns = (there.any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
     if not rows:
         return None
     left, top = columns[0], rows[0]
-    return _Raster(left, top, columns[-1] + 1 - left, rows[-1] + 1 - top, device)
+    return Raster(left, top, columns[-1] + 1 - left, rows[-1] + 1 - top, device)
 
 
-def _card(card: Card, part: _Raster, corpus: Corpus) -> Tensor:
+def _card(card: Card, part: Raster, corpus: Corpus) -> Tensor:
     """Color and cover, (T, 4, H, W) in [0, 1]; color is multiplied by cover."""
     (left, top), (height, width) = card.corner, card.shape.shape
     piece = corpus.photographs[card.photograph][top : top + height, left : left + width]
@@ -118,10 +95,10 @@ def _card(card: Card, part: _Raster, corpus: Corpus) -> Tensor:
     across, down, depth = part.through(torch.from_numpy(card.maps))
     inverse = 1 / (fewer * depth.clamp(min=NEVER))
     x, y = (axis * inverse + 0.5 / fewer for axis in (across, down))
-    return _sampled(functional.avg_pool2d(picture, fewer), x, y, "zeros")
+    return sampled(functional.avg_pool2d(picture, fewer), x, y, "zeros")
 
 
-def _seen(wall: Wall, part: _Raster, corpus: Corpus) -> Tensor:
+def _seen(wall: Wall, part: Raster, corpus: Corpus) -> Tensor:
     """(T, 3, H, W) in [0, 1], whatever is in front."""
     maps = torch.from_numpy(wall.maps)
     across, down, depth = part.through(maps)
@@ -185,7 +162,7 @@ def _looked_up(texture: _Texture, places: Tensor, level: Tensor) -> Tensor:
         across = torch.minimum((x * share).clamp(min=0.5), texture.width * share - 0.5)
         down = torch.minimum((y * share).clamp(min=0.5), texture.height * share - 0.5)
         down = down + 2 * texture.height * (1 - share)
-        found.append(_sampled(texture.tower, across, down, "border"))
+        found.append(sampled(texture.tower, across, down, "border"))
     return torch.lerp(found[0], found[1], (level - lower)[:, None])
 
 
@@ -193,15 +170,3 @@ def _folded(places: Tensor, size: int) -> Tensor:
     """Distances from a picture's edge, places outside mirrored until they lie within [0, size]."""
     turned = (places + 0.5) % (2 * size)
     return torch.minimum(turned, 2 * size - turned)
-
-
-def _sampled(image: Tensor, across: Tensor, down: Tensor, padding: str) -> Tensor:
-    """Sample (1, C, h, w) at distances (..., H, W) from its left and upper edge: (..., C, H, W)."""
-    height, width = image.shape[-2:]
-    grid = torch.stack([across * (2 / width) - 1, down * (2 / height) - 1], dim=-1)
-    # One tall grid, so that the image need not be repeated for every frame.
-    found = functional.grid_sample(
-        image, grid.flatten(0, -3)[None], padding_mode=padding, align_corners=False
-    )
-    frames: Tensor = found[0].unflatten(1, across.shape[:-1]).movedim(0, -3)
-    return frames
