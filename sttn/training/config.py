@@ -55,7 +55,7 @@ class TrainingConfig:
     gradient_norm: float = 1.0
     """Gradients longer than this are shortened to it."""
     bfloat16: bool = False
-    """Run the networks in bfloat16; pays on GPUs and on CPUs with AMX, slower elsewhere."""
+    """Run the networks in bfloat16; pays on GPUs and on CPUs with AMX or AVX512_BF16."""
     checkpoint_minutes: float = 5.0
     """Minutes between two saves."""
     checkpoints_kept: int = 2

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +13,7 @@ from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.panoramas import Outlook
 from sttn.training.recipes import Excerpt, MovingObject, Recipe, View
+from sttn.training.sampling import Raster, sampled
 from sttn.training.scenes import Scene
 from sttn.training.surfaces import panorama_frames, scene_frames
 
@@ -43,9 +46,10 @@ def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tenso
     elif isinstance(recipe.background, Outlook):
         frames = panorama_frames(recipe.background, corpus, size, device)
     else:
-        frames = _seen(recipe.background, corpus, size, device).mean(dim=1)
+        whole = Raster(0, 0, size[1], size[0], device)
+        frames = _seen(recipe.background, corpus, whole).mean(dim=1)
     for passing in recipe.objects:
-        frames = _over(frames, passing, corpus, device)
+        frames = _over(frames, passing, corpus)
     gains = torch.from_numpy(recipe.gains).to(device)[:, :, None, None]
     truth = frames * gains
     if recipe.mirrored:
@@ -73,38 +77,49 @@ def _cut(excerpt: Excerpt, corpus: Corpus, size: tuple[int, ...], device: torch.
     return functional.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
-def _seen(view: View, corpus: Corpus, size: tuple[int, ...], device: torch.device) -> Tensor:
+def _seen(view: View, corpus: Corpus, part: Raster) -> Tensor:
     """What a camera sees at every moment: (T, S, 3, H, W) in [0, 1]."""
-    pixels = torch.from_numpy(corpus.photographs[view.photograph]).to(device)
+    pixels = torch.from_numpy(corpus.photographs[view.photograph]).to(part.device)
     photograph = pixels.permute(2, 0, 1)[None].float() / 255
-    maps = torch.from_numpy(view.maps).to(device)
-    spread = float(torch.linalg.det(maps[0, 0, :, :2]).abs().sqrt())
+    spread = float(np.sqrt(np.abs(np.linalg.det(view.maps[0, 0, :, :2]))))
     fewer = max(1, int(spread / SHARPEST + 0.5))
     if fewer > 1:
         photograph = functional.avg_pool2d(photograph, fewer)
-        maps = maps / fewer
-        maps[..., 2] += 0.5 / fewer - 0.5  # pixel centers
-    return _warped(photograph, maps, size, "reflection")
+    return _warped(photograph, view.maps, part, fewer, "reflection")
 
 
-def _over(frames: Tensor, passing: MovingObject, corpus: Corpus, device: torch.device) -> Tensor:
+def _over(frames: Tensor, passing: MovingObject, corpus: Corpus) -> Tensor:
     """Lay an object over (T, 3, H, W)."""
-    size = frames.shape[-2:]
-    shape = torch.from_numpy(passing.shape).to(device)[None, None].float() / 255
-    cover = _warped(shape, torch.from_numpy(passing.maps).to(device), size, "zeros")
-    texture = _seen(passing.texture, corpus, size, device)
-    return frames * (1 - cover.mean(dim=1)) + (texture * cover).mean(dim=1)
-
-
-def _warped(image: Tensor, maps: Tensor, size: tuple[int, ...], padding: str) -> Tensor:
-    """Sample an image (1, C, h, w) at affine maps (T, S, 2, 3) of a raster: (T, S, C, H, W)."""
-    rows, columns = (torch.arange(n, device=image.device, dtype=torch.float32) for n in size)
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    raster = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    places = torch.einsum("tsij,hwj->tshwi", maps, raster)
-    extent = torch.tensor([image.shape[-1] - 1, image.shape[-2] - 1], device=image.device)
-    grid = (places * (2 / extent.clamp(min=1)) - 1).reshape(1, -1, size[1], 2)
-    # One tall grid, so that the image need not be repeated for every frame.
-    found = functional.grid_sample(image, grid, padding_mode=padding, align_corners=True)
-    frames: Tensor = found[0].unflatten(1, (*maps.shape[:2], size[0])).movedim(0, 2)
+    part = _passed(passing, frames)
+    if part is None:
+        return frames
+    shape = torch.from_numpy(passing.shape).to(part.device)[None, None].float() / 255
+    cover = _warped(shape, passing.maps, part, 1, "zeros")
+    texture = _seen(passing.texture, corpus, part)
+    under = part.of(frames)
+    under.mul_(1 - cover.mean(dim=1)).add_((texture * cover).mean(dim=1))
     return frames
+
+
+def _passed(passing: MovingObject, frames: Tensor) -> Raster | None:
+    """The part of the frames that an object passes; None where it stays outside."""
+    height, width = frames.shape[-2:]
+    tall, wide = passing.shape.shape
+    # An object is moved, never turned, so its shape lies where its maps begin.
+    left, top = -passing.maps[..., 2].max(axis=(0, 1))
+    right, bottom = -passing.maps[..., 2].min(axis=(0, 1)) + [wide, tall]
+    left, top = max(0, int(left) - 1), max(0, int(top) - 1)
+    right, bottom = min(width, int(right) + 2), min(height, int(bottom) + 2)
+    if left >= right or top >= bottom:
+        return None
+    return Raster(left, top, right - left, bottom - top, frames.device)
+
+
+def _warped(
+    image: Tensor, maps: NDArray[np.float32], part: Raster, fewer: int, padding: str
+) -> Tensor:
+    """Sample an image (1, C, h, w), reduced, at affine maps (T, S, 2, 3): (T, S, C, H, W)."""
+    places = part.through(torch.from_numpy(maps).flatten(0, 1))
+    across, down = (places + 0.5) / fewer
+    found: Tensor = sampled(image, across, down, padding).unflatten(0, maps.shape[:2])
+    return found

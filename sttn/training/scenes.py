@@ -12,19 +12,20 @@ from sttn.training.perspective import Float, PerspectivePath, random_path
 GRAZING = 4
 """Lookups per pixel where a surface is seen at a flat angle."""
 
+SHARPEST = 1.3
+"""Photograph pixels per raster pixel above which a card is reduced first."""
+
 DOWN = np.array([0.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surface:
-    """A plane in space that carries a piece of a photograph, mirrored without end."""
+class Wall:
+    """The ground, a backdrop or a side: a plane without end that carries a mirrored photograph."""
 
     photograph: int
     """Index into the corpus."""
-    piece: tuple[int, int, int, int]
-    """Left, top, width and height in the photograph's pixels."""
     maps: NDArray[np.float32]
-    """(T, 3, 3) from raster pixels to the piece's, as :meth:`PerspectivePath.maps`."""
+    """(T, 3, 3) from raster pixels to the photograph's, as :meth:`PerspectivePath.maps`."""
     gain: float
     """Light that falls on it."""
     lookups: int = 1
@@ -33,13 +34,20 @@ class Surface:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Something upright with an outline."""
+    """Something upright: a piece of a photograph with an outline."""
 
-    surface: Surface
+    photograph: int
+    """Index into the corpus."""
+    corner: tuple[int, int]
+    """Column and row of the photograph at which the piece begins."""
     shape: NDArray[np.uint8]
-    """(h, w), 255 inside, with a soft edge."""
+    """(h, w) of the piece, 255 inside the outline, with a soft edge."""
     maps: NDArray[np.float32]
-    """(T, 3, 3) from raster pixels to the shape's."""
+    """(T, 3, 3) from raster pixels to the piece's, as :meth:`PerspectivePath.maps`."""
+    gain: float
+    """Light that falls on it."""
+    fewer: int
+    """Pixels that are averaged along each side first, or it aliases."""
     box: tuple[int, int, int, int]
     """Left, top, width and height of what it may cover of the raster in any frame."""
 
@@ -48,8 +56,8 @@ class Card:
 class Scene:
     """A room or landscape, and what stands in it."""
 
-    walls: tuple[Surface, ...]
-    """Ground, backdrop and sides; the nearest one shows."""
+    walls: tuple[Wall, ...]
+    """The nearest one shows."""
     cards: tuple[Card, ...]
     """The farthest first."""
 
@@ -103,7 +111,7 @@ class _Scenery:
         self._raster = raster
         self._rng = rng
 
-    def ground(self, nearest: float, pivot: float) -> Surface:
+    def ground(self, nearest: float, pivot: float) -> Wall:
         """The plane y = 0, its photograph turned at random."""
         yaw = self._rng.uniform(0, 2 * np.pi)
         across = np.array([np.cos(yaw), 0, np.sin(yaw)])
@@ -111,13 +119,13 @@ class _Scenery:
         depth = np.exp(self._rng.uniform(np.log(nearest), np.log(2 * pivot)))
         return self._wall(np.zeros(3), across, along, depth, GRAZING, afloat=True)
 
-    def backdrop(self, depth: float) -> Surface:
+    def backdrop(self, depth: float) -> Wall:
         """Upright, far away, turned a little."""
         yaw = self._rng.normal(0, 0.15)
         across = np.array([np.cos(yaw), 0, np.sin(yaw)])
         return self._wall(np.array([0, 0, depth]), across, DOWN, depth, 1)
 
-    def side(self, x: float, pivot: float) -> Surface:
+    def side(self, x: float, pivot: float) -> Wall:
         """Upright, along the way."""
         yaw = np.pi / 2 + self._rng.normal(0, 0.1)
         across = np.array([np.cos(yaw), 0, np.sin(yaw)])
@@ -126,46 +134,30 @@ class _Scenery:
     def card(self, depth: float) -> Card | None:
         """Something on the ground at a depth; None where the camera never sees it whole."""
         rng = self._rng
-        tallest = 0.9 * self._raster[1] / self._focal * depth
-        tall = min(np.exp(rng.uniform(np.log(0.25), np.log(2.5))), tallest * rng.uniform(0.5, 1))
-        wide = min(
-            tall * np.exp(rng.normal(-0.2, 0.5)), 0.7 * self._raster[0] / self._focal * depth
-        )
+        visible = np.array(self._raster) / self._focal * depth
+        tall = np.exp(rng.uniform(np.log(0.25), np.log(2.5)))
+        tall = min(tall, 0.9 * visible[1] * rng.uniform(0.5, 1))
+        wide = min(tall * np.exp(rng.normal(-0.2, 0.5)), 0.7 * visible[0])
         yaw = float(np.clip(rng.normal(0, 0.35), -0.8, 0.8))
         across = np.array([np.cos(yaw), 0, np.sin(yaw)])
-        view = 0.6 * self._raster[0] / self._focal
-        foot = np.array([rng.uniform(-view, view) * depth, 0.03 * tall, depth])
+        foot = np.array([rng.uniform(-0.6, 0.6) * visible[0], 0.03 * tall, depth])
+        number = int(rng.integers(len(self._photographs)))
+        height, width = self._photographs[number]
+        fine = min(self._fineness(depth), 0.9 * width / wide, 0.9 * height / tall)
+        rows, columns = (max(2, int(fine * size)) for size in (tall, wide))
         corner = foot - across * wide / 2 - DOWN * tall
-        fine = self._focal / depth * 1.3
-        rows, columns = max(8, int(tall * fine)), max(8, int(wide * fine))
-        maps = self._maps(corner, across * wide / columns, DOWN * tall / rows)
+        maps = self._maps(corner, across / fine, DOWN / fine)
         box = self._covered(maps, rows, columns)
         if box is None:
             return None
-        shape = cutout(rows, columns, rng)
         return Card(
-            surface=self._carried(corner, across, depth, wide, tall),
-            shape=shape,
-            maps=maps.astype(np.float32),
-            box=box,
-        )
-
-    def _carried(
-        self, corner: Float, across: Float, depth: float, wide: float, tall: float
-    ) -> Surface:
-        """A piece of a photograph of about the size at which a card is seen."""
-        rng = self._rng
-        number = int(rng.integers(len(self._photographs)))
-        height, width = self._photographs[number]
-        fine = self._fineness(depth)
-        fine = min(fine, 0.9 * width / wide, 0.9 * height / tall)
-        columns, rows = min(width, int(wide * fine) + 9), min(height, int(tall * fine) + 9)
-        left, top = int(rng.integers(width - columns + 1)), int(rng.integers(height - rows + 1))
-        return Surface(
             photograph=number,
-            piece=(left, top, columns, rows),
-            maps=self._maps(corner, across / fine, DOWN / fine).astype(np.float32),
+            corner=(int(rng.integers(width - columns + 1)), int(rng.integers(height - rows + 1))),
+            shape=cutout(rows, columns, rng),
+            maps=maps.astype(np.float32),
             gain=float(rng.uniform(0.6, 1.1)),
+            fewer=max(1, round(_pixels_per_pixel(maps, rows, columns) / SHARPEST)),
+            box=box,
         )
 
     def _wall(
@@ -177,7 +169,7 @@ class _Scenery:
         lookups: int,
         *,
         afloat: bool = False,
-    ) -> Surface:
+    ) -> Wall:
         """A photograph that stands on a point, or floats over it at random."""
         rng = self._rng
         number = int(rng.integers(len(self._photographs)))
@@ -185,9 +177,8 @@ class _Scenery:
         fine = self._fineness(depth)
         above = height * (rng.random() if afloat else 1.0)
         corner = point - (across * rng.uniform(0, width) + along * above) / fine
-        return Surface(
+        return Wall(
             photograph=number,
-            piece=(0, 0, width, height),
             maps=self._maps(corner, across / fine, along / fine).astype(np.float32),
             gain=float(rng.uniform(0.7, 1.1)),
             lookups=lookups,
@@ -213,3 +204,12 @@ class _Scenery:
         if (high <= low).any():
             return None
         return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
+
+
+def _pixels_per_pixel(maps: Float, rows: int, columns: int) -> float:
+    """How many of a card's pixels, along a side, make one of the raster, in the mean."""
+    seen = np.linalg.inv(maps) @ [columns / 2, rows / 2, 1]
+    depth = seen[:, 2]  # a raster pixel's inverse depth is one over it
+    place = np.array([columns / 2, rows / 2])
+    slopes = (maps[:, :2, :2] - place[:, np.newaxis] * maps[:, 2:, :2]) * depth[:, None, None]
+    return float(np.sqrt(np.abs(np.linalg.det(slopes))).mean())

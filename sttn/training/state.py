@@ -26,7 +26,7 @@ class TrainingState:
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
         betas = (config.beta1, config.beta2)
         self.optimizers = [
-            torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas)
+            torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
             for network in (self.generator, self.discriminator)
             if network is not None
         ]

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from sttn.encoding import encoded
 from sttn.training.corpus import Corpus
 from sttn.training.panoramas import Outlook
-from sttn.training.scenes import Card, Scene, Surface
+from sttn.training.sampling import Raster, sampled
+from sttn.training.scenes import Card, Scene, Wall
 
 LEVELS = 6
 """Times a photograph is halved for what is far away, and the photograph itself."""
@@ -24,17 +26,20 @@ def scene_frames(
     scene: Scene, corpus: Corpus, size: tuple[int, ...], device: torch.device
 ) -> Tensor:
     """What the camera sees of a scene, (T, 3, H, W) in [0, 1]."""
-    whole = _raster((0, 0, size[1], size[0]), device)
-    frames = _seen(scene.walls[0], whole, corpus)
-    for number, wall in enumerate(scene.walls[1:], start=1):
-        cover = _in_front(wall.maps, scene.walls[:number], whole)
-        frames = torch.lerp(frames, _seen(wall, whole, corpus), cover)
+    frames = torch.zeros(len(scene.walls[0].maps), 3, *size, device=device)
+    whole = Raster(0, 0, size[1], size[0], device)
+    for number, wall in enumerate(scene.walls):
+        others = scene.walls[:number], scene.walls[number + 1 :]
+        before, after = (_in_front(wall.maps, some, whole) for some in others)
+        part = _covering(torch.minimum(before, after), device)
+        if part is not None:
+            part.of(frames).lerp_(_seen(wall, part, corpus), part.of(before))
     for card in scene.cards:
-        left, top, width, height = card.box
-        window = frames[..., top : top + height, left : left + width]
-        raster = _raster(card.box, device)
-        cover = _shape(card, raster) * _in_front(card.surface.maps, scene.walls, raster)
-        window.lerp_(_seen(card.surface, raster, corpus), cover)
+        part = Raster(*card.box, device)
+        picture = _card(card, part, corpus)
+        clear = _in_front(card.maps, scene.walls, part)
+        under = part.of(frames)
+        under.mul_(1 - clear * picture[:, 3:]).addcmul_(clear, picture[:, :3], value=card.gain)
     return frames
 
 
@@ -47,108 +52,117 @@ def panorama_frames(
     step = float(np.linalg.norm(outlook.rays[0, :, 0]))  # radians from pixel to pixel
     fewer = max(1, min(int(step * light.shape[-2] / math.pi + 0.5), light.shape[-2]))
     light = functional.avg_pool2d(light, fewer)
-    rays = torch.from_numpy(outlook.rays).to(device)
-    x, y, z = torch.einsum("tij,hwj->ithw", rays, _raster((0, 0, size[1], size[0]), device))
+    x, y, z = Raster(0, 0, size[1], size[0], device).through(torch.from_numpy(outlook.rays))
     height, width = light.shape[-2:]
-    across = (torch.atan2(x, z) / (2 * math.pi) + 0.5) * width - 0.5
-    down = (torch.atan2(y, torch.hypot(x, z)) / math.pi + 0.5) * height - 0.5
+    across = (torch.atan2(x, z) / (2 * math.pi) + 0.5) * width
+    down = (torch.atan2(y, torch.hypot(x, z)) / math.pi + 0.5) * height
     around = functional.pad(light, (1, 1, 0, 0), mode="circular")
-    seen = _sampled(around, torch.stack([across + 1, down], dim=-1), "border")
-    return encoded(seen)
+    return encoded(sampled(around, across + 1, down, "border"))
 
 
-def _raster(box: tuple[int, int, int, int], device: torch.device) -> Tensor:
-    """Pixels (x, y, 1) of a box: (H, W, 3)."""
-    left, top, width, height = box
-    rows = torch.arange(top, top + height, device=device, dtype=torch.float32)
-    columns = torch.arange(left, left + width, device=device, dtype=torch.float32)
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y, torch.ones_like(x)], dim=-1)
-
-
-def _in_front(maps: object, others: tuple[Surface, ...], raster: Tensor) -> Tensor:
+def _in_front(maps: NDArray[np.float32], others: tuple[Wall, ...], part: Raster) -> Tensor:
     """How much of each pixel a plane covers before others, (T, 1, H, W) in [0, 1].
 
     Inverse depths are linear over the raster, so that where two planes meet is a straight line
     with a known distance from every pixel.
     """
-    depth = torch.as_tensor(maps)[:, 2]
-    cover = torch.ones(len(depth), *raster.shape[:2], device=raster.device)
-    for other in others:
-        apart = depth - torch.from_numpy(other.maps)[:, 2]
-        apart = apart / apart[:, :2].norm(dim=1, keepdim=True).clamp(min=1e-9)
-        distance = torch.einsum("ti,hwi->thw", apart.to(raster.device), raster)
-        cover = torch.minimum(cover, (distance + 0.5).clamp(0, 1))
-    return cover.unsqueeze(1)
+    if not others:
+        return torch.ones(len(maps), 1, part.height, part.width, device=part.device)
+    apart = maps[:, 2:] - np.stack([other.maps[:, 2] for other in others], axis=1)
+    steepness = np.linalg.norm(apart[..., :2], axis=-1, keepdims=True)
+    distances = part.through(torch.from_numpy(apart / np.maximum(steepness, 1e-9)))
+    return (distances.amin(dim=0) + 0.5).clamp(0, 1)[:, None]
 
 
-def _shape(card: Card, raster: Tensor) -> Tensor:
-    """A card's outline, (T, 1, H, W) in [0, 1]."""
-    shape = torch.from_numpy(card.shape).to(raster.device)[None, None].float() / 255
-    places, _ = _places(torch.from_numpy(card.maps).to(raster.device), raster)
-    return _sampled(shape, places, "zeros")
+def _covering(cover: Tensor, device: torch.device) -> Raster | None:
+    """The part of the frames in which (T, 1, H, W) is above 0 in any; None where there is none."""
+    there = cover.amax(dim=(0, 1)) > 0
+    rows, columns = (there.any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    if not rows:
+        return None
+    left, top = columns[0], rows[0]
+    return Raster(left, top, columns[-1] + 1 - left, rows[-1] + 1 - top, device)
 
 
-def _places(maps: Tensor, raster: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, H, W, 2) pixels of a plane, and the inverse depth (T, H, W, 1)."""
-    found = torch.einsum("tij,hwj->thwi", maps, raster)
-    depth = found[..., 2:].clamp(min=NEVER)
-    return found[..., :2] / depth, depth
+def _card(card: Card, part: Raster, corpus: Corpus) -> Tensor:
+    """Color and cover, (T, 4, H, W) in [0, 1]; color is multiplied by cover."""
+    (left, top), (height, width) = card.corner, card.shape.shape
+    piece = corpus.photographs[card.photograph][top : top + height, left : left + width]
+    pixels = torch.from_numpy(np.dstack([piece, card.shape])).to(part.device)
+    picture = pixels.permute(2, 0, 1)[None].float() / 255
+    picture[:, :3] *= picture[:, 3:]
+    fewer = min(card.fewer, height, width)
+    across, down, depth = part.through(torch.from_numpy(card.maps))
+    inverse = 1 / (fewer * depth.clamp(min=NEVER))
+    x, y = (axis * inverse + 0.5 / fewer for axis in (across, down))
+    return sampled(functional.avg_pool2d(picture, fewer), x, y, "zeros")
 
 
-def _seen(surface: Surface, raster: Tensor, corpus: Corpus) -> Tensor:
+def _seen(wall: Wall, part: Raster, corpus: Corpus) -> Tensor:
     """(T, 3, H, W) in [0, 1], whatever is in front."""
-    maps = torch.from_numpy(surface.maps).to(raster.device)
-    places, depth = _places(maps, raster)
+    maps = torch.from_numpy(wall.maps)
+    across, down, depth = part.through(maps)
+    inverse = 1 / depth.clamp(min=NEVER)
+    places = torch.stack([across * inverse, down * inverse])
     # How far a pixel's neighbor to the right, and the one below, lies on the photograph.
-    right, below = (
-        (maps[:, None, None, :2, way] - places * maps[:, None, None, 2:, way]) / depth
-        for way in (0, 1)
-    )
-    squares = [one[..., 0] ** 2 + one[..., 1] ** 2 for one in (right, below)]
-    longer = torch.where((squares[0] > squares[1])[..., None], right, below)
-    square = torch.maximum(torch.minimum(*squares), torch.maximum(*squares) / surface.lookups**2)
-    texture = _texture(surface, corpus, raster.device)
+    slopes = maps.to(part.device).permute(1, 2, 0)[..., None, None]
+    right, below = ((slopes[:2, way] - places * slopes[2, way]) * inverse for way in (0, 1))
+    squares = right.square().sum(dim=0), below.square().sum(dim=0)
+    longer = torch.where(squares[0] > squares[1], right, below)
+    square = torch.maximum(torch.minimum(*squares), torch.maximum(*squares) / wall.lookups**2)
+    texture = _texture(wall, corpus, part.device)
     level = (square.clamp(min=1).log2() / 2).clamp(max=texture.levels - 1)
-    shifts = [(n + 0.5) / surface.lookups - 0.5 for n in range(surface.lookups)]
-    found = [_looked_up(texture, places + longer * shift, level) for shift in shifts]
-    return (torch.stack(found).mean(dim=0) * surface.gain).clamp(max=1)
+    shifts = (torch.arange(wall.lookups, device=part.device) + 0.5) / wall.lookups - 0.5
+    several = places[:, None] + longer[:, None] * shifts[:, None, None, None]
+    return _looked_up(texture, several, level).mean(dim=0) * wall.gain
 
 
 @dataclass(frozen=True)
 class _Texture:
     """A picture, halved again and again."""
 
-    tower: Tensor  # (1, 3, about 2 h, w) in [0, 1], the halves below one another
+    tower: Tensor  # (1, 3, 2 h, w) in [0, 1], the halves below one another
     width: int
     height: int
     levels: int
 
 
-def _texture(surface: Surface, corpus: Corpus, device: torch.device) -> _Texture:
-    left, top, width, height = surface.piece
-    count = min(LEVELS, 1 + max(0, int(math.log2(min(width, height) / 8))))
-    even = 2 ** (count - 1)
-    width, height = width // even * even, height // even * even
-    piece = corpus.photographs[surface.photograph][top : top + height, left : left + width]
-    levels = [torch.from_numpy(piece).to(device).permute(2, 0, 1)[None].float() / 255]
-    while len(levels) < count:
-        levels.append(functional.avg_pool2d(levels[-1], 2))
-    padded = [functional.pad(one, (0, width - one.shape[-1])) for one in levels]
-    return _Texture(torch.cat(padded, dim=2), width, height, count)
+def _texture(wall: Wall, corpus: Corpus, device: torch.device) -> _Texture:
+    photograph = corpus.photographs[wall.photograph]
+    count = min(LEVELS, 1 + max(0, int(math.log2(min(photograph.shape[:2]) / 8))))
+    height, width = (size >> (count - 1) << (count - 1) for size in photograph.shape[:2])
+    piece = photograph[:height, :width]
+    tower = torch.zeros(1, 3, 2 * height, width, device=device)
+    level = tower[:, :, :height]
+    torch.mul(torch.from_numpy(piece).to(device).permute(2, 0, 1), 1 / 255, out=level[0])
+    for n in range(1, count):
+        level = functional.avg_pool2d(level, 2)
+        start = 2 * height - (height >> (n - 1))
+        tower[:, :, start : start + level.shape[2], : level.shape[3]] = level
+    return _Texture(tower, width, height, count)
 
 
 def _looked_up(texture: _Texture, places: Tensor, level: Tensor) -> Tensor:
-    """Between the two halves whose pixels are about as large as the raster's: (T, 3, H, W)."""
-    x = _folded(places[..., 0], texture.width)
-    y = _folded(places[..., 1], texture.height)
+    """Between the two halves whose pixels are about as large as the raster's.
+
+    Args:
+        texture: The picture.
+        places: (2, N, T, H, W) columns and rows of it.
+        level: (T, H, W), how often halved.
+
+    Returns:
+        (N, T, 3, H, W) in [0, 1].
+    """
+    x, y = (_folded(*one) for one in zip(places, (texture.width, texture.height), strict=True))
     lower = level.floor()
     found = []
     for chosen in (lower, (lower + 1).clamp(max=texture.levels - 1)):
         share = torch.exp2(-chosen)
-        across = _within(x * share, texture.width * share)
-        down = _within(y * share, texture.height * share) + 2 * texture.height * (1 - share)
-        found.append(_sampled(texture.tower, torch.stack([across, down], dim=-1), "border"))
+        # Pixels that do not reach into the halves above and below.
+        across = torch.minimum((x * share).clamp(min=0.5), texture.width * share - 0.5)
+        down = torch.minimum((y * share).clamp(min=0.5), texture.height * share - 0.5)
+        down = down + 2 * texture.height * (1 - share)
+        found.append(sampled(texture.tower, across, down, "border"))
     return torch.lerp(found[0], found[1], (level - lower)[:, None])
 
 
@@ -156,18 +170,3 @@ def _folded(places: Tensor, size: int) -> Tensor:
     """Distances from a picture's edge, places outside mirrored until they lie within [0, size]."""
     turned = (places + 0.5) % (2 * size)
     return torch.minimum(turned, 2 * size - turned)
-
-
-def _within(distances: Tensor, size: Tensor) -> Tensor:
-    """Distances from an edge as pixels that do not reach into what lies beside."""
-    return torch.minimum((distances - 0.5).clamp(min=0), size - 1)
-
-
-def _sampled(image: Tensor, places: Tensor, padding: str) -> Tensor:
-    """Sample (1, C, h, w) at pixels (T, H, W, 2): (T, C, H, W)."""
-    extent = torch.tensor([image.shape[-1] - 1, image.shape[-2] - 1], device=image.device)
-    grid = (places * (2 / extent.clamp(min=1)) - 1).flatten(0, 1)[None]
-    # One tall grid, so that the image need not be repeated for every frame.
-    found = functional.grid_sample(image, grid, padding_mode=padding, align_corners=True)
-    frames: Tensor = found[0].unflatten(1, places.shape[:2]).movedim(0, 1)
-    return frames

@@ -189,29 +189,28 @@ class Step:
             total = total + config.perceptual_weight * figures["perceptual"]
             total = total + config.style_weight * figures["style"]
         if self._discriminator is not None:
-            with self._precision():
-                real, fake = self._judged(truth), self._judged(seen.detach())
-                figures["discriminator"] = discriminator_loss(real.float(), fake.float())
-            (figures["discriminator"] / config.accumulate).backward()
-            # The discriminator judges here and learns nothing from it.
-            self._discriminator.requires_grad_(False)
-            with self._precision():
-                figures["adversarial"] = adversarial_loss(self._judged(seen).float())
+            real, fake = self._judged(truth), self._judged(seen)
+            figures["discriminator"] = discriminator_loss(real, fake)
+            figures["adversarial"] = adversarial_loss(fake)
             total = total + config.adversarial_weight * figures["adversarial"]
-        (total / config.accumulate).backward()
-        if self._discriminator is not None:
-            self._discriminator.requires_grad_(True)
+            # One look serves both; each loss goes to its own network only.
+            learning = list(self._discriminator.parameters())
+            loss = figures["discriminator"] / config.accumulate
+            loss.backward(inputs=learning, retain_graph=True)
+        (total / config.accumulate).backward(inputs=list(self._generator.parameters()))
         return {name: value.detach() for name, value in figures.items()}
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._config.bfloat16)
 
     def _judged(self, clips: Tensor) -> Tensor:
+        """The discriminator's scores."""
         assert self._discriminator is not None
         if self._config.clips_end_to_end:
             clips = clips.flatten(0, 1)[None]
-        scores: Tensor = self._discriminator(clips)
-        return scores
+        with self._precision():
+            scores: Tensor = self._discriminator(clips)
+        return scores.float()
 
     def _apply(self) -> None:
         config, state = self._config, self._state

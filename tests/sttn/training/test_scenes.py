@@ -1,5 +1,6 @@
 """Clips with true parallax: planes in space, seen as a camera sees them."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from sttn.training.cutouts import cutout
 from sttn.training.perspective import PerspectivePath
 from sttn.training.recipes import Recipes, SampleConfig, View
 from sttn.training.rendering import render
-from sttn.training.scenes import Card, Scene, Surface, random_scene
+from sttn.training.scenes import Card, Scene, Wall, random_scene
 from sttn.training.surfaces import scene_frames
 
 CPU = torch.device("cpu")
@@ -28,12 +29,11 @@ def path(velocity: tuple[float, float, float] = (0, 0, 0), tilt: float = 0.0) ->
     )
 
 
-def surface(maps: np.ndarray, photograph: int = 0, size: int = 64, **changes: object) -> Surface:
-    plain = {"photograph": photograph, "piece": (0, 0, size, size), "gain": 1.0}
-    return Surface(maps=maps.astype(np.float32), **{**plain, **changes})
+def wall(maps: np.ndarray, photograph: int = 0, lookups: int = 1) -> Wall:
+    return Wall(photograph=photograph, maps=maps.astype(np.float32), gain=1.0, lookups=lookups)
 
 
-def seen(walls: list[Surface], photographs: list[np.ndarray], *cards: Card) -> np.ndarray:
+def seen(walls: list[Wall], photographs: list[np.ndarray], *cards: Card) -> np.ndarray:
     """The first frame, (H, W, 3) in [0, 255]."""
     scene = Scene(walls=tuple(walls), cards=cards)
     corpus = Corpus(photographs=photographs, movies=[])
@@ -61,7 +61,7 @@ def test_a_surface_seen_from_the_front_is_the_photograph():
     photograph = np.random.default_rng(0).integers(0, 255, (48, 96, 3), dtype=np.uint8)
     maps = np.eye(3)[np.newaxis]
 
-    frame = seen([surface(maps, piece=(0, 0, 96, 48))], [photograph])
+    frame = seen([wall(maps)], [photograph])
 
     # Halves want even pieces, so of 48 rows and three halves all 48 are used.
     np.testing.assert_allclose(frame, photograph, atol=0.02)
@@ -73,7 +73,7 @@ def test_what_lies_beyond_a_photograph_is_its_mirror_image():
     photograph[:, 60:] = 200
     shifted = np.array([[[1, 0, 10], [0, 1, 0], [0, 0, 1]]])
 
-    row = seen([surface(shifted)], [photograph])[10, :, 0]
+    row = seen([wall(shifted)], [photograph])[10, :, 0]
 
     assert (row[51:57] > 199).all()
     assert row[48] == row[59] == 0
@@ -82,8 +82,8 @@ def test_what_lies_beyond_a_photograph_is_its_mirror_image():
 def test_ground_and_backdrop_meet_where_they_meet_in_space():
     """The foot of a wall ten units away, seen from a height of one, lies 100 / 10 pixels down."""
     camera, now = path(), np.zeros(1)
-    ground = surface(camera.maps(np.zeros(3), RIGHT, AHEAD, now, RASTER))
-    backdrop = surface(camera.maps(10 * AHEAD, RIGHT, DOWN, now, RASTER), photograph=1)
+    ground = wall(camera.maps(np.zeros(3), RIGHT, AHEAD, now, RASTER))
+    backdrop = wall(camera.maps(10 * AHEAD, RIGHT, DOWN, now, RASTER), photograph=1)
 
     for walls in ([ground, backdrop], [backdrop, ground]):
         column = seen(walls, [flat(50), flat(200)])[:, 40, 0]
@@ -96,12 +96,15 @@ def test_ground_and_backdrop_meet_where_they_meet_in_space():
 def test_a_card_hides_what_is_behind_and_ends_at_the_ground():
     """Opaque inside its outline; what is buried does not show."""
     camera, now = path(), np.zeros(1)
-    ground = surface(camera.maps(np.zeros(3), RIGHT, AHEAD, now, RASTER))
-    backdrop = surface(camera.maps(10 * AHEAD, RIGHT, DOWN, now, RASTER), photograph=1)
+    ground = wall(camera.maps(np.zeros(3), RIGHT, AHEAD, now, RASTER))
+    backdrop = wall(camera.maps(10 * AHEAD, RIGHT, DOWN, now, RASTER), photograph=1)
     corner = np.array([-1.0, -0.5, 5])
     maps = camera.maps(corner, RIGHT / 32, DOWN / 32, now, RASTER)
     card = Card(
-        surface=surface(maps, photograph=2),
+        photograph=2,
+        corner=(0, 0),
+        gain=1.0,
+        fewer=1,
         shape=np.full((64, 64), 255, np.uint8),
         maps=maps.astype(np.float32),
         box=(20, 0, 60, 48),
@@ -121,11 +124,46 @@ def test_the_far_ground_does_not_glitter():
     photograph = np.repeat(checks[..., np.newaxis], 3, axis=2)
     maps = path(tilt=0.1).maps(np.zeros(3), RIGHT / 40, AHEAD / 40, np.zeros(1), RASTER)
 
-    frame = seen([surface(maps, lookups=4)], [photograph])
+    frame = seen([wall(maps, lookups=4)], [photograph])
 
     far = frame[(48 // 2) - 8 : 48 // 2]
     assert far.std() < 15
     assert far.mean() == pytest.approx(100, abs=10)
+
+
+def test_a_ground_at_a_flat_angle_stays_sharp_across():
+    """One lookup per pixel would blur lines that lead away as far as those that cross."""
+    lines = (np.arange(64) % 8 < 4)[np.newaxis, :, np.newaxis] * np.full((64, 64, 3), 200)
+    maps = path(tilt=0.1).maps(np.zeros(3), RIGHT / 40, AHEAD / 40, np.zeros(1), RASTER)
+
+    contrasts = [
+        seen([wall(maps, lookups=lookups)], [lines.astype(np.uint8)])[28, :, 0].std()
+        for lookups in (1, 4)
+    ]
+
+    assert contrasts[1] > 1.3 * contrasts[0]
+
+
+def test_a_card_finer_than_the_raster_is_averaged_and_lit():
+    """No aliasing, no shift by half a pixel, and light as drawn."""
+    photograph = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    twice = np.array([[[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1.0]]], np.float32)
+    card = Card(
+        photograph=0,
+        corner=(0, 0),
+        shape=np.full((64, 64), 255, np.uint8),
+        maps=twice,
+        gain=0.5,
+        fewer=2,
+        box=(0, 0, 96, 48),
+    )
+    behind = wall(np.diag([1, 1, 0.5])[np.newaxis], photograph=1)
+
+    frame = seen([behind], [photograph, flat(0)], card)
+
+    expected = cv2.resize(photograph, (32, 32), interpolation=cv2.INTER_AREA) / 2
+    np.testing.assert_allclose(frame[:31, :31], expected[:31, :31], atol=0.5)
+    assert (frame[33:] == 0).all()
 
 
 def test_scenes_move_as_a_hand_held_camera_does():

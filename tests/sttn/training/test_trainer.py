@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +18,20 @@ from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training import trainer
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
+from sttn.training.losses import (
+    adversarial_loss,
+    discriminator_loss,
+    hole_loss,
+    laid_over,
+    valid_loss,
+)
 from sttn.training.presets import FOLDER, read_preset
 from sttn.training.processes import Processes
-from sttn.training.recipes import SampleConfig
+from sttn.training.recipes import Recipes, SampleConfig
+from sttn.training.rendering import render
 from sttn.training.schedules import learning_rate
 from sttn.training.state import TrainingState, checkpoints
-from sttn.training.trainer import train
+from sttn.training.trainer import Step, train
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.slow
@@ -109,6 +118,42 @@ def test_one_clip_can_be_learned_by_heart(tmp_path):
     train(config, Corpus(photographs=[], movies=[np.stack([flat] * 3)]), tmp_path, CPU)
 
     assert log(tmp_path, "validation_psnr")[-1] > 35
+
+
+def test_each_loss_teaches_its_own_network_only(corpus, tiny):
+    """One look of the discriminator serves Eq. (8) and (9); neither leaks into the other."""
+    config = replace(tiny, adversarial_weight=0.5, gradient_norm=1e9, batch=1)
+    state = TrainingState(config, CPU)
+    generator, judge = deepcopy(state.generator), deepcopy(state.discriminator)
+    recipe = Recipes(corpus, config.sample, seed=1, count=1)[0]
+
+    Step(config, state, corpus, CPU, Processes())([recipe])
+
+    truth, given, mask = render([recipe], corpus, CPU)
+    completed = generator(given * (1 - mask), mask)
+    seen = laid_over(completed, truth, mask)
+    judging = discriminator_loss(judge(truth), judge(seen.detach()))
+    judge_alone = torch.autograd.grad(judging, judge.parameters())
+    total = hole_loss(completed, truth, mask) + valid_loss(completed, truth, mask)
+    total = total + 0.5 * adversarial_loss(judge.eval()(seen))
+    generator_alone = torch.autograd.grad(total, generator.parameters())
+    for network, alone in ((state.discriminator, judge_alone), (state.generator, generator_alone)):
+        for parameter, gradient in zip(network.parameters(), alone, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_bfloat16_learns_what_float32_learns(tmp_path, corpus, tiny):
+    """Half the memory traffic, the same curve within rounding; losses and weights stay float32."""
+    tiny = replace(tiny, adversarial_weight=0.01)
+    for half in (False, True):
+        train(replace(tiny, bfloat16=half), corpus, tmp_path / str(half), CPU)
+
+    for loss in ("hole", "valid", "discriminator"):
+        exact, rounded = (log(tmp_path / str(half), loss) for half in (False, True))
+        assert rounded != exact
+        np.testing.assert_allclose(rounded, exact, rtol=0.03)
+    content = torch.load(checkpoints(tmp_path / "True")[-1], weights_only=True)
+    assert {tensor.dtype for tensor in content["generator"].values()} == {torch.float32}
 
 
 def test_accumulated_rounds_are_one_batch(tmp_path, corpus, tiny):
