@@ -14,6 +14,7 @@ Other commands, each with --help of its own:
 
     sttn-train pack CORPUS --output SHARDS     for training machines that decode no movies
     sttn-train adapt --plate SHOT --matte MATTE --output mine.safetensors     for one shot
+    sttn-train fusion CORPUS --output RUN      the network that decides which real pixels to believe
 """
 
 import logging
@@ -32,9 +33,12 @@ from sttn.device import choose_device
 from sttn.errors import FootageError, SttnError
 from sttn.model import load_generator, save_generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.propagation.fusion import save_fusion
 from sttn.training.adaptation import AdaptationConfig, adapt
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import CorpusLimits, pieces, read_corpus
+from sttn.training.examples import GatheringConfig, gather
+from sttn.training.fusing import FusingConfig, train_fusion
 from sttn.training.presets import configured
 from sttn.training.processes import joined
 from sttn.training.shards import write_shards
@@ -106,6 +110,40 @@ def adapt_command(
     )
 
 
+def fusion_command(
+    corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
+    output: Path,
+    settings: Annotated[FusingConfig, tyro.conf.arg(name="")] = FusingConfig(),
+    examples: GatheringConfig = GatheringConfig(),
+    limits: CorpusLimits = CorpusLimits(),
+) -> None:
+    """Train the network that decides which pixels of other frames to believe.
+
+    Examples are gathered first, which takes longer; those that RUN/examples holds already stay.
+
+    Args:
+        corpus: Folder, searched in depth as for training.
+        output: Folder of the run; gets examples/ and fusion.safetensors.
+        settings: The training.
+        examples: What is gathered.
+        limits: What is kept of the material.
+    """
+    cv2.setNumThreads(0)
+    material = read_corpus(corpus, limits)
+    found = gather(material, examples, output / "examples")
+    files = list(tqdm(found, total=examples.clips, unit="clip", desc="gathering", disable=None))
+    with tqdm(total=settings.steps, unit="step", desc="training", disable=None) as bar:
+
+        def told(step: int, psnr: float, by_evidence: float) -> None:
+            bar.update()
+            bar.set_postfix(psnr=f"{psnr:.2f}", by_evidence=f"{by_evidence:.2f}")
+
+        fusion, psnr, by_evidence = train_fusion(files, settings, told)
+    path = output / "fusion.safetensors"
+    save_fusion(fusion, path, {"steps": str(settings.steps), "clips": str(examples.clips)})
+    print(f"{path}: {psnr:.2f} dB inside the hole in training, by evidence alone {by_evidence:.2f}")
+
+
 def training_command(defaults: TrainingConfig) -> Callable[..., None]:
     """The command that trains, with the settings that flags have not changed."""
 
@@ -156,6 +194,7 @@ def _train(arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
+    "fusion": lambda arguments: tyro.cli(fusion_command, prog="sttn-train fusion", args=arguments),
     "pack": lambda arguments: tyro.cli(pack, prog="sttn-train pack", args=arguments),
 }
 

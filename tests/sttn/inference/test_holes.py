@@ -1,0 +1,66 @@
+"""Real pixels before the network: what is left for it, and how both meet."""
+
+import numpy as np
+import pytest
+import torch
+
+from sttn.inference import WindowConfig, complete
+from sttn.inference.holes import without_seam
+from sttn.model import Generator, ModelConfig
+from tests.sttn.propagation.conftest import panned as panned
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return Generator(ModelConfig(channels=16, blocks=1)).eval()
+
+
+def hole_psnr(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
+    return float(-10 * np.log10(np.square((result / 255.0 - truth / 255.0)[masks]).mean()))
+
+
+def test_real_pixels_beat_an_untrained_network(panned, generator):
+    """What other frames show needs no training."""
+    frames, masks, truth = panned
+
+    alone = complete(frames, masks, generator, WindowConfig(propagate=False))
+    result = complete(frames, masks, generator)
+
+    assert hole_psnr(result, truth, masks) > hole_psnr(alone, truth, masks) + 8
+    np.testing.assert_array_equal(result[~masks], frames[~masks])
+
+
+def test_handles_lend_and_the_network_rests_where_all_is_known(panned, generator, monkeypatch):
+    """A shot whose background shows beside it costs the network nothing."""
+    frames, masks, truth = panned
+    clear = masks.copy()
+    clear[:8], clear[16:] = False, False
+    transformed = []
+    transform = generator.transform
+    monkeypatch.setattr(generator, "transform", lambda *a: transformed.append(1) or transform(*a))
+    fills = complete(frames, clear, generator, handles=[*range(6), *range(18, 24)])
+
+    assert hole_psnr(fills[2:10], truth[8:16], masks[8:16]) > 28
+    assert len(transformed) <= 2
+
+
+def test_a_seam_is_spread_out():
+    """A fill that is darker all around is lifted to its surroundings; its detail stays."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.4, 0.6, (40, 40, 3)).astype(np.float32)
+    hole = np.zeros((40, 40), np.bool_)
+    hole[12:28, 12:28] = True
+
+    result = without_seam(truth - 0.1, truth, hole)
+
+    np.testing.assert_allclose(result[hole], truth[hole], atol=1e-3)
+
+
+def test_without_surroundings_a_fill_stays(generator):
+    """A hole that is the whole frame has no seam."""
+    said = np.full((8, 8, 3), 0.5, np.float32)
+
+    np.testing.assert_array_equal(
+        without_seam(said, np.zeros_like(said), np.ones((8, 8), np.bool_)), said
+    )

@@ -1,0 +1,211 @@
+"""Real pixels: what compositors expect to be copied sharply from frames that show it."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sttn.errors import CheckpointError
+from sttn.propagation import Fusion, Propagation, load_fusion
+from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
+from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
+from sttn.propagation.motion import Motion
+from sttn.propagation.traces import by_camera, by_flow, sampled
+
+CPU = torch.device("cpu")
+
+
+def decibel(fill, truth, masks, index) -> float:
+    inside = fill.box.of(masks[index])
+    apart = fill.pixels - fill.box.of(truth[index]).astype(np.float32) / 255
+    return float(-10 * np.log10(np.square(apart)[inside].mean()))
+
+
+def test_what_a_pan_reveals_is_copied(panned):
+    """A wall behind a standing hole comes back as it is in the frames beside."""
+    frames, masks, truth = panned
+
+    fill = Propagation(frames, masks, load_fusion(CPU)).fill(10)
+
+    assert decibel(fill, truth, masks, 10) > 30
+    assert fill.trust[fill.box.of(masks[10])].mean() > 0.9
+    assert fill.trust[~fill.box.of(masks[10])].max() == 0
+
+
+def test_a_float_plate_is_filled_like_an_8_bit_one(panned):
+    """Scene-linear plates arrive as float32 in the working space."""
+    frames, masks, _ = panned
+    floats = frames.astype(np.float32) / 255
+
+    fills = [Propagation(f, masks, load_fusion(CPU)).fill(4) for f in (frames, floats)]
+
+    np.testing.assert_allclose(fills[0].pixels, fills[1].pixels, atol=1e-4)
+    np.testing.assert_allclose(fills[0].trust, fills[1].trust, atol=1e-3)
+
+
+def test_what_the_hole_hides_does_not_matter(panned):
+    """The object to be removed cannot shine through, not by a bit."""
+    frames, masks, _ = panned
+    noise = np.random.default_rng(0).integers(0, 255, frames.shape, np.uint8)
+    other = np.where(masks[..., None], noise, frames)
+
+    fills = [Propagation(f, masks, load_fusion(CPU)).fill(9) for f in (frames, other)]
+
+    np.testing.assert_array_equal(fills[0].pixels, fills[1].pixels)
+    np.testing.assert_array_equal(fills[0].trust, fills[1].trust)
+
+
+def test_where_nothing_shows_nothing_is_trusted(panned):
+    """A locked-off shot with a standing matte: the network has to invent."""
+    frames, masks, _ = panned
+    still = np.repeat(frames[:1], 8, axis=0)
+
+    fill = Propagation(still, masks[:8], load_fusion(CPU)).fill(3)
+
+    assert fill.trust.max() == 0
+
+
+def test_frames_after_a_cut_are_not_believed(panned):
+    """An edit inside the clip puts nothing of the other shot into the hole."""
+    frames, masks, _ = panned
+    rng = np.random.default_rng(1)
+    after = rng.integers(0, 60, (6, *frames.shape[1:]), np.uint8)
+    clip = np.concatenate([np.repeat(frames[:1], 6, axis=0), after])
+    holes = np.concatenate([masks[:6], np.zeros_like(masks[:6])])
+
+    fill = Propagation(clip, holes, load_fusion(CPU)).fill(5)
+
+    assert fill.trust.mean() < 0.02
+
+
+def test_a_frame_without_a_hole_needs_nothing(panned):
+    """Mattes have gaps."""
+    frames, masks, _ = panned
+    holes = masks.copy()
+    holes[5] = False
+
+    assert Propagation(frames, holes, load_fusion(CPU)).fill(5) is None
+
+
+def test_the_result_does_not_depend_on_the_order_in_which_frames_are_asked_for(panned):
+    """A resumed job begins in the middle and gives the same pixels."""
+    frames, masks, _ = panned
+    fusion = load_fusion(CPU)
+    whole = Propagation(frames, masks, fusion)
+    for index in range(15):
+        whole.fill(index)
+
+    later = Propagation(frames, masks, fusion).fill(15)
+
+    np.testing.assert_array_equal(whole.fill(15).pixels, later.pixels)
+
+
+@pytest.mark.parametrize("follow", [by_flow, by_camera])
+def test_places_are_followed_to_where_they_show(panned, follow):
+    """A pan by 5.3 and 0.4 pixels a frame: what is hidden shows to the left later on."""
+    frames, masks, _ = panned
+    motion = Motion(frames, masks, 30)
+    start = np.array([[75.0, 48.0]], np.float32)
+
+    first, second, before, _ = follow(motion, lambda i: ~masks[i], len(frames), 8, start)
+
+    steps = first.frames[0] - 8
+    assert steps == 3  # 15 pixels to the edge of the hole
+    np.testing.assert_allclose(first.places[0], [75 - 5.3 * 3, 48 - 0.4 * 3], atol=0.7)
+    assert second.frames[0] == first.frames[0] + 4
+    assert before.frames[0] < 8
+
+
+@given(st.integers(0, 600), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_sampling_takes_any_number_of_places(count, channels):
+    """OpenCV's limit on the size of a map is nobody's business."""
+    image = np.random.default_rng(0).random((7, 9, channels), dtype=np.float32)
+    places = np.stack([np.arange(count) % 9, np.arange(count) % 7], axis=1).astype(np.float32)
+
+    found = sampled(image, places)
+
+    x, y = places.astype(int).T
+    np.testing.assert_allclose(found, image[y, x], atol=1e-6)
+
+
+def offered() -> tuple:
+    """Surroundings with a hole, a candidate that is right but darker, and one that is wrong."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.3, 0.9, (40, 40, 3)).astype(np.float32)
+    hole = np.zeros((40, 40), np.bool_)
+    hole[14:26, 14:26] = True
+    wider = np.zeros_like(hole)
+    wider[8:32, 8:32] = True
+    flat = np.where(hole[..., None], 0.6, truth).astype(np.float32)
+    blind = np.where(wider[..., None], 0.6, truth).astype(np.float32)
+    around = surroundings(flat, blind, hole, wider & ~hole)
+    distance = np.where(wider, 3, 0).astype(np.float32)
+    right = candidate(around, np.where(wider[..., None], truth - 0.1, 0), distance)
+    noise = rng.random(truth.shape, dtype=np.float32)
+    wrong = candidate(around, np.where(wider[..., None], noise, 0), distance)
+    nothing = candidate(around, np.zeros_like(truth), np.zeros_like(distance))
+    return truth, around, right, wrong, nothing
+
+
+def test_a_candidate_is_corrected_by_what_it_misses_the_margin_by():
+    """Light that changed between two frames leaves no patch."""
+    truth, around, right, _, _ = offered()
+
+    np.testing.assert_allclose(right.pixels[around.hole], truth[around.hole], atol=0.01)
+
+
+def test_evidence_prefers_what_fits_the_margin():
+    """What is wrong beside the hole is not believed inside it."""
+    truth, around, right, wrong, _ = offered()
+
+    mean = mean_by_evidence(around, [right, wrong])
+
+    assert wrong.error[around.hole].mean() > right.error[around.hole].mean()
+    np.testing.assert_allclose(mean[around.hole], truth[around.hole], atol=0.06)
+
+
+def test_untrained_the_network_is_the_mean_by_evidence():
+    """Training starts from what is known to work."""
+    _, around, right, wrong, nothing = offered()
+    candidates = [right, wrong, *[nothing] * 6]
+    known = seen(around, candidates)
+
+    weights = Fusion()(known.offered[None], known.shared[None], known.scores[None])[0]
+
+    mean = torch.einsum("khw,kchw->hwc", weights, known.pixels).detach().numpy()
+    expected = mean_by_evidence(around, candidates)
+    np.testing.assert_allclose(mean[around.hole], expected[around.hole], atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_weights_sum_to_one_and_nothing_found_weighs_nothing(precision):
+    """Nothing comes out that was not found or filled."""
+    _, around, right, wrong, nothing = offered()
+    known = seen(around, [right, wrong, *[nothing] * 6])
+    torch.manual_seed(0)
+    fusion = Fusion()
+    for head in (fusion.score, fusion.score_in_space):
+        torch.nn.init.normal_(head.weight)
+    fusion = fusion.to(precision)
+
+    weights = fusion(
+        known.offered[None].to(precision), known.shared[None].to(precision), known.scores[None]
+    )[0]
+
+    torch.testing.assert_close(weights.sum(0), torch.ones(40, 40))
+    assert weights[3:].max() == 0
+    assert (known.scores[3:] == NEVER).all()
+
+
+def test_fusion_weights_are_checked(tmp_path):
+    """A file of another network is named, and what is wrong with it."""
+    save_fusion(Fusion(FusionConfig(width=32)), tmp_path / "wide.safetensors")
+
+    assert load_fusion(CPU, path=tmp_path / "wide.safetensors").config.width == 32
+    (tmp_path / "other.safetensors").write_bytes(b"no such thing")
+    with pytest.raises(CheckpointError, match=r"other\.safetensors is not a safetensors file"):
+        load_fusion(CPU, path=tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="width must be a multiple of 16, got 24"):
+        FusionConfig(width=24)
