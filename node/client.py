@@ -279,6 +279,11 @@ class InpaintClient:
     def _job(
         self, job_id: str, clip: list[pb.ClipFrame], wishes: Wishes, cancelled: Cancelled
     ) -> Iterator[tuple[int, NDArray[Any]]]:
+        windows = pb.Windows(
+            neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
+        )
+        if not wishes.propagate:
+            windows.propagate = False
         request = pb.SubmitRequest(
             job_id=job_id,
             frames=clip,
@@ -286,11 +291,7 @@ class InpaintClient:
             model=wishes.model,
             result_type=clip[0].plate.type,
             result_compression=self._compression,
-            windows=pb.Windows(
-                neighbor_radius=wishes.neighbor_radius,
-                reference_stride=wishes.reference_stride,
-                propagate=None if wishes.propagate else False,
-            ),
+            windows=windows,
         )
         if all(frame.role != pb.PLATE for frame in clip):
             return

@@ -115,16 +115,17 @@ def _examples(
     """Up to three examples of a clip (T, 3, H, W) in [-1, 1]: early, in the middle, late."""
     known, shown = ((part.permute(0, 2, 3, 1).numpy() + 1) / 2 for part in (truth, given))
     frames = np.where(masks[..., None], np.uint8(0), (shown * 255).round().astype(np.uint8))
-    propagation = Propagation(frames, masks, Fusion())
+    propagation = Propagation(list(frames), list(masks), Fusion())
     thirds = np.linspace(0, len(frames), 4).astype(int)
     for first, last in pairwise(thirds):
         index = int(rng.integers(first, max(first + 1, last)))
         offers = propagation.offers(index)
         if offers is None or offers.around.hole.sum() < FEWEST_PIXELS:
             continue
-        parts = (part.numpy() for part in seen(offers.around, offers.candidates))
-        halves = [*parts, offers.box.of(known[index]).transpose(2, 0, 1)]
-        example = Example(*(part.astype(np.float16) for part in halves), offers.around.hole)
+        known_there = offers.box.of(known[index]).transpose(2, 0, 1)
+        parts = [part.numpy() for part in seen(offers.around, offers.candidates)]
+        halves = [part.astype(np.float16) for part in (*parts, known_there)]
+        example = Example(*halves, hole=offers.around.hole)
         yield _limited(example, rng)
 
 
