@@ -125,7 +125,7 @@ def _examples(
         known_there = offers.box.of(known[index]).transpose(2, 0, 1)
         parts = [part.numpy() for part in seen(offers.around, offers.candidates)]
         halves = [part.astype(np.float16) for part in (*parts, known_there)]
-        example = Example(*halves, hole=offers.around.hole)
+        example = Example._make([*halves, offers.around.hole])
         yield _limited(example, rng)
 
 
