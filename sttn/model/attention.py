@@ -5,6 +5,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sttn.model.region import Region
 
@@ -12,8 +13,8 @@ MASKED_SCORE = -1e9
 """Score given to a key patch inside a hole; its softmax weight becomes exactly 0."""
 
 SUMMED_AT_ONCE = 2**15
-"""Longest dot product taken in one go: a whole frame's patch at 432x240 has 414,720 elements,
-and summed in one go in float32 it moved completed pixels by 1e-4."""
+"""Longest dot product taken in one go in float32: a whole frame's patch at 432x240 has 414,720
+elements, and summed in one go it moved completed pixels by 1e-4."""
 
 SCORES_AT_ONCE = 2**26
 """Most similarities held at a time, 256 MB; more queries take turns."""
@@ -109,14 +110,24 @@ def attention_weights(query: Tensor, key: Tensor, hidden: Tensor | None) -> Tens
         hidden: As for :func:`attend`.
 
     Returns:
-        (B, M, N), at least float32; a query's weights sum to 1.
+        (B, M, N) of the type of ``query``; a query's weights sum to 1.
     """
-    pieces = zip(query.split(SUMMED_AT_ONCE, -1), key.split(SUMMED_AT_ONCE, -1), strict=True)
-    scores = reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / query.shape[-1] ** 0.5
+    # Queries are fewer than scores, and rounding them averages out.
+    scores = _dot_products(query / query.shape[-1] ** 0.5, key)
     if hidden is not None:
         scores = scores.masked_fill(hidden, MASKED_SCORE)
     return torch.softmax(scores, dim=-1)
+
+
+def _dot_products(query: Tensor, key: Tensor) -> Tensor:
+    """Of every query (B, M, D) with every key (B, N, D): (B, M, N)."""
+    # Shorter types are summed in float32 and rounded once; pieces would be rounded each.
+    at_once = SUMMED_AT_ONCE if query.itemsize >= 4 else query.shape[-1]
+    pieces = zip(query.split(at_once, -1), key.split(at_once, -1), strict=True)
+    if len(query) > 1:
+        return reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
+    # One window: a product of matrices is faster than a batch of one.
+    return reduce(torch.add, (functional.linear(q[0], k[0]) for q, k in pieces))[None]
 
 
 def _only_visible(
