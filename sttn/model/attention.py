@@ -183,12 +183,11 @@ class PatchAttention(nn.Module):
         query = per_frame(self.query_embedding, asking)
         key = per_frame(self.key_embedding, lending)
         value = per_frame(self.value_embedding, lending)
-        batch, frames = asking.shape[:2]
-        joined = query.new_empty(batch, frames, *region.size, query.shape[-1])
+        frames, found = asking.shape[1], []
         width = query.shape[-1] // len(self.patch_divisors)
         # Cut apart once, since cutting patches out of wider rows is slower.
         shares = ([t.contiguous() for t in x.split(width, dim=-1)] for x in (query, key, value))
-        for head, (divisor, q, k, v) in enumerate(zip(self.patch_divisors, *shares, strict=True)):
+        for divisor, q, k, v in zip(self.patch_divisors, *shares, strict=True):
             patch = (size[0] // divisor, size[1] // divisor)
             asked = region.coarser(*patch).finer(*patch)
             hidden = None if mask is None else hidden_patches(mask, *patch)
@@ -198,7 +197,6 @@ class PatchAttention(nn.Module):
                 to_patches(v, *patch),
                 hidden,
             )
-            joined[..., head * width : (head + 1) * width] = region.within(asked).cut(
-                from_patches(attended, frames, asked.size, patch)
-            )
-        return per_frame(self.output_linear, joined)
+            pieced = from_patches(attended, frames, asked.size, patch)
+            found.append(region.within(asked).cut(pieced))
+        return per_frame(self.output_linear, torch.cat(found, dim=-1))
