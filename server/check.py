@@ -15,7 +15,7 @@ import psutil
 
 from server.config import ServerConfig
 from server.errors import StartError
-from server.models import TorchModels, choose_devices
+from server.models import TorchModels, choose_devices, precision_told
 from server.protocol import inpaint_pb2 as pb
 from server.security import Tokens, require_valid
 from sttn.errors import SttnError
@@ -54,6 +54,7 @@ def _findings(config: ServerConfig) -> Iterator[tuple[bool, str]]:
         yield False, str(error)
         return
     for device in devices:
+        yield True, precision_told(config.precision, device)
         yield _finding(partial(_speed, config, device))
 
 

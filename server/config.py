@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sttn.device import Precision
 from sttn.inference import DEFAULT_PRESET, PRESETS, MemoryBudget, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
@@ -98,8 +99,8 @@ class ServerConfig:
     """Folder of more weights that Admin may load by name; the folder of the default without it."""
     device: str = "auto"
     """cpu, cuda, cuda:0,cuda:1 (a process each), or auto: every GPU there is, else the CPU."""
-    precision: str = "auto"
-    """float32, bfloat16, or auto: bfloat16 on GPUs and on CPUs with AMX."""
+    precision: Precision = "auto"
+    """float32, bfloat16, or auto: bfloat16 on GPUs, and on CPUs measured to be faster in it."""
     preset: Preset = DEFAULT_PRESET
     """How clips are cut into windows: thorough takes longest, fast least; released as published."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from server.errors import InvalidRequestError, ModelError
 from server.protocol import inpaint_pb2 as pb
-from sttn.device import choose_device
+from sttn.device import Precision, bfloat16_speed, choose_device, choose_precision
 from sttn.inference import PRESETS, MemoryBudget, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
 
@@ -30,26 +30,37 @@ def choose_devices(names: str) -> list[str]:
     return [str(choose_device(name)) for name in names.split(",")]
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Resolve ``auto``: bfloat16 where hardware multiplies it fast."""
-    if name != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
-    # On a CPU without AMX bfloat16 convolutions were measured slower than float32.
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
+def precision_told(wished: Precision, device: str) -> str:
+    """Which precision a device gets, and what speaks for it; for operators."""
+    chosen = _name(choose_precision(wished, torch.device(device)))
+    if torch.device(device).type != "cpu":
+        return f"precision {chosen} ({wished})"
+    ratio = bfloat16_speed()
+    measured = (
+        f"convolutions run {ratio:.2f} times as fast in bfloat16 as in float32"
+        if ratio
+        else "this CPU has no bfloat16 instructions"
+    )
+    return f"precision {chosen} ({wished}): {measured}"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 class TorchModels:
     """Generators by name, on one device and in one precision."""
 
-    def __init__(self, device: str, precision: str, preset: Preset, memory: MemoryBudget) -> None:
+    def __init__(
+        self, device: str, precision: Precision, preset: Preset, memory: MemoryBudget
+    ) -> None:
         self._device = torch.device(device)
         self._dtype = choose_precision(precision, self._device)
         self._preset = preset
         self._memory = memory
         self._generators: dict[str, Generator] = {}
         self.device = device
-        self.precision = str(self._dtype).removeprefix("torch.")
+        self.precision = _name(self._dtype)
 
     def load(self, name: str, path: Path) -> None:
         """Hold weights under a name; what had the name stays if they cannot be loaded.

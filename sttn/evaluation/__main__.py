@@ -30,7 +30,7 @@ from typing import Annotated, Literal
 import cv2
 import tyro
 
-from sttn.device import choose_device
+from sttn.device import Precision, choose_device, choose_precision
 from sttn.errors import SttnError
 from sttn.evaluation.baselines import BASELINES, BaselineName
 from sttn.evaluation.cases import ProtocolConfig, find_cases
@@ -63,6 +63,7 @@ def clips_command(
     preset: tuple[Preset, ...] = (DEFAULT_PRESET,),
     baselines: tuple[BaselineName, ...] = tuple(BASELINES),
     device: str = "auto",
+    precision: Precision = "float32",
     processes: int = 1,
     protocol: Protocols = ProtocolConfig(),
     scoring: Scoring = ScoringConfig(),
@@ -78,16 +79,21 @@ def clips_command(
         preset: One or more schedules of windows.
         baselines: What else to measure.
         device: cpu, cuda or auto; for the networks.
+        precision: float32, bfloat16 or auto, as a server would choose; figures of different
+            precisions are kept apart, and differ a little.
         processes: Others that compute baselines and figures beside.
         protocol: What is cut out of which videos.
         scoring: Weights of metrics that cannot be shipped.
         page: What the page shows.
     """
     sources = find_cases(clips, protocol)
-    networks = read_networks(weights, preset, choose_device(device))
+    chosen = choose_device(device)
+    dtype = choose_precision(precision, chosen)
+    networks = read_networks(weights, preset, chosen, dtype)
     settings = {
         "footage": str(clips),
         "weights": [str(path) for path in weights],
+        "precision": str(dtype).removeprefix("torch."),
         "presets": {name: asdict(PRESETS[name]) for name in preset},
         "protocol": asdict(protocol),
         "scoring": asdict(scoring),
@@ -113,6 +119,7 @@ def ranking_command(
     preset: tuple[Preset, ...] = (DEFAULT_PRESET,),
     baselines: tuple[BaselineName, ...] = ("propagation",),
     device: str = "auto",
+    precision: Precision = "float32",
     count: int = 10,
     seed: int = 0,
     protocol: Protocols = ProtocolConfig(),
@@ -129,6 +136,7 @@ def ranking_command(
         preset: One or more schedules of windows.
         baselines: What else is ranked.
         device: cpu, cuda or auto; for the networks.
+        precision: float32, bfloat16 or auto, as a server would choose.
         count: Clips that are drawn by lot.
         seed: Of the lot, and of the letters that stand for methods.
         protocol: What is cut out of which videos.
@@ -136,7 +144,8 @@ def ranking_command(
     if (output / PAGE_FILE).exists():
         raise ValueError(f"{output / PAGE_FILE} exists; answers to it would be lost, move it first")
     sources = find_cases(clips, protocol)
-    networks = read_networks(weights, preset, choose_device(device))
+    chosen = choose_device(device)
+    networks = read_networks(weights, preset, chosen, choose_precision(precision, chosen))
     store = output / COMPUTED
     results = evaluate(sources, networks, baselines, ScoringConfig(), store, {})
     write_ranking(results, sources, store, output, clips=count, seed=seed)

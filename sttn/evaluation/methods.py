@@ -37,9 +37,12 @@ class Network:
 
 
 def read_networks(
-    paths: Sequence[Path], presets: Sequence[Preset], device: torch.device
+    paths: Sequence[Path],
+    presets: Sequence[Preset],
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
 ) -> list[Network]:
-    """Every weights file with every preset.
+    """Every weights file with every preset, all on one device and in one precision.
 
     Raises:
         CheckpointError: a file cannot be used.
@@ -47,7 +50,7 @@ def read_networks(
     """
     networks = []
     for path, label in zip(paths, _labels(paths), strict=True):
-        generator = load_generator(path).to(device)
+        generator = load_generator(path).to(device, precision)
         for preset in presets:
             name = label if len(presets) == 1 else f"{label} {preset}"
             networks.append(network(name, generator, path, PRESETS[preset]))
@@ -56,10 +59,10 @@ def read_networks(
 
 def network(name: str, generator: Generator, path: Path, window: WindowConfig) -> Network:
     """A network whose weights were read from a file."""
-    device = next(generator.parameters()).device.type
-    identity = digest(
-        path.read_bytes(), window, device, code_digest("model", "inference", "propagation")
-    )
+    parameter = next(generator.parameters())
+    computed = (parameter.device.type, str(parameter.dtype))
+    code = code_digest("model", "inference", "propagation")
+    identity = digest(path.read_bytes(), window, computed, code)
     return Network(name=name, generator=generator, window=window, identity=identity)
 
 

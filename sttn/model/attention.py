@@ -5,6 +5,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sttn.model.region import Region
 
@@ -12,8 +13,8 @@ MASKED_SCORE = -1e9
 """Score given to a key patch inside a hole; its softmax weight becomes exactly 0."""
 
 SUMMED_AT_ONCE = 2**15
-"""Longest dot product taken in one go: a whole frame's patch at 432x240 has 414,720 elements,
-and summed in one go in float32 it moved completed pixels by 1e-4."""
+"""Longest dot product taken in one go in float32: a whole frame's patch at 432x240 has 414,720
+elements, and summed in one go it moved completed pixels by 1e-4."""
 
 SCORES_AT_ONCE = 2**26
 """Most similarities held at a time, 256 MB; more queries take turns."""
@@ -109,14 +110,25 @@ def attention_weights(query: Tensor, key: Tensor, hidden: Tensor | None) -> Tens
         hidden: As for :func:`attend`.
 
     Returns:
-        (B, M, N), at least float32; a query's weights sum to 1.
+        (B, M, N) of the type of ``query``; a query's weights sum to 1.
     """
-    pieces = zip(query.split(SUMMED_AT_ONCE, -1), key.split(SUMMED_AT_ONCE, -1), strict=True)
-    scores = reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / query.shape[-1] ** 0.5
+    # Queries are fewer than scores, and rounding them averages out.
+    scores = _dot_products(query / query.shape[-1] ** 0.5, key)
     if hidden is not None:
         scores = scores.masked_fill(hidden, MASKED_SCORE)
     return torch.softmax(scores, dim=-1)
+
+
+def _dot_products(query: Tensor, key: Tensor) -> Tensor:
+    """Of every query (B, M, D) with every key (B, N, D): (B, M, N)."""
+    # Shorter types are summed in float32 and rounded once; pieces would be rounded each.
+    at_once = SUMMED_AT_ONCE if query.itemsize >= 4 else query.shape[-1]
+    pieces = zip(query.split(at_once, -1), key.split(at_once, -1), strict=True)
+    if len(query) > 1:
+        return reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
+    # One window: a product of matrices is faster than a batch of one.
+    scores: Tensor = reduce(torch.add, (functional.linear(q[0], k[0]) for q, k in pieces))
+    return scores[None]
 
 
 def _only_visible(
@@ -148,7 +160,7 @@ class PatchAttention(nn.Module):
         self.value_embedding = nn.Conv2d(channels, channels, 1)
         self.key_embedding = nn.Conv2d(channels, channels, 1)
         self.output_linear = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2)
+            nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2, inplace=True)
         )
 
     def forward(
@@ -172,11 +184,11 @@ class PatchAttention(nn.Module):
         query = per_frame(self.query_embedding, asking)
         key = per_frame(self.key_embedding, lending)
         value = per_frame(self.value_embedding, lending)
-        batch, frames = asking.shape[:2]
-        joined = query.new_empty(batch, frames, *region.size, query.shape[-1])
+        frames, found = asking.shape[1], []
         width = query.shape[-1] // len(self.patch_divisors)
-        shares = (tensor.split(width, dim=-1) for tensor in (query, key, value))
-        for head, (divisor, q, k, v) in enumerate(zip(self.patch_divisors, *shares, strict=True)):
+        # Cut apart once, since cutting patches out of wider rows is slower.
+        shares = ([t.contiguous() for t in x.split(width, dim=-1)] for x in (query, key, value))
+        for divisor, q, k, v in zip(self.patch_divisors, *shares, strict=True):
             patch = (size[0] // divisor, size[1] // divisor)
             asked = region.coarser(*patch).finer(*patch)
             hidden = None if mask is None else hidden_patches(mask, *patch)
@@ -186,7 +198,6 @@ class PatchAttention(nn.Module):
                 to_patches(v, *patch),
                 hidden,
             )
-            joined[..., head * width : (head + 1) * width] = region.within(asked).cut(
-                from_patches(attended, frames, asked.size, patch)
-            )
-        return per_frame(self.output_linear, joined)
+            pieced = from_patches(attended, frames, asked.size, patch)
+            found.append(region.within(asked).cut(pieced))
+        return per_frame(self.output_linear, torch.cat(found, dim=-1))

@@ -59,9 +59,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -165,21 +165,21 @@ class Generator(nn.Module):
         )
         self.encoder = nn.Sequential(
             nn.Conv2d(3, quarter, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(quarter, quarter, 3, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(quarter, half, 3, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(half, full, 3, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         )
         self.decoder = nn.Sequential(
             Upsample(full, half),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(half, quarter, 3, padding=1),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             Upsample(quarter, quarter),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(quarter, 3, 3, padding=1),
         )
 

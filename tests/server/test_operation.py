@@ -536,6 +536,10 @@ def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
 
     assert fit == 0
     assert "frames/s at 432x240" in told
+    (precision,) = (line for line in told.splitlines() if "precision" in line)
+    assert precision.startswith("ok    precision ")
+    assert f"device cpu, {precision.split()[2]}, weights" in told
+    assert "in bfloat16 as in float32" in precision or "no bfloat16 instructions" in precision
     assert unfit == 1
     assert complaints.count("FAIL") == 3
     assert io.StringIO(complaints).readlines()[-1] == "not fit to serve\n"

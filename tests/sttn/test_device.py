@@ -1,9 +1,18 @@
-"""Devices as users name them."""
+"""Devices and precisions as users name them."""
+
+import itertools
+import time
 
 import pytest
 import torch
 
-from sttn.device import choose_device
+from sttn.device import (
+    PROBE_ROUNDS,
+    _convolution_seconds,
+    bfloat16_speed,
+    choose_device,
+    choose_precision,
+)
 from sttn.errors import DeviceError
 
 
@@ -20,3 +29,81 @@ def test_a_device_that_is_not_there_is_refused(name, told):
     """One line that says what to give instead."""
     with pytest.raises(DeviceError, match=told):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "chosen"), [(0.0, "float32"), (1.1, "float32"), (2.1, "bfloat16")]
+)
+def test_auto_takes_bfloat16_where_it_was_measured_to_be_faster(monkeypatch, ratio, chosen):
+    """Of two CPUs with the instructions one was twice as fast with them and one slower."""
+    monkeypatch.setattr("sttn.device.bfloat16_speed", lambda: ratio)
+
+    dtype = choose_precision("auto", torch.device("cpu"))
+
+    assert dtype is getattr(torch, chosen)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_precision_that_is_named_is_taken_unmeasured(monkeypatch, name):
+    """Whoever compares figures wants the same everywhere."""
+    monkeypatch.setattr("sttn.device.bfloat16_speed", lambda: pytest.fail("measured"))
+
+    assert choose_precision(name, torch.device("cpu")) is getattr(torch, name)
+
+
+def test_the_probe_is_a_ratio_of_best_times_measured_once(monkeypatch):
+    """A moment of other work on the machine decides nothing, and nobody waits twice."""
+    needs_bfloat16()
+    seconds = {torch.float32: itertools.cycle([9.0, 4.0, 5.0]), torch.bfloat16: itertools.count(2)}
+    asked = []
+
+    def convolution_seconds(dtype):
+        asked.append(dtype)
+        return float(next(seconds[dtype]))
+
+    monkeypatch.setattr("sttn.device._convolution_seconds", convolution_seconds)
+    threads = torch.get_num_threads()
+    bfloat16_speed.cache_clear()
+    try:
+        ratios = [bfloat16_speed(), bfloat16_speed()]
+    finally:
+        bfloat16_speed.cache_clear()
+
+    assert ratios == [2.0, 2.0]
+    assert len(asked) == 2 * PROBE_ROUNDS
+    assert torch.get_num_threads() == threads
+
+
+def test_the_probe_ends_soon_and_agrees_with_a_longer_look():
+    """A server must not start on a wrong guess, nor be held up by it."""
+    needs_bfloat16()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    full, half = (
+        min(_convolution_seconds(dtype) for _ in range(40))
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    torch.set_num_threads(threads)
+    bfloat16_speed.cache_clear()
+    started = time.thread_time()
+
+    ratio = bfloat16_speed()
+
+    assert time.thread_time() - started < 1
+    assert ratio == pytest.approx(full / half, rel=0.5)
+
+
+def test_a_cpu_without_the_instructions_gets_float32(monkeypatch):
+    """Nothing is measured where it could only be emulated."""
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    bfloat16_speed.cache_clear()
+    try:
+        assert bfloat16_speed() == 0
+        assert choose_precision("auto", torch.device("cpu")) is torch.float32
+    finally:
+        bfloat16_speed.cache_clear()
+
+
+def needs_bfloat16() -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this CPU has no bfloat16 instructions")

@@ -18,6 +18,7 @@ from sttn.evaluation.scoring import ScoringConfig
 from sttn.evaluation.store import Store
 from sttn.inference import complete
 from sttn.model import load_generator
+from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
 CPU = torch.device("cpu")
 
@@ -108,6 +109,22 @@ def test_an_interruption_loses_nothing_that_was_finished(run, networks, monkeypa
 
     assert done == ["bank"]
     assert again == ["dune", "hill"]
+
+
+def test_figures_of_different_precisions_are_kept_apart(clips):
+    """A run in bfloat16 must not find what float32 gave; the pixels are close all the same."""
+    case = find_cases(clips, ProtocolConfig())[0].read()
+    full, half = (
+        read_networks([DEFAULT_WEIGHTS], ["fast"], CPU, dtype)[0]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+
+    completed = [network.completed(case, lambda: None) for network in (full, half)]
+
+    assert full.identity != half.identity
+    assert full.identity == read_networks([DEFAULT_WEIGHTS], ["fast"], CPU)[0].identity
+    apart = np.abs(np.subtract(*completed, dtype=np.int16))[case.masks]
+    assert 0 < apart.mean() < 1
 
 
 def test_without_a_truth_only_steadiness_is_measured(clips, tmp_path):
