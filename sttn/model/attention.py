@@ -125,7 +125,8 @@ def _dot_products(query: Tensor, key: Tensor) -> Tensor:
     at_once = SUMMED_AT_ONCE if query.itemsize >= 4 else query.shape[-1]
     pieces = zip(query.split(at_once, -1), key.split(at_once, -1), strict=True)
     if len(query) > 1:
-        return reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
+        batched: Tensor = reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
+        return batched
     # One window: a product of matrices is faster than a batch of one.
     scores: Tensor = reduce(torch.add, (functional.linear(q[0], k[0]) for q, k in pieces))
     return scores[None]
