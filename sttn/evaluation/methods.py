@@ -15,6 +15,7 @@ from sttn.evaluation.store import code_digest, digest
 from sttn.footage import Image
 from sttn.inference import PRESETS, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
+from sttn.propagation.fusion import FUSION_WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ def network(name: str, generator: Generator, path: Path, window: WindowConfig) -
     parameter = next(generator.parameters())
     computed = (parameter.device.type, str(parameter.dtype))
     code = code_digest("model", "inference", "propagation")
-    identity = digest(path.read_bytes(), window, computed, code)
+    fusion = FUSION_WEIGHTS.read_bytes() if window.propagate else b""
+    identity = digest(path.read_bytes(), fusion, window, computed, code)
     return Network(name=name, generator=generator, window=window, identity=identity)
 
 

@@ -1,9 +1,9 @@
 """How successive frames move, told inside holes as well, and kept while it is needed."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ PAD = 16
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+Found = TypeVar("Found", covariant=True)
+
+
+class ByIndex(Protocol[Found]):
+    """Whatever hands over images by index."""
+
+    def __getitem__(self, index: int, /) -> Found:
+        """One of them."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +49,13 @@ class Motion:
     """Steps between the successive frames of a clip, computed once and kept for a while.
 
     Args:
-        frames: T frames (H, W, 3) uint8 or float32 in [0, 1], read by index.
-        masks: T masks (H, W) bool, True inside the hole.
+        frames: Frames (H, W, 3) by index, uint8 or float in [0, 1].
+        masks: Masks (H, W) bool, True inside the hole.
         kept: Pairs of frames whose steps are kept.
     """
 
     def __init__(
-        self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]], kept: int
+        self, frames: ByIndex[NDArray[Any]], masks: ByIndex[NDArray[np.bool_]], kept: int
     ) -> None:
         self._frames, self._masks = frames, masks
         self._estimate = DisFlow(finest=0)
@@ -90,17 +99,17 @@ class Motion:
 
 
 def in_8_bits(frame: NDArray[Any]) -> Image:
-    """(H, W, 3) uint8 of a frame that is uint8, or float32 in [0, 1]."""
+    """(H, W, 3) uint8 of a frame that is uint8, or float in [0, 1]."""
     if frame.dtype == np.uint8:
         return frame
-    return np.asarray((frame * 255).clip(0, 255).round(), np.uint8)
+    return np.asarray((in_float(frame) * 255).clip(0, 255).round(), np.uint8)
 
 
 def in_float(frame: NDArray[Any]) -> NDArray[np.float32]:
-    """(H, W, 3) float32 in [0, 1] of a frame that is that already, or uint8."""
+    """(H, W, 3) float32 in [0, 1] of a frame that is uint8, or float in [0, 1]."""
     if frame.dtype == np.uint8:
         return np.asarray(frame, np.float32) / np.float32(255)
-    return frame.astype(np.float32, copy=False)
+    return np.asarray(frame, np.float32)
 
 
 def _completed(flow: Flow, camera: Flow, known: NDArray[np.bool_]) -> Flow:

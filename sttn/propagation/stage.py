@@ -77,11 +77,12 @@ class Propagation:
     def __init__(
         self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]], fusion: Fusion
     ) -> None:
-        self._frames, self._masks, self._fusion = frames, masks, fusion
+        self._count, self._fusion = len(frames), fusion
         within = 2 * FARTHEST_BY_CAMERA + 1
-        self._motion = Motion(frames, masks, within)
-        self._pixels = Recent[int, NDArray[np.float32]](within, lambda i: in_float(frames[i]))
-        self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(masks[i]))
+        self._frames = Recent[int, NDArray[Any]](within, lambda i: _kept(frames[i]))
+        self._masks = Recent[int, NDArray[np.bool_]](within, lambda i: np.asarray(masks[i]))
+        self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(self._masks[i]))
+        self._motion = Motion(self._frames, self._masks, within)
 
     @torch.inference_mode()
     def fill(self, index: int) -> Fill | None:
@@ -116,9 +117,12 @@ class Propagation:
         rows, columns = np.nonzero(wider)
         start = np.stack([columns, rows], axis=1).astype(np.float32)
         asked = (rows - box.top, columns - box.left)
-        context = (self._motion, self._visible.__getitem__, len(self._frames), index, start)
+        context = (self._motion, self._visible.__getitem__, self._count, index, start)
         traces = [*by_flow(*context), *by_camera(*context)]
-        candidates = [self._candidate(index, around, asked, trace) for trace in traces]
+        candidates = [
+            self._candidate(index, around, asked, trace, fetched)
+            for trace, fetched in zip(traces, self._fetched(traces), strict=True)
+        ]
         return Offers(box=box, around=around, candidates=candidates)
 
     def _surroundings(self, index: int, box: Region, wider: NDArray[np.bool_]) -> Surroundings:
@@ -131,8 +135,18 @@ class Propagation:
             for part in (hole, both)
         )
         scaled = [image.astype(np.float32) / np.float32(255) for image in (filled, margin_filled)]
-        known = np.where(hole[..., None], scaled[0], box.of(self._pixels[index]))
+        known = np.where(hole[..., None], scaled[0], in_float(box.of(self._frames[index])))
         return surroundings(known.astype(np.float32), scaled[1], hole, both & ~hole)
+
+    def _fetched(self, traces: list[Trace]) -> NDArray[np.float32]:
+        """The pixels (K, N, 3) that K traces lead to, 0 where they lead nowhere."""
+        frames = np.stack([trace.frames for trace in traces])
+        places = np.stack([trace.places for trace in traces])
+        pixels = np.zeros((*frames.shape, 3), np.float32)
+        for source in np.unique(frames[frames >= 0]):
+            some = frames == source
+            pixels[some] = sampled(in_float(self._frames[int(source)]), places[some])
+        return pixels
 
     def _candidate(
         self,
@@ -140,12 +154,15 @@ class Propagation:
         around: Surroundings,
         asked: tuple[NDArray[np.int64], NDArray[np.int64]],
         trace: Trace,
+        fetched: NDArray[np.float32],
     ) -> Candidate:
-        fetched = np.zeros((*around.hole.shape, 3), np.float32)
+        pixels = np.zeros((*around.hole.shape, 3), np.float32)
         distance = np.zeros(around.hole.shape, np.float32)
-        for source in np.unique(trace.frames[trace.frames >= 0]):
-            some = trace.frames == source
-            there = asked[0][some], asked[1][some]
-            fetched[there] = sampled(self._pixels[int(source)], trace.places[some])
-            distance[there] = abs(int(source) - index)
-        return candidate(around, fetched, distance)
+        pixels[asked] = fetched
+        distance[asked] = np.where(trace.frames >= 0, np.abs(trace.frames - index), 0)
+        return candidate(around, pixels, distance)
+
+
+def _kept(frame: NDArray[Any]) -> NDArray[Any]:
+    """A frame as it waits to be fetched from: half floats are finer than what a fill needs."""
+    return frame if frame.dtype == np.uint8 else frame.astype(np.float16)
