@@ -40,7 +40,7 @@ def make_models(config: ServerConfig) -> list[MakeModels]:
         DeviceError: this machine has no such device.
     """
     return [
-        partial(TorchModels, device, config.precision, config.preset, config.memory)
+        partial(TorchModels, device, config.precision, config.preset, config.memory, config.fusion)
         for device in choose_devices(config.device)
     ]
 

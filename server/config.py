@@ -7,6 +7,7 @@ from pathlib import Path
 from sttn.device import Precision
 from sttn.inference import DEFAULT_PRESET, PRESETS, MemoryBudget, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.propagation import FUSION_WEIGHTS
 
 DEFAULT_ADDRESS = "localhost:50071"
 """Where a server listens that is not told otherwise."""
@@ -95,6 +96,8 @@ class ServerConfig:
     """Where to listen: HOST:PORT (port 0 takes a free one) or unix:/PATH."""
     weights: Path = DEFAULT_WEIGHTS
     """Generator weights, .safetensors or a published .pth: the default model."""
+    fusion: Path = FUSION_WEIGHTS
+    """Weights of the network that decides which real pixels to believe, from sttn-train fusion."""
     models: Path | None = None
     """Folder of more weights that Admin may load by name; the folder of the default without it."""
     device: str = "auto"

@@ -14,6 +14,7 @@ from server.protocol import inpaint_pb2 as pb
 from sttn.device import Precision, bfloat16_speed, choose_device, choose_precision
 from sttn.inference import PRESETS, MemoryBudget, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
+from sttn.propagation import FUSION_WEIGHTS, load_fusion
 
 
 def choose_devices(names: str) -> list[str]:
@@ -52,12 +53,19 @@ class TorchModels:
     """Generators by name, on one device and in one precision."""
 
     def __init__(
-        self, device: str, precision: Precision, preset: Preset, memory: MemoryBudget
+        self,
+        device: str,
+        precision: Precision,
+        preset: Preset,
+        memory: MemoryBudget,
+        fusion: Path = FUSION_WEIGHTS,
     ) -> None:
         self._device = torch.device(device)
         self._dtype = choose_precision(precision, self._device)
         self._preset = preset
         self._memory = memory
+        self._fusion = fusion
+        load_fusion(self._device, self._dtype, fusion)  # a file that cannot be used is told at once
         self._generators: dict[str, Generator] = {}
         self.device = device
         self.precision = _name(self._dtype)
@@ -109,6 +117,7 @@ class TorchModels:
             clean=clean,
             handles=handles,
             budget=self._memory,
+            fusion=self._fusion,
             cancelled=cancelled,
         )
 

@@ -44,6 +44,7 @@ from sttn.evaluation.scoring import ScoringConfig
 from sttn.evaluation.tables import TABLES, beside_published, trained
 from sttn.inference import DEFAULT_PRESET, PRESETS, Preset
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.propagation import FUSION_WEIGHTS
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import read_corpus
 from sttn.training.presets import configured
@@ -64,6 +65,7 @@ def clips_command(
     baselines: tuple[BaselineName, ...] = tuple(BASELINES),
     device: str = "auto",
     precision: Precision = "float32",
+    fusion: Path = FUSION_WEIGHTS,
     processes: int = 1,
     protocol: Protocols = ProtocolConfig(),
     scoring: Scoring = ScoringConfig(),
@@ -79,6 +81,7 @@ def clips_command(
         preset: One or more schedules of windows.
         baselines: What else to measure.
         device: cpu, cuda or auto; for the networks.
+        fusion: Weights of the network that decides which real pixels to believe.
         precision: float32, bfloat16 or auto, as a server would choose; figures of different
             precisions are kept apart, and differ a little.
         processes: Others that compute baselines and figures beside.
@@ -89,7 +92,7 @@ def clips_command(
     sources = find_cases(clips, protocol)
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)
-    networks = read_networks(weights, preset, chosen, dtype)
+    networks = read_networks(weights, preset, chosen, dtype, fusion)
     settings = {
         "footage": str(clips),
         "weights": [str(path) for path in weights],

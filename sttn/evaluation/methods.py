@@ -15,7 +15,7 @@ from sttn.evaluation.store import code_digest, digest
 from sttn.footage import Image
 from sttn.inference import PRESETS, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
-from sttn.propagation.fusion import FUSION_WEIGHTS
+from sttn.propagation import FUSION_WEIGHTS, load_fusion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,18 @@ class Network:
     name: str
     generator: Generator
     window: WindowConfig
+    fusion: Path
+    """Weights of the network that decides which real pixels to believe."""
     identity: str
     """Digest of everything that decides what it completes."""
 
     def completed(self, case: Case, advance: Callable[[], object]) -> Image:
         """Completed frames (T, H, W, 3) uint8; ``advance`` is called after each."""
         frames = []
-        for _, frame in completed_frames(case.frames, case.masks, self.generator, self.window):
+        completed = completed_frames(
+            case.frames, case.masks, self.generator, self.window, fusion=self.fusion
+        )
+        for _, frame in completed:
             frames.append(frame)
             advance()
         return np.stack(frames)
@@ -42,6 +47,7 @@ def read_networks(
     presets: Sequence[Preset],
     device: torch.device,
     precision: torch.dtype = torch.float32,
+    fusion: Path = FUSION_WEIGHTS,
 ) -> list[Network]:
     """Every weights file with every preset, all on one device and in one precision.
 
@@ -49,23 +55,30 @@ def read_networks(
         CheckpointError: a file cannot be used.
         ValueError: the same weights twice.
     """
+    load_fusion(device, precision, fusion)  # a file that cannot be used is told at once
     networks = []
     for path, label in zip(paths, _labels(paths), strict=True):
         generator = load_generator(path).to(device, precision)
         for preset in presets:
             name = label if len(presets) == 1 else f"{label} {preset}"
-            networks.append(network(name, generator, path, PRESETS[preset]))
+            networks.append(network(name, generator, path, PRESETS[preset], fusion))
     return networks
 
 
-def network(name: str, generator: Generator, path: Path, window: WindowConfig) -> Network:
+def network(
+    name: str,
+    generator: Generator,
+    path: Path,
+    window: WindowConfig,
+    fusion: Path = FUSION_WEIGHTS,
+) -> Network:
     """A network whose weights were read from a file."""
     parameter = next(generator.parameters())
     computed = (parameter.device.type, str(parameter.dtype))
     code = code_digest("model", "inference", "propagation")
-    fusion = FUSION_WEIGHTS.read_bytes() if window.propagate else b""
-    identity = digest(path.read_bytes(), fusion, window, computed, code)
-    return Network(name=name, generator=generator, window=window, identity=identity)
+    chooses = fusion.read_bytes() if window.propagate else b""
+    identity = digest(path.read_bytes(), chooses, window, computed, code)
+    return Network(name=name, generator=generator, window=window, fusion=fusion, identity=identity)
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:

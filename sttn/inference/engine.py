@@ -8,6 +8,7 @@ likewise.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig, clip_references
 from sttn.model import Generator
 from sttn.model.region import Region, around
-from sttn.propagation import load_fusion
+from sttn.propagation import FUSION_WEIGHTS, load_fusion
 
 FRAMES_AT_ONCE = 4
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""
@@ -76,6 +77,7 @@ def completed_frames(
     handles: Collection[int] = (),
     batch: int = 1,
     budget: MemoryBudget | None = None,
+    fusion: Path = FUSION_WEIGHTS,
     cancelled: Callable[[], bool] = never,
 ) -> Iterator[tuple[int, Pixels]]:
     """Fill the holes of a clip, handing over each frame as soon as it is final.
@@ -92,7 +94,9 @@ def completed_frames(
         handles: Indices of frames that are context only and not returned.
         batch: Windows computed at once, halved whenever memory runs out.
         budget: Memory for the features of frames that later windows need.
-        cancelled: Asked before every batch of windows.
+        fusion: Weights of the network that decides which real pixels to believe.
+        cancelled: Asked before every batch of windows, and before a frame's real pixels are looked
+            for.
 
     Yields:
         Index and completed frame, in order of the index.
@@ -100,6 +104,7 @@ def completed_frames(
     Raises:
         InvalidClipError: shapes, types or indices do not fit.
         CancelledError: ``cancelled`` answered True.
+        CheckpointError: ``fusion`` cannot be used.
         OutOfMemoryError: not even one window fits into memory.
     """
     clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
@@ -107,7 +112,8 @@ def completed_frames(
     parameter = next(generator.parameters())
     device, precision = parameter.device, parameter.dtype
     store = FeatureStore(device, budget or MemoryBudget())
-    holes = Holes(clip, load_fusion(device, precision) if config.propagate else None, cancelled)
+    chooses = load_fusion(device, precision, fusion) if config.propagate else None
+    holes = Holes(clip, chooses, cancelled)
     engine = _Engine(clip, holes, generator, config, store, batch)
     try:
         for plans in gathered(plans_of(clip, config, holes.left), batch):
