@@ -37,7 +37,7 @@ class FusingConfig:
 
     width: int = 16
     """Channels of the network, a multiple of 16."""
-    steps: int = 4200
+    steps: int = 1600
     """Optimizer steps."""
     batch: int = 5
     """Examples per step."""
