@@ -14,12 +14,13 @@ from sttn.footage import Image
 from sttn.inference.windows import windows
 from sttn.model.attention import (
     PatchAttention,
+    Patches,
     attention_weights,
     hidden_patches,
     per_frame,
     to_patches,
 )
-from sttn.model.region import whole
+from sttn.model.region import Span, whole
 
 YELLOW = np.array([255, 214, 0], np.float32)
 DIMMED = 0.4
@@ -66,12 +67,13 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
     pixels = (frames.to(parameter) / 127.5 - 1) * (1 - hidden[0])
     last = generator.transformer[-1].attention
     assert isinstance(last, PatchAttention)
-    given: list[tuple[Tensor, Tensor]] = []
+    given: list[tuple[Tensor, list[Patches]]] = []
     hook = last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[:2]))
     try:
         features = generator.encode(pixels)[None]
         size = case.masks.shape[1:]
-        generator.transform(features, generator.feature_mask(hidden), 1, whole((size[0], size[1])))
+        asked = Span(0, 1, whole((size[0], size[1])))
+        generator.transform(features, generator.feature_mask(hidden), [asked])
     finally:
         hook.remove()
     heads = _weights(last, *given[-1], hidden[..., ::4, ::4], generator.config.mask_attention)
@@ -87,21 +89,20 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
 
 
 def _weights(
-    layer: PatchAttention, asking: Tensor, lending: Tensor, mask: Tensor, masked: bool
+    layer: PatchAttention, asking: Tensor, offered: list[Patches], mask: Tensor, masked: bool
 ) -> list[NDArray[np.float32]]:
     """Per head (N, rows, columns): the mean weight that patches of the hole give each patch."""
-    query = per_frame(layer.query_embedding, asking)
-    key = per_frame(layer.key_embedding, lending)
-    width = query.shape[-1] // len(layer.patch_divisors)
+    query = per_frame(layer.query_embedding, asking[:, :1])
     found = []
-    shares = (torch.split(tensor, width, dim=-1) for tensor in (query, key))
-    for divisor, q, k in zip(layer.patch_divisors, *shares, strict=True):
-        patch = (lending.shape[2] // divisor, lending.shape[3] // divisor)
+    sizes = layer.patch_sizes((query.shape[2], query.shape[3]))
+    for divisor, patch, q, (key, _) in zip(
+        layer.patch_divisors, sizes, query.chunk(len(sizes), -1), offered, strict=True
+    ):
         covered = to_patches(mask[:, :1].movedim(2, -1), *patch).mean(-1)[0]
         in_hole = covered >= min(0.5, float(covered.max()))
         asked = to_patches(q, *patch)[:, in_hole]
         hidden = hidden_patches(mask, *patch) if masked else None
-        weights = attention_weights(asked, to_patches(k, *patch), hidden).mean(1)
+        weights = attention_weights(asked, key, hidden).mean(1)
         found.append(weights.reshape(-1, divisor, divisor).float().cpu().numpy())
     return found
 

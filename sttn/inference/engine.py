@@ -24,11 +24,14 @@ from sttn.inference.plans import Plan, by_shape, gathered, plans_of
 from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig, clip_references
 from sttn.model import Generator
-from sttn.model.region import Region, around
+from sttn.model.region import Region, Span, around
 from sttn.propagation import FUSION_WEIGHTS, load_fusion
 
 FRAMES_AT_ONCE = 4
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""
+
+FRAMES_IN_SPAN = 2
+"""Frames that share a region on a CPU; a GPU takes all that are wanted at once."""
 
 
 def never() -> bool:
@@ -187,18 +190,30 @@ class _Engine:
         lends = self._share and plans[0].window.references
         lend = partial(self._lent, plans) if lends else None
         mask = self._mask([plan.wanted + plan.context + plan.window.references for plan in plans])
-        holes = {index: self._hole(index) for plan in plans for index in plan.wanted}
-        region = around(holes.values())
+        spans = self._spans(plans)
+        said: dict[Plan, list[Tensor]] = {plan: [] for plan in plans}
+        for span, found in zip(
+            spans, self._generator.transform(features, mask, spans, lend), strict=True
+        ):
+            decode = partial(self._generator.decode, pixels=span.region, size=self._clip.size)
+            decoded = torch.cat(list(self._frame_batches.over(found.flatten(0, 1), decode)))
+            images = iter(decoded.permute(0, 2, 3, 1))
+            for plan in plans:
+                for index in plan.wanted[span.start : span.stop]:
+                    hole = self._hole(index).within(span.region)
+                    said[plan].append(hole.cut(next(images)))
+        return said
+
+    def _spans(self, plans: Sequence[Plan]) -> list[Span]:
+        """The wanted frames, few at a time where that costs nothing, since holes move."""
         wanted = len(plans[0].wanted)
-        found = self._generator.transform(features, mask, wanted, region, lend).flatten(0, 1)
-        decoded = self._frame_batches.over(
-            found, lambda some: self._generator.decode(some, region, self._clip.size)
-        )
-        frames = iter(torch.cat(list(decoded)).permute(0, 2, 3, 1))
-        return {
-            plan: [holes[index].within(region).cut(next(frames)) for index in plan.wanted]
-            for plan in plans
-        }
+        together = FRAMES_IN_SPAN if self._device.type == "cpu" else wanted
+        spans = []
+        for start in range(0, wanted, together):
+            stop = min(start + together, wanted)
+            holes = [self._hole(index) for plan in plans for index in plan.wanted[start:stop]]
+            spans.append(Span(start, stop, around(holes)))
+        return spans
 
     def _hole(self, index: int) -> Region:
         asked = self._holes.asked(index)
@@ -244,15 +259,16 @@ class _Engine:
         self._encode(self._references)
         features, mask = self._stacked(self._references), self._mask([self._references])
         for block, lent in enumerate(self._generator.remember(features[None], mask)):
-            self._features.put(("lent", block), lent[0])
+            self._features.put(("lent", block), lent[:, :, 0])
 
     def _lent(self, plans: Sequence[Plan], block: int) -> Tensor:
-        """What each window's references lend at a block, (B, R, H/4, W/4, C)."""
+        """What each window's references lend at a block: (heads, 2, B, R, cells and channels)."""
         lent = self._features.get(("lent", block))
         place = {index: position for position, index in enumerate(self._references)}
-        return torch.stack(
-            [lent[[place[index] for index in plan.window.references]] for plan in plans]
-        )
+        windows = [[place[index] for index in plan.window.references] for plan in plans]
+        places = torch.tensor(windows, device=lent.device)
+        chosen: Tensor = lent.index_select(2, places.flatten()).unflatten(2, places.shape)
+        return chosen
 
     def _forget(self, start: int) -> None:
         """Drop what no window needs whose neighbors begin at an index or later."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sttn.model.region import Region
+from sttn.model.region import Span
 
 MASKED_SCORE = -1e9
 """Score given to a key patch inside a hole; its softmax weight becomes exactly 0."""
@@ -77,6 +78,44 @@ def hidden_patches(mask: Tensor, patch_height: int, patch_width: int) -> Tensor:
     return (to_patches(mask.movedim(2, -1), patch_height, patch_width).mean(-1) > 0.5).unsqueeze(1)
 
 
+class Patches(NamedTuple):
+    """Patches of one size that may be copied."""
+
+    key: Tensor
+    """(B, N, D), what they are found by."""
+    value: Tensor
+    """(B, N, D), what is copied."""
+
+
+def packed(offered: Sequence[Patches], frames: int) -> Tensor:
+    """What all heads offer of some frames, in one tensor that can be kept and cut by frame.
+
+    Returns:
+        (heads, 2, B, frames, D * N / frames): keys and values.
+    """
+    return torch.stack(
+        [
+            torch.stack([tensor.unflatten(1, (frames, -1)).flatten(2) for tensor in each])
+            for each in offered
+        ]
+    )
+
+
+def with_lent(offered: Sequence[Patches], lent: Tensor) -> list[Patches]:
+    """Add what :func:`packed` kept of other frames, with as many patches per frame."""
+    several = []
+    for each, (keys, values) in zip(offered, lent.unbind(0), strict=True):
+        length = each.key.shape[-1]
+        more = (tensor.flatten(1).unflatten(1, (-1, length)) for tensor in (keys, values))
+        several.append(Patches(*map(joined, zip(each, more, strict=True))))
+    return several
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Sequences of patches (B, N, D) behind one another."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
     """Eq. (3) to (5): a softmax over similarities, then the weighted sum of values.
 
@@ -94,7 +133,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> 
         key, value, hidden = _only_visible(key, value, hidden)
     rows = max(1, SCORES_AT_ONCE // (query.shape[0] * key.shape[1]))
     parts = [_attend(part, key, value, hidden) for part in query.split(rows, dim=1)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return joined(parts)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
@@ -124,12 +163,13 @@ def _dot_products(query: Tensor, key: Tensor) -> Tensor:
     # Shorter types are summed in float32 and rounded once; pieces would be rounded each.
     at_once = SUMMED_AT_ONCE if query.itemsize >= 4 else query.shape[-1]
     pieces = zip(query.split(at_once, -1), key.split(at_once, -1), strict=True)
-    if len(query) > 1:
-        batched: Tensor = reduce(torch.add, (q @ k.transpose(1, 2) for q, k in pieces))
-        return batched
-    # One window: a product of matrices is faster than a batch of one.
-    scores: Tensor = reduce(torch.add, (functional.linear(q[0], k[0]) for q, k in pieces))
-    return scores[None]
+    return reduce(torch.add, (_multiplied(q, k) for q, k in pieces))
+
+
+def _multiplied(query: Tensor, key: Tensor) -> Tensor:
+    if len(query) == 1:  # a product of matrices is faster than a batch of one
+        return functional.linear(query[0], key[0])[None]
+    return query @ key.transpose(1, 2)
 
 
 def _only_visible(
@@ -164,41 +204,55 @@ class PatchAttention(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2, inplace=True)
         )
 
+    def offered(self, lending: Tensor) -> list[Patches]:
+        """What the patches of some frames (B, T, H, W, C) have to offer, head by head."""
+        size = (lending.shape[2], lending.shape[3])
+        keys = self._shared_out(per_frame(self.key_embedding, lending))
+        values = self._shared_out(per_frame(self.value_embedding, lending))
+        return [
+            Patches(to_patches(key, *patch), to_patches(value, *patch))
+            for patch, key, value in zip(self.patch_sizes(size), keys, values, strict=True)
+        ]
+
     def forward(
-        self, asking: Tensor, lending: Tensor, mask: Tensor | None, region: Region
-    ) -> Tensor:
+        self,
+        asking: Tensor,
+        offered: Sequence[Patches],
+        mask: Tensor | None,
+        spans: Sequence[Span],
+    ) -> list[Tensor]:
         """Copy what each patch needs from wherever it is seen.
 
         Args:
-            asking: (B, T', H, W, C), the frames whose patches look for others.
-            lending: (B, T, H, W, C), the frames whose patches are copied.
-            mask: (B, T, 1, H, W) of ``lending``, 1 inside the hole; None attends to holes too,
-                as the released code does.
-            region: Cells that are needed.
+            asking: (B, T, H, W, C), the frames whose patches look for others.
+            offered: By head, the patches that may be copied.
+            mask: (B, T', 1, H, W) of the frames that offer, 1 inside the hole; None attends to
+                holes too, as the released code does.
+            spans: The frames and cells that are needed.
 
         Returns:
-            (B, T', height, width, C) of the region; one cell along every side of the region
-            that is no side of the frame lacks its neighbors.
+            By span (B, frames, height, width, C); one cell along every side of the region that is
+            no side of the frame lacks its neighbors.
         """
-        size = (lending.shape[2], lending.shape[3])
-        # Channels are shared out among the heads.
-        query = per_frame(self.query_embedding, asking)
-        key = per_frame(self.key_embedding, lending)
-        value = per_frame(self.value_embedding, lending)
-        frames, found = asking.shape[1], []
-        width = query.shape[-1] // len(self.patch_divisors)
-        # Cut apart once, since cutting patches out of wider rows is slower.
-        shares = ([t.contiguous() for t in x.split(width, dim=-1)] for x in (query, key, value))
-        for divisor, q, k, v in zip(self.patch_divisors, *shares, strict=True):
-            patch = (size[0] // divisor, size[1] // divisor)
-            asked = region.coarser(*patch).finer(*patch)
+        size = (asking.shape[2], asking.shape[3])
+        queries = self._shared_out(per_frame(self.query_embedding, asking))
+        found: list[list[Tensor]] = [[] for _ in spans]
+        for patch, query, patches in zip(self.patch_sizes(size), queries, offered, strict=True):
+            asked = [span.of(span.region.coarser(*patch).finer(*patch)) for span in spans]
+            parts = [to_patches(span.cut(query), *patch) for span in asked]
             hidden = None if mask is None else hidden_patches(mask, *patch)
-            attended = attend(
-                to_patches(asked.cut(q), *patch),
-                to_patches(k, *patch),
-                to_patches(v, *patch),
-                hidden,
-            )
-            pieced = from_patches(attended, frames, asked.size, patch)
-            found.append(region.within(asked).cut(pieced))
-        return per_frame(self.output_linear, torch.cat(found, dim=-1))
+            attended = attend(joined(parts), *patches, hidden)
+            several = attended.split([part.shape[1] for part in parts], dim=1)
+            for span, outer, each, heads in zip(spans, asked, several, found, strict=True):
+                pieced = from_patches(each, span.stop - span.start, outer.region.size, patch)
+                heads.append(span.region.within(outer.region).cut(pieced))
+        return [per_frame(self.output_linear, torch.cat(heads, dim=-1)) for heads in found]
+
+    def patch_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Height and width of every head's patches, for features of a size."""
+        return [(size[0] // divisor, size[1] // divisor) for divisor in self.patch_divisors]
+
+    def _shared_out(self, embedded: Tensor) -> list[Tensor]:
+        """The channels of every head, apart in memory: patches of wider rows are slow to cut."""
+        width = embedded.shape[-1] // len(self.patch_divisors)
+        return [channels.contiguous() for channels in embedded.split(width, dim=-1)]

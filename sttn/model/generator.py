@@ -6,15 +6,16 @@ those of the published checkpoints. Whatever takes a :class:`Region` computes th
 only, with the same result as a whole frame would have there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sttn.model.attention import PatchAttention, per_frame
-from sttn.model.region import Region, whole
+from sttn.model.attention import PatchAttention, Patches, packed, per_frame, with_lent
+from sttn.model.region import Region, Span, whole
 
 RASTER_MULTIPLE = 48
 """Model rasters are multiples of this: features are a quarter, and the smallest patch a twelfth."""
@@ -78,26 +79,36 @@ class TransformerBlock(nn.Module):
         self.attention = PatchAttention(config.channels, config.patch_divisors)
         self.feed_forward = FeedForward(config.channels)
 
-    def forward(self, features: Tensor, mask: Tensor | None, wanted: int, region: Region) -> Tensor:
-        """Refine the first frames by what all frames show.
+    def forward(
+        self,
+        features: Tensor,
+        offered: Sequence[Patches],
+        mask: Tensor | None,
+        spans: Sequence[Span],
+    ) -> list[Tensor]:
+        """Refine frames by what frames show.
 
         Args:
             features: (B, T, H, W, C).
-            mask: (B, T, 1, H, W), 1 inside the hole; None where attention is unmasked.
-            wanted: How many frames, counted from the first, are refined.
-            region: Cells of them that are refined.
+            offered: By head, the patches that may be copied; those of ``features`` among them.
+            mask: (B, T', 1, H, W) of the frames that offer, 1 inside the hole; None where
+                attention is unmasked.
+            spans: The frames and cells that are refined.
 
         Returns:
-            (B, wanted, height, width, C) of the region.
+            By span (B, frames, height, width, C).
         """
         size = (features.shape[2], features.shape[3])
-        refined = region.grown(FEED_FORWARD_REACH, size)
-        attended = refined.grown(1, size)  # the 3x3 convolution that ends attention
-        asking = features[:, :wanted]
-        found = self.attention(asking, features, mask, attended)
-        result = refined.cut(asking) + refined.within(attended).cut(found)
-        result = result + per_frame(self.feed_forward, result)
-        return region.within(refined).cut(result)
+        refined = [span.of(span.region.grown(FEED_FORWARD_REACH, size)) for span in spans]
+        # The 3x3 convolution that ends attention looks one cell further.
+        attended = [span.of(span.region.grown(1, size)) for span in refined]
+        found = self.attention(features, offered, mask, attended)
+        results = []
+        for span, inner, outer, each in zip(spans, refined, attended, found, strict=True):
+            result = inner.cut(features) + inner.region.within(outer.region).cut(each)
+            result = result + per_frame(self.feed_forward, result)
+            results.append(span.region.within(inner.region).cut(result))
+        return results
 
 
 class Upsample(nn.Module):
@@ -195,10 +206,15 @@ class Generator(nn.Module):
         """
         features = self.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         pixels = whole((frames.shape[-2], frames.shape[-1]))
-        features = self.transform(features, self.feature_mask(mask), frames.shape[1], pixels)
+        everything = Span(0, frames.shape[1], pixels)
+        (features,) = self.transform(features, self.feature_mask(mask), [everything])
         completed = self.decode(features.flatten(0, 1), pixels, pixels.size)
         clips: Tensor = completed.unflatten(0, frames.shape[:2])
         return clips
+
+    @property
+    def _blocks(self) -> list[TransformerBlock]:
+        return cast("list[TransformerBlock]", list(self.transformer))
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (N, 3, H, W) in [-1, 1], holes 0, to features (N, H/4, W/4, C)."""
@@ -215,32 +231,33 @@ class Generator(nn.Module):
         self,
         features: Tensor,
         mask: Tensor | None,
-        wanted: int,
-        pixels: Region,
+        spans: Sequence[Span],
         lend: Callable[[int], Tensor] | None = None,
-    ) -> Tensor:
+    ) -> list[Tensor]:
         """Let the frames of each window copy from one another.
 
         Args:
-            features: (B, T, H/4, W/4, C), frames to be completed first.
+            features: (B, T, H/4, W/4, C).
             mask: (B, T + R, 1, H/4, W/4) as :meth:`feature_mask` gives it.
-            wanted: How many frames, counted from the first, are to be decoded.
-            pixels: The part of them that is to be decoded, in pixels.
+            spans: What is to be decoded, in pixels.
             lend: Gives, block by block, what :meth:`remember` kept of R more frames, which are only
-                copied from: (B, R, H/4, W/4, C).
+                copied from.
 
         Returns:
-            (B, wanted, height, width, C), the part that :meth:`decode` needs.
+            By span (B, frames, height, width, C), the part that :meth:`decode` needs.
         """
-        frames, size = features.shape[1], (features.shape[2], features.shape[3])
-        last = len(self.transformer) - 1
-        for number, block in enumerate(self.transformer):
-            lent = torch.cat([features, lend(number)], dim=1) if lend else features
-            if number < last:
-                features = block(lent, mask, frames, whole(size))
-            else:
-                features = block(lent, mask, wanted, _decoded_from(pixels, size)[0])
-        return features
+        size = (features.shape[2], features.shape[3])
+        everything = [Span(0, features.shape[1], whole(size))]
+        wanted = [span.of(_decoded_from(span.region, size)[0]) for span in spans]
+        last = len(self._blocks) - 1
+        for number, block in enumerate(self._blocks):
+            offered = block.attention.offered(features)
+            if lend is not None:
+                offered = with_lent(offered, lend(number))
+            if number == last:
+                break
+            (features,) = block(features, offered, mask, everything)
+        return cast("list[Tensor]", block(features, offered, mask, wanted))
 
     def remember(self, features: Tensor, mask: Tensor | None) -> list[Tensor]:
         """What frames lend at every block when they see one another and nothing else.
@@ -250,12 +267,15 @@ class Generator(nn.Module):
             mask: (B, R, 1, H/4, W/4), or None.
 
         Returns:
-            Per block (B, R, H/4, W/4, C).
+            Per block (heads, 2, B, R, H/4 * W/4 * C / heads): keys and values of all patches.
         """
-        lent = [features]
-        size = (features.shape[2], features.shape[3])
-        for block in self.transformer[:-1]:
-            lent.append(block(lent[-1], mask, features.shape[1], whole(size)))
+        lent, frames = [], features.shape[1]
+        everything = [Span(0, frames, whole((features.shape[2], features.shape[3])))]
+        for number, block in enumerate(self._blocks):
+            offered = block.attention.offered(features)
+            lent.append(packed(offered, frames))
+            if number < len(self._blocks) - 1:
+                (features,) = block(features, offered, mask, everything)
         return lent
 
     def decode(self, features: Tensor, pixels: Region, size: tuple[int, int]) -> Tensor:

@@ -85,6 +85,24 @@ class Region(NamedTuple):
         return image[self.top : self.bottom, self.left : self.right]
 
 
+class Span(NamedTuple):
+    """Successive frames of a window, and the part of them that is needed."""
+
+    start: int
+    """Of the window's frames, counted from 0."""
+    stop: int
+    """The frame after the last one."""
+    region: Region
+
+    def of(self, region: Region) -> Span:
+        """Another part of the same frames."""
+        return self._replace(region=region)
+
+    def cut(self, features: Tensor) -> Tensor:
+        """The part (B, stop - start, height, width, C) of (B, T, H, W, C); a view."""
+        return self.region.cut(features[:, self.start : self.stop])
+
+
 def around_mask(mask: NDArray[np.bool_]) -> Region | None:
     """The smallest region that holds what is True in (H, W); None where nothing is."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -1,11 +1,21 @@
 """Attention against its equations, written out slowly."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sttn.model import Generator, ModelConfig
-from sttn.model.attention import attend, from_patches, hidden_patches, to_patches
+from sttn.model.attention import (
+    PatchAttention,
+    attend,
+    attention_weights,
+    from_patches,
+    hidden_patches,
+    packed,
+    to_patches,
+    with_lent,
+)
 
 
 @given(st.integers(1, 2), st.integers(1, 3), st.sampled_from([1, 2, 3]), st.integers(1, 3))
@@ -56,3 +66,30 @@ def test_pixels_in_holes_never_reach_the_result_of_a_masked_network():
         results = [generator(clip * (1 - mask), mask) for clip in (frames, other)]
 
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
+
+
+def test_what_frames_lent_before_is_what_they_offer_beside_others():
+    """References are looked at once per clip, and offer every window the same."""
+    torch.manual_seed(0)
+    layer = PatchAttention(8, (1, 3))
+    features = torch.rand(2, 5, 6, 12, 8)
+    lent = packed(layer.offered(features[:, 2:]), 3)
+
+    together = with_lent(layer.offered(features[:, :2]), lent)
+
+    for found, expected in zip(together, layer.offered(features), strict=True):
+        torch.testing.assert_close(found, expected)
+    assert lent[:, :, :, :1].shape == packed(layer.offered(features[:, 2:3]), 1).shape
+
+
+@pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 3e-6), (torch.bfloat16, 0.01)])
+def test_weights_are_as_exact_as_their_type(dtype, apart):
+    """A whole frame's patch is a long dot product; bfloat16 rounds it once."""
+    torch.manual_seed(0)
+    query, key = (torch.randn(1, 6, 100_000).to(dtype) for _ in range(2))
+
+    weights = attention_weights(query, key, None)
+
+    exact = attention_weights(query.double(), key.double(), None)
+    assert weights.dtype is dtype
+    torch.testing.assert_close(weights.double(), exact, rtol=0, atol=apart)

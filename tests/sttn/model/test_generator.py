@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sttn.model import Generator, ModelConfig
 from sttn.model.cost import transformer_cost
-from sttn.model.region import Region, whole
+from sttn.model.region import Region, Span, whole
 from sttn.training.state import initialize
 
 HEIGHT, WIDTH = 48, 96
@@ -36,20 +36,30 @@ def window() -> tuple[torch.Tensor, torch.Tensor]:
     st.integers(1, 3),
     st.booleans(),
 )
-def test_a_region_is_the_same_part_of_the_whole(window, rows, columns, wanted, mask_attention):
-    """Nothing shows where a small hole ends, at any place, size and frame border."""
+def test_regions_are_the_same_parts_of_the_whole(window, rows, columns, wanted, mask_attention):
+    """Nothing shows where a small hole ends, at any place, size and frame border; frames whose
+    holes lie elsewhere are looked at elsewhere."""
     generator = network(mask_attention=mask_attention)
     frames, mask = window
     pixels = Region(rows[0], max(rows[0] + 1, rows[1]), columns[0], max(columns[0] + 1, columns[1]))
 
+    opposite = pixels._replace(top=HEIGHT - pixels.bottom, bottom=HEIGHT - pixels.top)
+    spans = [Span(0, wanted, pixels)] + [Span(i, i + 1, opposite) for i in range(wanted, 3)]
+
     with torch.no_grad():
         complete = generator(frames, mask)
         features = generator.encode(frames.flatten(0, 1)).unflatten(0, (2, 3))
-        found = generator.transform(features, generator.feature_mask(mask), wanted, pixels)
-        part = generator.decode(found.flatten(0, 1), pixels, (HEIGHT, WIDTH))
+        found = generator.transform(features, generator.feature_mask(mask), spans)
+        parts = [
+            generator.decode(each.flatten(0, 1), span.region, (HEIGHT, WIDTH))
+            for each, span in zip(found, spans, strict=True)
+        ]
 
-    expected = complete[:, :wanted, :, pixels.top : pixels.bottom, pixels.left : pixels.right]
-    torch.testing.assert_close(part.unflatten(0, (2, wanted)), expected, rtol=0, atol=1e-5)
+    for part, span in zip(parts, spans, strict=True):
+        expected = span.cut(complete.movedim(2, -1)).movedim(-1, 2)
+        torch.testing.assert_close(
+            part.unflatten(0, expected.shape[:2]), expected, rtol=0, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("patch_divisors", [(1,), (3,), (6,), (12,), (1, 3, 6, 12)])
@@ -83,8 +93,9 @@ def test_masked_attention_ignores_what_hidden_patches_hold(window):
         generator = network(blocks=1, mask_attention=mask_attention, patch_divisors=(12,))
         with torch.no_grad():
             features = generator.encode(frames.flatten(0, 1)).unflatten(0, (2, 3))
+            everything = Span(0, 3, whole((HEIGHT, WIDTH)))
             results = [
-                generator.transform(f, generator.feature_mask(mask), 3, whole((HEIGHT, WIDTH)))
+                generator.transform(f, generator.feature_mask(mask), [everything])[0]
                 for f in (features, features + noise)
             ]
         # The convolutions reach 4 cells; further away only attention can carry the noise.
@@ -102,11 +113,11 @@ def test_equation_11_counts_what_is_computed(patch_divisors, frames):
     features = torch.rand(1, frames, 24, 48, 16)
 
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
-        generator.transform(features, None, frames, whole((96, 192)))
+        generator.transform(features, None, [Span(0, frames, whole((96, 192)))])
 
     counts = counted.get_flop_counts()["Global"]
     cost = transformer_cost(generator.config, frames, height=96, width=192)
     named = {str(operation): count / 2 for operation, count in counts.items()}
-    assert named["aten.bmm"] == cost.attention
+    assert named["aten.bmm"] + named["aten.mm"] == cost.attention
     assert named["aten.convolution"] == cost.convolutions
     assert cost.total == cost.attention + cost.convolutions
