@@ -159,7 +159,7 @@ def test_the_model_card_credits_every_source(shared):
     missing = [
         row.split("\t")[1]
         for row in rows
-        if row.split("\t")[0] in ("photos", "video") and row.split("\t")[1] not in card
+        if row.split("\t")[0] in ("photos", "video", "hdri") and row.split("\t")[1] not in card
     ]
 
     assert missing == []
