@@ -51,8 +51,8 @@ class Holes:
         fill = self._propagation.fill(index)
         assert fill is not None, "the frame has a hole"
         self._fills[index] = fill
-        rest = self._clip.mask(index)
-        fill.box.of(rest := rest.copy())[fill.trust >= 1] = False
+        rest = self._clip.mask(index).copy()
+        fill.box.of(rest)[fill.trust >= 1] = False
         return around_mask(rest)
 
     def asked(self, index: int) -> Region | None:
