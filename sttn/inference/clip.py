@@ -1,7 +1,7 @@
 """The clip as the caller hands it over: checked frame by frame when it is read."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, overload
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,16 +61,6 @@ class Clip:
         return len(self._frames)
 
     @property
-    def frames(self) -> "Checked":
-        """All frames by index, checked as they are read."""
-        return Checked(self.frame, len(self))
-
-    @property
-    def masks(self) -> "Checked":
-        """All masks, likewise."""
-        return Checked(self.mask, len(self))
-
-    @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self._shape[0], self._shape[1]
@@ -118,22 +108,3 @@ class Clip:
             )
         if self._type not in (np.uint8, np.float32):
             raise InvalidClipError(f"frames are {self._type}; give uint8, or float32 in [0, 1]")
-
-
-class Checked(Sequence[NDArray[Any]]):
-    """Images that are read by index."""
-
-    def __init__(self, read: Callable[[int], NDArray[Any]], count: int) -> None:
-        self._read, self._count = read, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[Any]: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[NDArray[Any]]: ...
-    def __getitem__(self, index: int | slice) -> NDArray[Any] | Sequence[NDArray[Any]]:
-        if isinstance(index, slice):
-            return [self._read(i) for i in range(*index.indices(self._count))]
-        return self._read(index)

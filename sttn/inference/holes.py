@@ -29,8 +29,8 @@ class Holes:
         self._clip, self._cancelled = clip, cancelled
         self._propagation: Propagation | None = None
         if fusion is not None and len(clip) > 1:
-            self._propagation = Propagation(clip.frames, clip.masks, fusion)
-        self._fills: dict[int, Fill | None] = {}
+            self._propagation = Propagation(clip.frame, clip.mask, len(clip), fusion)
+        self._fills: dict[int, Fill] = {}
         self._left: dict[int, Region | None] = {}
 
     def left(self, index: int) -> Region | None:

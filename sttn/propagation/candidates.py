@@ -41,6 +41,8 @@ class Surroundings:
     """(h, w)."""
     margin: NDArray[np.bool_]
     """(h, w), the ring around the hole that is fetched too."""
+    depth: NDArray[np.float32]
+    """(h, w), pixels to the hole's edge; 0 outside."""
     in_space_error: NDArray[np.float32]
     """(h, w), squared error to be expected of filling in space."""
 
@@ -76,7 +78,11 @@ def surroundings(
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
     error = _continued(filled - margin_filled, margin) * (1 + GROWTH * depth / MARGIN)
     return Surroundings(
-        pixels=filled, hole=hole, margin=margin, in_space_error=error.astype(np.float32)
+        pixels=filled,
+        hole=hole,
+        margin=margin,
+        depth=np.asarray(depth, np.float32),
+        in_space_error=error.astype(np.float32),
     )
 
 

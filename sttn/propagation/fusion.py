@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -135,7 +134,6 @@ def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     """What the network sees of a hole and of what is offered for it; sides are even."""
     mean = mean_by_evidence(around, candidates)
     in_space = np.log(around.in_space_error + FLOOR)
-    depth = cv2.distanceTransform(around.hole.astype(np.uint8), cv2.DIST_L2, 3)
     found = np.stack([offer.found for offer in candidates])
     pixels = np.stack([around.pixels, *(offer.pixels for offer in candidates)])
     errors = np.stack([np.log(offer.error.clip(0) + FLOOR) for offer in candidates])
@@ -148,7 +146,7 @@ def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
             _scaled(in_space)[..., None],
             around.hole[..., None],
             around.margin[..., None],
-            np.minimum(depth / DEEPEST, 1)[..., None],
+            np.minimum(around.depth / DEEPEST, 1)[..., None],
             np.sqrt(spread.mean(-1, keepdims=True)),
         ],
         axis=-1,

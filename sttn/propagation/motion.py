@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,22 @@ PAD = 16
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-Found = TypeVar("Found", covariant=True)
 
 
-class ByIndex(Protocol[Found]):
-    """Whatever hands over images by index."""
+class Recent(Generic[Key, Value]):
+    """Values made when first asked for; the least recently used are dropped."""
 
-    def __getitem__(self, index: int, /) -> Found:
-        """One of them."""
-        ...
+    def __init__(self, count: int, make: Callable[[Key], Value]) -> None:
+        self._count, self._make = count, make
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def __getitem__(self, key: Key) -> Value:
+        if key not in self._values:
+            self._values[key] = self._make(key)
+            if len(self._values) > self._count:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +62,10 @@ class Motion:
     """
 
     def __init__(
-        self, frames: ByIndex[NDArray[Any]], masks: ByIndex[NDArray[np.bool_]], kept: int
+        self,
+        frames: Recent[int, NDArray[Any]],
+        masks: Recent[int, NDArray[np.bool_]],
+        kept: int,
     ) -> None:
         self._frames, self._masks = frames, masks
         self._estimate = DisFlow(finest=0)
@@ -130,19 +140,3 @@ def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:
     inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(-1)
     missed = np.square(there + warped(back, there)).sum(-1)
     return np.asarray(inside & (missed <= TOLERANCE**2), np.bool_)
-
-
-class Recent(Generic[Key, Value]):
-    """Values made when first asked for; the least recently used are dropped."""
-
-    def __init__(self, count: int, make: Callable[[Key], Value]) -> None:
-        self._count, self._make = count, make
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def __getitem__(self, key: Key) -> Value:
-        if key not in self._values:
-            self._values[key] = self._make(key)
-            if len(self._values) > self._count:
-                self._values.popitem(last=False)
-        self._values.move_to_end(key)
-        return self._values[key]

@@ -1,6 +1,6 @@
 """One frame after another: what other frames show of its hole."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,18 +69,23 @@ class Propagation:
     """Fetches what holes hide from the frames around them.
 
     Args:
-        frames: T frames (H, W, 3) uint8 or float32 in [0, 1], read by index.
-        masks: T masks (H, W) bool, True inside the hole.
+        frame: Gives frames (H, W, 3) by index, uint8 or float32 in [0, 1].
+        mask: Gives masks (H, W) bool by index, True inside the hole.
+        count: Frames of the clip.
         fusion: Decides what to believe, on the device that shall compute.
     """
 
     def __init__(
-        self, frames: Sequence[Any], masks: Sequence[NDArray[np.bool_]], fusion: Fusion
+        self,
+        frame: Callable[[int], NDArray[Any]],
+        mask: Callable[[int], NDArray[np.bool_]],
+        count: int,
+        fusion: Fusion,
     ) -> None:
-        self._count, self._fusion = len(frames), fusion
+        self._count, self._fusion = count, fusion
         within = 2 * FARTHEST_BY_CAMERA + 1
-        self._frames = Recent[int, NDArray[Any]](within, lambda i: _kept(frames[i]))
-        self._masks = Recent[int, NDArray[np.bool_]](within, lambda i: np.asarray(masks[i]))
+        self._frames = Recent[int, NDArray[Any]](within, lambda i: _kept(frame(i)))
+        self._masks = Recent[int, NDArray[np.bool_]](within, mask)
         self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(self._masks[i]))
         self._motion = Motion(self._frames, self._masks, within)
 
@@ -90,6 +95,8 @@ class Propagation:
         offers = self.offers(index)
         if offers is None:
             return None
+        if not any(offer.found.any() for offer in offers.candidates):
+            return _nothing(offers.box)
         parameter = next(self._fusion.parameters())
         known = seen(offers.around, offers.candidates)
         offered, shared = (part[None].to(parameter) for part in known[:2])
@@ -161,6 +168,12 @@ class Propagation:
         pixels[asked] = fetched
         distance[asked] = np.where(trace.frames >= 0, np.abs(trace.frames - index), 0)
         return candidate(around, pixels, distance)
+
+
+def _nothing(box: Region) -> Fill:
+    """A fill where no frame shows anything."""
+    pixels, trust = np.zeros((*box.size, 3), np.float32), np.zeros(box.size, np.float32)
+    return Fill(box=box, pixels=pixels, trust=trust)
 
 
 def _kept(frame: NDArray[Any]) -> NDArray[Any]:

@@ -37,10 +37,6 @@ class Trace:
     places: Points
     """(N, 2), in that frame."""
 
-    def moved(self, by: Points) -> "Trace":
-        """The same frames, other places."""
-        return Trace(frames=self.frames, places=self.places + by)
-
 
 class _Search:
     """What is found while N places are followed in one direction: a first and a second look."""

@@ -115,7 +115,7 @@ def _examples(
     """Up to three examples of a clip (T, 3, H, W) in [-1, 1]: early, in the middle, late."""
     known, shown = ((part.permute(0, 2, 3, 1).numpy() + 1) / 2 for part in (truth, given))
     frames = np.where(masks[..., None], np.uint8(0), (shown * 255).round().astype(np.uint8))
-    propagation = Propagation(list(frames), list(masks), Fusion())
+    propagation = Propagation(frames.__getitem__, masks.__getitem__, len(frames), Fusion())
     thirds = np.linspace(0, len(frames), 4).astype(int)
     for first, last in pairwise(thirds):
         index = int(rng.integers(first, max(first + 1, last)))

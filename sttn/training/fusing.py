@@ -15,8 +15,8 @@ from sttn.propagation import Fusion
 from sttn.propagation.fusion import NEVER, FusionConfig
 from sttn.training.examples import Example, read_examples
 
-TOLD = 10
-"""Numbers of a candidate that say what it shows; they are 0 where nothing was found."""
+TOLD = 12
+"""Numbers of a candidate that say what was found; the last one, its kind, always stands."""
 
 SWAPPED = (2, 3, 0, 1, 6, 7, 4, 5)
 """Candidates, when time runs backwards."""
@@ -157,7 +157,7 @@ def _varied(example: Example, rng: np.random.Generator) -> Example:
     if rng.random() < DROPPED_SHARE:
         offered, scores = offered.copy(), scores.copy()
         lost = rng.choice(len(offered), rng.integers(1, 5), replace=False)
-        offered[lost, : TOLD + 2] = 0
+        offered[lost, :TOLD] = 0
         scores[lost + 1] = NEVER
     varied = Example(offered, shared, scores, pixels, truth, hole)
     return Example(*(a[..., ::-1] for a in varied)) if rng.random() < 0.5 else varied

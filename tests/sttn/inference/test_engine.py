@@ -285,17 +285,19 @@ def test_frames_are_handed_over_across_a_stretch_without_holes(generator):
     assert max(read) < 40
 
 
+def third(asked: list[None]) -> bool:
+    """Whether this is the third time that somebody asks, or a later one."""
+    asked.append(None)
+    return len(asked) > 2
+
+
 def test_cancelling_stops_before_the_next_window(generator):
     """Escape frees the machine."""
     frames, masks = clip(60)
     asked: list[None] = []
 
-    def cancelled() -> bool:
-        asked.append(None)
-        return len(asked) > 2
-
     with pytest.raises(CancelledError):
-        list(completed_frames(frames, masks, generator, ALONE, cancelled=cancelled))
+        list(completed_frames(frames, masks, generator, ALONE, cancelled=lambda: third(asked)))
 
     assert len(asked) == 3
 
@@ -305,12 +307,8 @@ def test_cancelling_does_not_wait_for_a_window_of_real_pixels(generator):
     frames, masks = clip(60)
     asked: list[None] = []
 
-    def cancelled() -> bool:
-        asked.append(None)
-        return len(asked) > 2
-
     with pytest.raises(CancelledError):
-        next(completed_frames(frames, masks, generator, cancelled=cancelled))
+        next(completed_frames(frames, masks, generator, cancelled=lambda: third(asked)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import torch
 from sttn.inference import WindowConfig, complete
 from sttn.inference.holes import without_seam
 from sttn.model import Generator, ModelConfig
-from tests.sttn.propagation.conftest import panned as panned
 
 
 @pytest.fixture(scope="module")

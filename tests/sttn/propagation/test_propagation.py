@@ -16,6 +16,10 @@ from sttn.propagation.traces import by_camera, by_flow, sampled
 CPU = torch.device("cpu")
 
 
+def propagation(frames, masks, fusion) -> Propagation:
+    return Propagation(frames.__getitem__, masks.__getitem__, len(frames), fusion)
+
+
 def decibel(fill, truth, masks, index) -> float:
     inside = fill.box.of(masks[index])
     apart = fill.pixels - fill.box.of(truth[index]).astype(np.float32) / 255
@@ -26,7 +30,7 @@ def test_what_a_pan_reveals_is_copied(panned):
     """A wall behind a standing hole comes back as it is in the frames beside."""
     frames, masks, truth = panned
 
-    fill = Propagation(frames, masks, load_fusion(CPU)).fill(10)
+    fill = propagation(frames, masks, load_fusion(CPU)).fill(10)
 
     assert decibel(fill, truth, masks, 10) > 30
     assert fill.trust[fill.box.of(masks[10])].mean() > 0.9
@@ -38,7 +42,7 @@ def test_a_float_plate_is_filled_like_an_8_bit_one(panned):
     frames, masks, _ = panned
     floats = frames.astype(np.float32) / 255
 
-    fills = [Propagation(f, masks, load_fusion(CPU)).fill(4) for f in (frames, floats)]
+    fills = [propagation(f, masks, load_fusion(CPU)).fill(4) for f in (frames, floats)]
 
     np.testing.assert_allclose(fills[0].pixels, fills[1].pixels, atol=3e-4)  # half floats
     np.testing.assert_allclose(fills[0].trust, fills[1].trust, atol=1e-3)
@@ -50,7 +54,7 @@ def test_what_the_hole_hides_does_not_matter(panned):
     noise = np.random.default_rng(0).integers(0, 255, frames.shape, np.uint8)
     other = np.where(masks[..., None], noise, frames)
 
-    fills = [Propagation(f, masks, load_fusion(CPU)).fill(9) for f in (frames, other)]
+    fills = [propagation(f, masks, load_fusion(CPU)).fill(9) for f in (frames, other)]
 
     np.testing.assert_array_equal(fills[0].pixels, fills[1].pixels)
     np.testing.assert_array_equal(fills[0].trust, fills[1].trust)
@@ -61,7 +65,7 @@ def test_where_nothing_shows_nothing_is_trusted(panned):
     frames, masks, _ = panned
     still = np.repeat(frames[:1], 8, axis=0)
 
-    fill = Propagation(still, masks[:8], load_fusion(CPU)).fill(3)
+    fill = propagation(still, masks[:8], load_fusion(CPU)).fill(3)
 
     assert fill.trust.max() == 0
 
@@ -74,7 +78,7 @@ def test_frames_after_a_cut_are_not_believed(panned):
     clip = np.concatenate([np.repeat(frames[:1], 6, axis=0), after])
     holes = np.concatenate([masks[:6], np.zeros_like(masks[:6])])
 
-    fill = Propagation(clip, holes, load_fusion(CPU)).fill(5)
+    fill = propagation(clip, holes, load_fusion(CPU)).fill(5)
 
     assert fill.trust.mean() < 0.02
 
@@ -85,18 +89,18 @@ def test_a_frame_without_a_hole_needs_nothing(panned):
     holes = masks.copy()
     holes[5] = False
 
-    assert Propagation(frames, holes, load_fusion(CPU)).fill(5) is None
+    assert propagation(frames, holes, load_fusion(CPU)).fill(5) is None
 
 
 def test_the_result_does_not_depend_on_the_order_in_which_frames_are_asked_for(panned):
     """A resumed job begins in the middle and gives the same pixels."""
     frames, masks, _ = panned
     fusion = load_fusion(CPU)
-    whole = Propagation(frames, masks, fusion)
+    whole = propagation(frames, masks, fusion)
     for index in range(15):
         whole.fill(index)
 
-    later = Propagation(frames, masks, fusion).fill(15)
+    later = propagation(frames, masks, fusion).fill(15)
 
     np.testing.assert_array_equal(whole.fill(15).pixels, later.pixels)
 
