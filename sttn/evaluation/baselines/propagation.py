@@ -9,7 +9,6 @@ filling in space, and what to correct it by.
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,23 +17,17 @@ from sttn.evaluation.baselines.still import telea
 from sttn.evaluation.baselines.traces import follow
 from sttn.footage import Image
 from sttn.propagation.camera import camera_motion, homography_flow
+from sttn.propagation.candidates import (
+    MARGIN,
+    candidate,
+    mean_by_evidence,
+    surroundings,
+)
 from sttn.propagation.closing import CAUTION, closed, grown
 from sttn.propagation.flow import DisFlow, Flow
 
-MARGIN = 6
-"""Pixels around a hole that are fetched to see how well fetching works."""
-
-FEWEST_WITNESSES = 20
-"""Pixels of the margin below which a fetch is not trusted at all."""
-
-GROWTH = 0.5
-"""By how much filling in space errs more, squared, with every :data:`MARGIN` of distance."""
-
-SHARPNESS = 2.0
-"""By which power of its error a fill loses weight."""
-
-FLOOR = 4.0
-"""Squared 8-bit steps of error that even the best witness leaves possible."""
+STEPS = np.float32(255)
+"""Steps of 8 bits."""
 
 
 def propagate(frames: Image, masks: NDArray[np.bool_]) -> Image:
@@ -104,26 +97,15 @@ def _merged(
 ) -> Image:
     """The mean of several fills of a frame, each weighed by how well its margin came out.
 
-    ``margin_in_space`` is a fill that did not know the margin. A fetch is pixels (H, W, 3) and
-    where there are any; it is corrected by what it misses the margin by.
+    ``margin_in_space`` is a fill that did not know the margin. A fetch is 8-bit steps (H, W, 3)
+    and where there are any.
     """
-    frame, margin = in_space.astype(np.float32), wider & ~mask
-    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    error = _witnessed(frame - margin_in_space, margin) * (1 + GROWTH * distance / MARGIN)
-    weights = (error + FLOOR) ** -SHARPNESS
-    total = weights[..., None] * frame
-    for fetched, found in fetches:
-        witnesses = margin & found
-        if witnesses.sum() < FEWEST_WITNESSES:
-            continue
-        missed = frame - fetched
-        corrected = fetched + closed(missed, witnesses)
-        weight = np.where(found, (_witnessed(missed, witnesses) + FLOOR) ** -SHARPNESS, 0)
-        total += weight[..., None] * corrected
-        weights += weight
-    return (total / weights[..., None]).clip(0, 255).round().astype(np.uint8)
-
-
-def _witnessed(error: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Squared error, mean over channels, continued from where it is known: (H, W)."""
-    return closed(np.square(error).mean(-1, keepdims=True), where)[..., 0]
+    filled, margin_filled = (
+        image.astype(np.float32) / STEPS for image in (in_space, margin_in_space)
+    )
+    around = surroundings(filled, margin_filled, mask, wider & ~mask)
+    offers = [
+        candidate(around, fetched / STEPS * found[..., None], found.astype(np.float32))
+        for fetched, found in fetches
+    ]
+    return (mean_by_evidence(around, offers) * STEPS).clip(0, 255).round().astype(np.uint8)
