@@ -98,12 +98,18 @@ def test_the_menu_makes_a_node_with_every_param(nuke):
     assert {node.name() for node in made.children} >= {"Source", "Matte", "PlateExport", "Show"}
 
 
-def test_process_exports_completes_and_shows(nuke, process, group, address, tmp_path, fake_nuke):
+def test_process_exports_completes_and_shows(
+    nuke, process, group, address, tmp_path, fake_nuke, fake_engine
+):
     """The button returns once the export is done; results come from a thread, on the main one."""
+    fake_engine.held_at = 2  # or all is done before Nuke looks at the progress again
+    fake_engine.hold.clear()
     group["server"].setValue(address)
     group["overscan"].setValue(8)
 
     process.process(group)
+    nuke.run_main_loop(lambda: "completing" in " ".join(nuke.tasks[0].told))
+    fake_engine.hold.set()
     finish(nuke, group)
 
     assert (group["state"].value(), group["message"].value()) == ("DONE", "4 frames finished")
