@@ -76,7 +76,8 @@ def frames_completed(
     told = _steps("completing", emit)
     if any(found.completed_by_network(part) for part in found.parts):
         with connect() as connection:
-            parts = send(analysis.shot, found, connection, _steps("sending", emit), stopped)
+            sending = _steps("sending", emit)
+            parts = send(analysis.shot, found, connection, analysis.completed, sending, stopped)
             told(0, len(wanted))
             ready = complete(analysis.shot, found, parts, connection, analysis.completed, stopped)
             with closing(ready):

@@ -209,6 +209,7 @@ class InpaintClient:
         *,
         wishes: Wishes = Wishes(),
         cancelled: Cancelled = never,
+        origins: Callable[[int, NDArray[np.float32]], None] | None = None,
         resend: Callable[[int], pb.ClipFrame] | None = None,
     ) -> Generator[tuple[int, NDArray[Any]], None, None]:
         """Have a clip completed that was sent.
@@ -219,6 +220,10 @@ class InpaintClient:
             frames: What :meth:`send` returned, in order.
             wishes: What the server shall do otherwise than it would by itself.
             cancelled: Asked often.
+            origins: Told, before a frame is handed back, where its real pixels come from: (H, W, 4)
+                index of the frame that most of a pixel was fetched from (-1 where none was),
+                column and row in it, and in (0, 1] how much of the pixel shows what is there.
+                Not told of frames without any.
             resend: Sends a frame again, by its index: a server that was started anew may have
                 lost it. Without it such a loss is an error.
 
@@ -236,7 +241,7 @@ class InpaintClient:
         while True:
             job_id = uuid.uuid4().hex
             try:
-                for index, frame in self._job(job_id, clip, wishes, cancelled):
+                for index, frame in self._job(job_id, clip, wishes, cancelled, origins):
                     yield index, frame
                     losses = 0
                     # Should the job have to be done again, this one is context only.
@@ -277,7 +282,12 @@ class InpaintClient:
             raise JobError(str(error)) from None
 
     def _job(
-        self, job_id: str, clip: list[pb.ClipFrame], wishes: Wishes, cancelled: Cancelled
+        self,
+        job_id: str,
+        clip: list[pb.ClipFrame],
+        wishes: Wishes,
+        cancelled: Cancelled,
+        origins: Callable[[int, NDArray[np.float32]], None] | None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         windows = pb.Windows(
             neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
@@ -292,6 +302,7 @@ class InpaintClient:
             result_type=clip[0].plate.type,
             result_compression=self._compression,
             windows=windows,
+            origins=origins is not None,
         )
         if all(frame.role != pb.PLATE for frame in clip):
             return
@@ -304,7 +315,11 @@ class InpaintClient:
             for event in self._events(job_id, cancelled):
                 kind = event.WhichOneof("event")
                 if kind == "frame_ready":
-                    yield event.frame_ready.index, self._download(event.frame_ready.image)
+                    ready = event.frame_ready
+                    completed = self._download(ready.image)
+                    if origins is not None and ready.HasField("origins"):
+                        origins(ready.index, self._download(ready.origins))
+                    yield ready.index, completed
                 elif kind == "finished":
                     ended = True
                     _require_completed(event.finished)

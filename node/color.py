@@ -6,6 +6,7 @@ half float.
 """
 
 import difflib
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,9 @@ LARGEST_HALF = 65504.0
 SRGB_SLOPE_AT_ONE = 1.055 / 2.4
 HIGHLIGHTS = 0.05
 """How much code space a natural logarithm of a highlight takes: 16 encodes to 1.24."""
+
+BRIGHTEST = 1 + HIGHLIGHTS * math.log(1 + (LARGEST_HALF - 1) * SRGB_SLOPE_AT_ONE / HIGHLIGHTS)
+"""Code value of the largest half float."""
 
 PIECE = 2**18
 """Values that a curve is computed for at once."""

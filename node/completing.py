@@ -5,8 +5,9 @@ import tempfile
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,63 +20,71 @@ from node.shot import Shot
 from node.surveying import Survey
 from server.protocol.inpaint_pb2 import ClipFrame
 
+Kind = Literal["completed", "origins", "detail"]
+"""Completed pixels; where they come from; what of a plate the network does not see."""
+
 
 class Completed:
-    """Completed pixels of a shot, on disk: memory does not grow with its length."""
+    """What came of a shot, on disk: memory does not grow with its length."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="sttn-completed-"))
         self.discard = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         """Gives the disk back; nobody having the object does so too."""
 
-    def keep(self, part: int, index: int, pixels: NDArray[Any]) -> None:
-        """Keep what the network made of one part of one frame.
+    def keep(self, kind: Kind, part: int, index: int, pixels: NDArray[Any]) -> None:
+        """Keep something of one part of one frame.
 
         Raises:
             ClipError: the disk is full.
         """
         try:
-            np.save(self._file(part, index), pixels, allow_pickle=False)
+            np.save(self._file(kind, part, index), pixels, allow_pickle=False)
         except OSError as error:
             raise ClipError(
                 f"cannot keep completed pixels in {self._folder}: {error}; "
                 "free space there or set TMPDIR"
             ) from None
 
-    def load(self, part: int, index: int) -> NDArray[Any]:
-        """What was kept."""
-        pixels: NDArray[Any] = np.load(self._file(part, index), allow_pickle=False)
+    def load(self, kind: Kind, part: int, index: int) -> NDArray[Any]:
+        """What was kept; only what is looked at is read."""
+        pixels: NDArray[Any] = np.load(
+            self._file(kind, part, index), mmap_mode="r", allow_pickle=False
+        )
         return pixels
 
-    def has(self, part: int, index: int) -> bool:
+    def has(self, kind: Kind, part: int, index: int) -> bool:
         """Whether it was kept."""
-        return self._file(part, index).exists()
+        return self._file(kind, part, index).exists()
 
-    def _file(self, part: int, index: int) -> Path:
-        return self._folder / f"{part}-{index}.npy"
+    def _file(self, kind: Kind, part: int, index: int) -> Path:
+        return self._folder / f"{kind}-{part}-{index}.npy"
 
 
 def send(
     shot: Shot,
     survey: Survey,
     connection: InpaintClient,
+    completed: Completed,
     sent: Callable[[int, int], None],
     stopped: Callable[[], bool],
 ) -> list[list[ClipFrame]]:
-    """Send every frame of every part; each is read once.
+    """Send every frame of every part, and keep the detail it loses; each is read once.
 
     Returns:
         For each part what the client takes to complete it.
 
     Raises:
-        NodeError: a frame cannot be read, or the server is gone.
+        NodeError: a frame cannot be read or kept, or the server is gone.
     """
     parts: list[list[ClipFrame]] = [[] for _ in survey.parts]
     for index, frame in enumerate(survey.frames):
         plate, covered = shot.shown(frame), shot.not_copied(frame)
-        for part, frames in zip(survey.parts, parts, strict=True):
+        for number, (part, frames) in enumerate(zip(survey.parts, parts, strict=True)):
             seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
             frames.append(connection.send(*seen, cancelled=stopped))
+            if shot.params.propagate and part.loses_detail:
+                completed.keep("detail", number, index, part.detail_lost(plate, index, seen[0]))
         sent(index + 1, len(survey.frames))
     return parts
 
@@ -101,7 +110,9 @@ def complete(
 
     def is_whole(index: int) -> bool:
         return all(
-            completed.has(number, index) for number, each in enumerate(needed) if index in each
+            completed.has("completed", number, index)
+            for number, each in enumerate(needed)
+            if index in each
         )
 
     params = shot.params
@@ -118,10 +129,16 @@ def complete(
             seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
             return connection.send(*seen, cancelled=stopped)
 
-        job = connection.complete(parts[number], wishes=wishes, cancelled=stopped, resend=resend)
+        job = connection.complete(
+            parts[number],
+            wishes=wishes,
+            cancelled=stopped,
+            origins=partial(completed.keep, "origins", number) if part.loses_detail else None,
+            resend=resend,
+        )
         with closing(job) as frames:
             for index, pixels in frames:
-                completed.keep(number, index, pixels)
+                completed.keep("completed", number, index, pixels)
                 while waiting and is_whole(waiting[0]):
                     yield waiting.pop(0)
     yield from waiting

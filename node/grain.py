@@ -65,13 +65,21 @@ class Grain:
         shaped = np.fft.irfft2(np.einsum("cdyx,dyx->cyx", filters, spectrum), shape)
         return np.moveaxis(shaped[:, :height, :width], 0, -1).astype(np.float32)
 
-    def laid(self, code: Float, seed: tuple[int, ...], amount: float = 1.0) -> Float:
-        """Code values (H, W, 3) with grain as strong as the plate's at their brightness."""
-        noise = self.noise(code.shape[0], code.shape[1], seed) * np.float32(amount)
-        strength = np.stack(
-            [np.interp(code[..., c], self.levels, self.deviations[:, c]) for c in range(3)], -1
-        )
-        return (code + noise * strength).astype(np.float32)
+    def laid(self, code: Float, seed: tuple[int, ...], amount: float | Float = 1.0) -> Float:
+        """Code values (H, W, 3) with grain, as strong as the plate's at their brightness.
+
+        Args:
+            code: (H, W, 3).
+            seed: The same gives the same grain.
+            amount: Share of the plate's, alike for all or (H, W, 3).
+        """
+        noise = self.noise(code.shape[0], code.shape[1], seed)
+        return (code + noise * self.strength(code) * np.float32(amount)).astype(np.float32)
+
+    def strength(self, code: Float) -> Float:
+        """Standard deviation of grain at code values (H, W, 3)."""
+        each = [np.interp(code[..., c], self.levels, self.deviations[:, c]) for c in range(3)]
+        return np.stack(each, axis=-1).astype(np.float32)
 
 
 class GrainMeter:

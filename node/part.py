@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clips import Pixels
-from node.color import Float, PlateColor, decode, encode, finite
+from node.clips import Pixels, Region
+from node.color import BRIGHTEST, Float, PlateColor, decode, encode, finite
 from node.composite import alpha_of
+from node.detail import lost, without_grain
 from node.grain import Grain
 from node.raster import hole, resample
 from node.tracks import Track
@@ -31,10 +32,18 @@ class Part:
 
     def plate_seen(self, plate: Pixels, index: int) -> Float:
         """What the network sees of a plate: (height, width, 3) float32 in [0, 1]."""
-        track = self.track
-        code = code_values(track.crops[index].of(plate), self.color, self.premultiplied)
-        small = resample(np.clip(code / np.float32(self.peak), 0, 1), track.width, track.height)
+        small = resample(np.clip(self._scaled(plate, index), 0, 1), *self._raster)
         return np.clip(small, 0, 1)
+
+    def detail_lost(self, plate: Pixels, index: int, seen: Float) -> NDArray[np.float16]:
+        """What of a plate the network does not see, where ``seen`` is what it does."""
+        # Nothing below black is filled in, and no half float holds the code of -65504.
+        return lost(np.maximum(self._scaled(plate, index), 0), seen)
+
+    @property
+    def loses_detail(self) -> bool:
+        """Whether the model raster is smaller than the crop."""
+        return self.track.scale < 1
 
     def hole_seen(self, covered: NDArray[np.bool_], index: int, grow: int) -> NDArray[np.bool_]:
         """What the network must fill or must not see: (height, width)."""
@@ -42,7 +51,13 @@ class Part:
         return hole(track.crops[index].of(covered), track.width, track.height, grow)
 
     def fill(
-        self, completed: NDArray[Any], index: int, *, seed: tuple[int, int], grain: float
+        self,
+        completed: NDArray[Any],
+        index: int,
+        *,
+        seed: tuple[int, int],
+        grain: float,
+        detail: Float | None = None,
     ) -> Float:
         """Completed pixels at the plate's size.
 
@@ -51,16 +66,39 @@ class Part:
             index: Frame.
             seed: Of the grain; the same gives the same.
             grain: Share of the plate's grain that is laid over the fill.
+            detail: (H, W, 3) of what is composited, what was fetched from plates beyond the model
+                raster.
 
         Returns:
             (H, W, 3) of what is composited, ``track.boxes[index]``, scene-linear.
         """
-        crop, box = self.track.crops[index], self.track.boxes[index]
+        crop = self.track.crops[index]
         large = resample(completed, crop.width, crop.height)
-        code = np.clip(box.moved(-crop.left, -crop.top).of(large), 0, 1) * np.float32(self.peak)
+        code = np.clip(self.composited(index).of(large), 0, 1) * np.float32(self.peak)
+        missing: float | Float = grain
+        if detail is not None:
+            detail = detail * np.float32(self.peak)
+            if self.grain is not None:
+                detail, stays = without_grain(detail, self.grain, code)
+                missing = grain * np.sqrt(1 - np.square(stays))
+            code = np.clip(code + detail, 0, BRIGHTEST)
         if self.grain is not None and grain > 0:
-            code = self.grain.laid(code, seed, grain)
+            code = self.grain.laid(code, seed, missing)
         return decode(code)
+
+    def composited(self, index: int) -> Region:
+        """What of the crop is composited."""
+        crop = self.track.crops[index]
+        return self.track.boxes[index].moved(-crop.left, -crop.top)
+
+    def _scaled(self, plate: Pixels, index: int) -> Float:
+        """The crop (H, W, 3) in units of what the network calls 1."""
+        crop = self.track.crops[index].of(plate)
+        return code_values(crop, self.color, self.premultiplied) / np.float32(self.peak)
+
+    @property
+    def _raster(self) -> tuple[int, int]:
+        return self.track.width, self.track.height
 
 
 def code_values(plate: Pixels, color: PlateColor, premultiplied: bool) -> Float:

@@ -85,15 +85,20 @@ def resample(image: NDArray[Any], width: int, height: int) -> NDArray[np.float32
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
+def catmull_rom(distance: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Weight of a sample, by its distance from where the value is wanted, in samples."""
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    return np.asarray(np.where(distance < 1, near, np.where(distance < 2, far, 0)))
+
+
 def _weights(old: int, new: int) -> NDArray[np.float32]:
     # (new, old): each row holds what one new pixel takes from the old ones.
     ratio = old / new
     support = max(1.0, ratio)
     centers = (np.arange(new) + 0.5) * ratio - 0.5
     distance = np.abs(centers[:, np.newaxis] - np.arange(old)) / support
-    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    kernel = np.where(distance < 1, near, np.where(distance < 2, far, 0))
+    kernel = catmull_rom(distance)
     weights: NDArray[np.float32] = (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
     return weights
 

@@ -1,11 +1,14 @@
 """One output frame: the plate, and over it what was completed."""
 
+from functools import partial
+
 import numpy as np
 
 from node.clips import Matte, Pixels
 from node.color import Float, stored
 from node.completing import Completed
 from node.composite import alpha_of, clean_plate, fill_only
+from node.detail import fetched
 from node.part import Part
 from node.shot import Shot
 from node.surveying import Survey
@@ -73,7 +76,23 @@ def _fill(
         painted = part.track.boxes[index].of(shot.painted(frame))
         return part.color.to_linear(painted[..., :3], alpha_of(painted, shot.params.premultiplied))
     return part.fill(
-        completed.load(number, index), index, seed=(number, frame), grain=shot.params.grain
+        completed.load("completed", number, index),
+        index,
+        seed=(number, frame),
+        grain=shot.params.grain,
+        detail=_detail(shot, number, part, index, completed),
+    )
+
+
+def _detail(shot: Shot, number: int, part: Part, index: int, completed: Completed) -> Float | None:
+    if shot.params.detail == 0 or not completed.has("origins", number, index):
+        return None
+    crop = part.track.crops[index]
+    return np.float32(shot.params.detail) * fetched(
+        completed.load("origins", number, index),
+        (crop.width, crop.height),
+        part.composited(index),
+        partial(completed.load, "detail", number),
     )
 
 

@@ -8,6 +8,9 @@ from server.protocol import inpaint_pb2 as pb
 LONGEST_JOB_ID = 200
 """Characters."""
 
+ORIGINS_BYTES = 4 * len(codec.ORIGINS)
+"""Of where a pixel comes from, if it could not be compressed at all."""
+
 
 def result_bytes(request: pb.SubmitRequest, limits: LimitsConfig) -> int:
     """Check a job; the answer is how many bytes its results take at most.
@@ -40,7 +43,8 @@ def result_bytes(request: pb.SubmitRequest, limits: LimitsConfig) -> int:
     if request.result_type == pb.UINT8:
         raise InvalidRequestError("result_type must be FLOAT16 or FLOAT32")
     dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
-    return wanted * first.width * first.height * 3 * dtype.itemsize
+    origins = ORIGINS_BYTES if request.origins else 0
+    return wanted * first.width * first.height * (3 * dtype.itemsize + origins)
 
 
 def _require_image(

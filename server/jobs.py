@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from server.protocol import inpaint_pb2 as pb
 
@@ -19,8 +20,8 @@ class Job:
     reserved_bytes: int = 0
     """Room kept in the store for results that are still to come."""
     events: list[pb.JobEvent] = field(default_factory=list)
-    results: dict[int, pb.Image] = field(default_factory=dict)
-    """Completed frames by index."""
+    results: dict[int, pb.FrameReady] = field(default_factory=dict)
+    """Completed frames by index, and where their pixels come from."""
     unfetched: Counter[str] = field(default_factory=Counter)
     """Digests of results that nobody downloaded yet; frames may be alike."""
     running: bool = False
@@ -52,8 +53,8 @@ class Job:
         self.events.append(event)
         if event.WhichOneof("event") == "frame_ready":
             ready = event.frame_ready
-            self.results[ready.index] = ready.image
-            self.unfetched[ready.image.digest] += 1
+            self.results[ready.index] = ready
+            self.unfetched.update(result_digests(ready))
         self._news.set()
         self._news = asyncio.Event()
 
@@ -91,7 +92,7 @@ class Job:
 
     def contents(self) -> list[str]:
         """Every content that has to be kept for it: what it reads and what it has made."""
-        return [*self.digests(), *(image.digest for image in self.results.values())]
+        return [*self.digests(), *chain.from_iterable(map(result_digests, self.results.values()))]
 
     def described(self) -> pb.Job:
         """Where it stands."""
@@ -103,3 +104,9 @@ class Job:
             events=len(self.events),
             finished=self.events[-1].finished if self.ended else None,
         )
+
+
+def result_digests(ready: pb.FrameReady) -> list[str]:
+    """The contents that a completed frame consists of."""
+    images = [ready.image, *([ready.origins] if ready.HasField("origins") else [])]
+    return [image.digest for image in images]

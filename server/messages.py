@@ -66,9 +66,8 @@ class FrameDone:
     """Process: a completed frame lies in the store."""
 
     job_id: str
-    index: int
-    image: bytes
-    """Its Image."""
+    ready: bytes
+    """Its FrameReady."""
     device_memory_bytes: int
 
 

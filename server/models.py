@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from server.errors import InvalidRequestError, ModelError
 from server.protocol import inpaint_pb2 as pb
 from sttn.device import Precision, bfloat16_speed, choose_device, choose_precision
-from sttn.inference import PRESETS, MemoryBudget, Preset, WindowConfig, completed_frames
+from sttn.inference import PRESETS, MemoryBudget, Origins, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
 from sttn.propagation import FUSION_WEIGHTS, load_fusion
 
@@ -100,6 +100,7 @@ class TorchModels:
         handles: Collection[int],
         windows: pb.Windows,
         cancelled: Callable[[], bool],
+        origins: Callable[[int, Origins], None] | None = None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Complete a clip with one of the models; see ``sttn.inference.completed_frames``.
 
@@ -118,6 +119,7 @@ class TorchModels:
             handles=handles,
             budget=self._memory,
             fusion=self._fusion,
+            origins=origins,
             cancelled=cancelled,
         )
 

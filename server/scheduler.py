@@ -16,7 +16,7 @@ from server.errors import (
     UnknownDigestError,
     UnknownJobError,
 )
-from server.jobs import Job
+from server.jobs import Job, result_digests
 from server.journal import JobJournal
 from server.logs import log_job
 from server.messages import FrameDone, JobDone, Run
@@ -174,15 +174,16 @@ class Scheduler:
 
     def _on_frame(self, message: FrameDone) -> None:
         job = self._jobs[message.job_id]
-        image = pb.Image.FromString(message.image)
-        self._store.adopt(image.digest)
-        self._store.pin([image.digest])
+        ready = pb.FrameReady.FromString(message.ready)
+        for digest in result_digests(ready):
+            self._store.adopt(digest)
+            self._store.pin([digest])
         share = job.reserved_bytes // max(1, job.wanted - len(job.results))
         job.reserved_bytes -= share
         self._store.release(share)
         self._metrics.frames.inc()
         self.frames_completed += 1
-        self._tell(job, pb.JobEvent(frame_ready=pb.FrameReady(index=message.index, image=image)))
+        self._tell(job, pb.JobEvent(frame_ready=ready))
         progress = pb.Progress(frames_done=len(job.results), frames=job.wanted)
         self._tell(job, pb.JobEvent(progress=progress))
 

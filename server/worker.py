@@ -56,6 +56,7 @@ class Models(Protocol):
         handles: Collection[int],
         windows: pb.Windows,
         cancelled: Callable[[], bool],
+        origins: Callable[[int, NDArray[np.float32]], None] | None = None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield index and completed frame, in order; see ``sttn.inference``."""
 
@@ -183,6 +184,7 @@ class _Worker:
         roles = [frame.role for frame in request.frames]
         handles = {index for index, role in enumerate(roles) if role == pb.HANDLE} | order.done
         clean = {index for index, role in enumerate(roles) if role == pb.CLEAN}
+        origins: dict[int, NDArray[np.float32]] = {}
         completed = self._models.completed_frames(
             order.model,
             StoredImages(self._folder, [frame.plate for frame in request.frames], _pixels),
@@ -190,29 +192,44 @@ class _Worker:
             clean=clean,
             handles=handles,
             windows=request.windows,
+            origins=origins.__setitem__ if request.origins else None,
             cancelled=lambda: self._is_stopped(order.job_id),
         )
         # The next frame is computed while this one is hashed and written.
         with ThreadPoolExecutor(1, thread_name_prefix="keep-frames") as keeper:
             under_way: deque[Future[None]] = deque()
             for index, frame in completed:
-                under_way.append(keeper.submit(self._keep, order.job_id, request, index, frame))
+                done = (index, frame, origins.pop(index, None))
+                under_way.append(keeper.submit(self._keep, order.job_id, request, *done))
                 if len(under_way) > FRAMES_UNDER_WAY:
                     under_way.popleft().result()
             for kept in under_way:
                 kept.result()
 
     def _keep(
-        self, job_id: str, request: pb.SubmitRequest, index: int, frame: NDArray[Any]
+        self,
+        job_id: str,
+        request: pb.SubmitRequest,
+        index: int,
+        frame: NDArray[Any],
+        origins: NDArray[np.float32] | None,
     ) -> None:
         dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
-        image, content = codec.encode_image(
-            frame.astype(dtype), ("R", "G", "B"), request.result_compression
-        )
-        write_content(self._folder, image.digest, content)
+        image = self._write(frame.astype(dtype), ("R", "G", "B"), request.result_compression)
+        ready = pb.FrameReady(index=index, image=image)
+        if origins is not None:
+            # Most of it is empty.
+            ready.origins.CopyFrom(self._write(origins, codec.ORIGINS, pb.SHUFFLED_ZLIB))
         self._connection.send(
-            FrameDone(job_id, index, image.SerializeToString(), self._models.memory_bytes())
+            FrameDone(job_id, ready.SerializeToString(), self._models.memory_bytes())
         )
+
+    def _write(
+        self, pixels: NDArray[Any], channels: tuple[str, ...], compression: pb.Compression
+    ) -> pb.Image:
+        image, content = codec.encode_image(pixels, channels, compression)
+        write_content(self._folder, image.digest, content)
+        return image
 
 
 def _pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -34,6 +34,13 @@ MATTES = {
     "--matte-grow -4": ["--matte-grow", "-4"],
 }
 
+DETAILS = {
+    "enlarged (--detail 0)": ["--detail", "0"],
+    "with detail (--detail 1)": [],
+}
+SMALL = ["--model-pixels", "7168"]
+"""A model raster a third of the shot's size."""
+
 
 def result(folder: Path, address: str, flags: list[str]) -> NDArray[Any]:
     """One frame of the demo shot as sttn-inpaint writes it, handles included."""
@@ -48,7 +55,7 @@ def result(folder: Path, address: str, flags: list[str]) -> NDArray[Any]:
 
 
 def main(target: Path) -> None:
-    """Write outputs.png and mattes.png."""
+    """Write outputs.png, mattes.png and detail.png."""
     plate = read_image(SHOT / f"plate.{FRAME}.exr")[0][..., :3]
     with tempfile.TemporaryDirectory() as name, local_server() as address:
         folder = Path(name)
@@ -62,7 +69,13 @@ def main(target: Path) -> None:
             )
             for label, flags in MATTES.items()
         ]
-    for file, tiles in (("outputs.png", outputs), ("mattes.png", mattes)):
+        details = [
+            labelled(_shown(result(folder, address, [*SMALL, *flags])), label)
+            for label, flags in DETAILS.items()
+        ]
+    truth = read_image(SHOT / f"truth.{FRAME}.exr")[0][..., :3]
+    details = [labelled(_shown(plate), "plate"), *details, labelled(_shown(truth), "truth")]
+    for file, tiles in (("outputs.png", outputs), ("mattes.png", mattes), ("detail.png", details)):
         write_png(target / file, np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])]))
 
 

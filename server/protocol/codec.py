@@ -14,6 +14,9 @@ from server.protocol import inpaint_pb2 as pb
 CHUNK_BYTES = 2**20
 """Bytes per chunk at most; gRPC's own message limit of 4 MiB stays as it is."""
 
+ORIGINS = ("frame", "x", "y", "share")
+"""Channels of the image that tells where a completed frame's pixels come from."""
+
 MAX_SIDE = 16384
 """Rows or columns of an image at most."""
 

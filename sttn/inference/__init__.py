@@ -1,5 +1,6 @@
 """Completing clips of any length with a trained generator."""
 
+from sttn.inference.clip import Origins
 from sttn.inference.engine import complete, completed_frames
 from sttn.inference.store import MemoryBudget
 from sttn.inference.windows import DEFAULT_PRESET, PRESETS, Preset, WindowConfig
@@ -8,6 +9,7 @@ __all__ = [
     "DEFAULT_PRESET",
     "PRESETS",
     "MemoryBudget",
+    "Origins",
     "Preset",
     "WindowConfig",
     "complete",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sttn.errors import CancelledError
 from sttn.inference.batches import Batches
-from sttn.inference.clip import Clip, Pixels
+from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.holes import Holes
 from sttn.inference.overlap import Overlap
 from sttn.inference.plans import Plan, by_shape, gathered, plans_of
@@ -81,6 +81,7 @@ def completed_frames(
     batch: int = 1,
     budget: MemoryBudget | None = None,
     fusion: Path = FUSION_WEIGHTS,
+    origins: Callable[[int, Origins], None] | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> Iterator[tuple[int, Pixels]]:
     """Fill the holes of a clip, handing over each frame as soon as it is final.
@@ -98,6 +99,8 @@ def completed_frames(
         batch: Windows computed at once, halved whenever memory runs out.
         budget: Memory for the features of frames that later windows need.
         fusion: Weights of the network that decides which real pixels to believe.
+        origins: Told, before a frame is handed over, where its real pixels come from; not told of
+            frames without any.
         cancelled: Asked before every batch of windows, and before a frame's real pixels are looked
             for.
 
@@ -123,9 +126,9 @@ def completed_frames(
             if cancelled():
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
-            yield from engine.finished(plans[0].window.neighbors[0])
+            yield from engine.finished(plans[0].window.neighbors[0], origins)
             engine.run(plans)
-        yield from engine.finished(len(clip))
+        yield from engine.finished(len(clip), origins)
     finally:
         store.close()
 
@@ -155,13 +158,17 @@ class _Engine:
         self._frame_batches = Batches("frame", FRAMES_AT_ONCE)
         self._returned = 0  # frames handed over
 
-    def finished(self, before: int) -> Iterator[tuple[int, Pixels]]:
+    def finished(
+        self, before: int, origins: Callable[[int, Origins], None] | None
+    ) -> Iterator[tuple[int, Pixels]]:
         """The frames before an index that were not handed over yet, final now."""
         while self._returned < len(self._clip.returned):
             index = self._clip.returned[self._returned]
             if index >= before:
                 return
             self._returned += 1
+            if origins is not None and (fetched := self._holes.origins(index)) is not None:
+                origins(index, fetched)
             yield index, self._final(index)
 
     @torch.inference_mode()

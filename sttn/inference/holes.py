@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import CancelledError
-from sttn.inference.clip import Clip, Pixels
+from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Fusion, Propagation
 from sttn.propagation.closing import closed, grown
@@ -54,6 +54,11 @@ class Holes:
         rest = self._clip.mask(index).copy()
         fill.box.of(rest)[fill.trust >= 1] = False
         return around_mask(rest)
+
+    def origins(self, index: int) -> Origins | None:
+        """Where a hole's real pixels come from, until it is filled; None if there are none."""
+        fill = self._fills.get(index)
+        return None if fill is None else fill.origins_over(self._clip.size)
 
     def asked(self, index: int) -> Region | None:
         """The rectangle that the network is asked for: what is left, and the seam around it."""

@@ -34,6 +34,10 @@ TELEA_RADIUS = 3.0
 LEAST_TRUST, MOST_TRUST = 0.02, 0.95
 """Weights of what was fetched that count as none and as all."""
 
+AGREEMENT = 0.02
+"""By how much a fill may differ from the candidate that most of it comes from, and still show what
+that shows; at twice that it shows something else."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Offers:
@@ -42,6 +46,9 @@ class Offers:
     box: Region
     around: Surroundings
     candidates: list[Candidate]
+    origins: NDArray[np.float32]
+    """(K, h, w, 3), of each candidate: frame, column and row it was fetched from; frame -1 where
+    nothing was found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,9 @@ class Fill:
     """(h, w, 3) in [0, 1]; arbitrary where ``trust`` is 0."""
     trust: NDArray[np.float32]
     """(h, w) in [0, 1]; 1 needs no other fill; 0 outside the hole."""
+    origins: NDArray[np.float32]
+    """(h, w, 4): frame, column and row that most of a pixel was fetched from, and how much of it
+    shows what is there; where that is 0 the rest is arbitrary."""
 
     def over(
         self, size: tuple[int, ...], region: Region
@@ -63,6 +73,14 @@ class Fill:
         self.box.of(pixels)[...] = self.pixels
         self.box.of(trust)[...] = self.trust
         return region.of(pixels), region.of(trust)
+
+    def origins_over(self, size: tuple[int, ...]) -> NDArray[np.float32]:
+        """Origins of a whole frame of (H, W): (H, W, 4); frame -1 where nothing was fetched."""
+        result = np.zeros((*size, 4), np.float32)
+        result[..., 0] = -1
+        fetched = self.origins[..., 3] > 0
+        self.box.of(result)[fetched] = self.origins[fetched]
+        return result
 
 
 class Propagation:
@@ -106,10 +124,16 @@ class Propagation:
         pixels = pixels / fetched.clamp(min=LEAST_TRUST)[..., None]
         trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
         hole = torch.from_numpy(np.ascontiguousarray(offers.around.hole))
+        trust = trust.clamp(max=1) * hole
+        most = weights[1:].argmax(0, keepdim=True)
+        shown = known.pixels[1:].take_along_dim(most[:, None], dim=0)[0].permute(1, 2, 0)
+        agrees = (2 - (shown - pixels).abs().mean(-1) / AGREEMENT).clamp(0, 1)
+        origins = np.take_along_axis(offers.origins, most.numpy()[..., None], axis=0)[0]
         return Fill(
             box=offers.box,
             pixels=pixels.numpy(),
-            trust=(trust.clamp(max=1) * hole).numpy(),
+            trust=trust.numpy(),
+            origins=np.dstack([origins, (trust * agrees).numpy()]),
         )
 
     def offers(self, index: int) -> Offers | None:
@@ -130,7 +154,12 @@ class Propagation:
             self._candidate(index, around, asked, trace, fetched)
             for trace, fetched in zip(traces, self._fetched(traces), strict=True)
         ]
-        return Offers(box=box, around=around, candidates=candidates)
+        return Offers(
+            box=box,
+            around=around,
+            candidates=candidates,
+            origins=_laid(traces, asked, box.size),
+        )
 
     def _surroundings(self, index: int, box: Region, wider: NDArray[np.bool_]) -> Surroundings:
         hole = box.of(self._masks[index])
@@ -173,7 +202,19 @@ class Propagation:
 def _nothing(box: Region) -> Fill:
     """A fill where no frame shows anything."""
     pixels, trust = np.zeros((*box.size, 3), np.float32), np.zeros(box.size, np.float32)
-    return Fill(box=box, pixels=pixels, trust=trust)
+    origins = np.zeros((*box.size, 4), np.float32)
+    return Fill(box=box, pixels=pixels, trust=trust, origins=origins)
+
+
+def _laid(
+    traces: list[Trace], asked: tuple[NDArray[np.int64], NDArray[np.int64]], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Where K traces of N places lead, laid out over the box: (K, h, w, 3)."""
+    origins = np.full((len(traces), *size, 3), -1, np.float32)
+    for laid, trace in zip(origins, traces, strict=True):
+        found = np.column_stack([trace.frames, trace.places])
+        laid[asked] = np.where(trace.frames[:, None] >= 0, found, -1)
+    return origins
 
 
 def _kept(frame: NDArray[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 class IdentityEngine:
     """Gives every frame back as it came, holes and all."""
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         for index in range(len(frames)):
             if index not in clean and index not in handles:
                 yield index, np.array(frames[index])
@@ -21,7 +21,7 @@ class SavingEngine:
 
     folder: Path
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         number = len(list(self.folder.glob("job*.npz")))
         np.savez(
             self.folder / f"job{number}.npz",
@@ -36,3 +36,23 @@ class SavingEngine:
 
     def jobs(self):
         return [np.load(path) for path in sorted(self.folder.glob("job*.npz"))]
+
+
+class StandingEngine:
+    """Fills every hole with what the next frame that shows the place has there, and says so."""
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
+        visible = [~np.array(mask) for mask in masks]
+        for index in range(len(frames)):
+            if index in clean or index in handles:
+                continue
+            result, mask = np.array(frames[index]), ~visible[index]
+            y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
+            told = np.dstack([np.full_like(x, -1), x, y, np.zeros_like(x)]).astype(np.float32)
+            for other in [*range(index + 1, len(frames)), *range(index)]:
+                found = mask & visible[other] & (told[..., 0] < 0)
+                result[found] = np.array(frames[other])[found]
+                told[found, 0], told[found, 3] = other, 1
+            if origins is not None:
+                origins(index, told)
+            yield index, result

@@ -52,7 +52,7 @@ class FakeEngine:
     def held_at(self, index: int) -> None:
         self._held_at.value = index
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         for index in range(len(frames)):
             if index in clean or index in handles:
                 continue
@@ -75,7 +75,7 @@ class DyingEngine:
     at: int = 1
     """Before which frame."""
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         for index, frame in FakeEngine()(
             frames, masks, clean=clean, handles=handles, cancelled=cancelled
         ):
@@ -89,7 +89,7 @@ class DyingEngine:
 class BrokenEngine:
     """Has a defect."""
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         raise ZeroDivisionError("the network exploded")
         yield
 
@@ -100,7 +100,7 @@ class RecordingEngine:
 
     path: Path
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         seen = {
             "dtype": str(frames[0].dtype),
             "lowest": float(frames[0].min()),
@@ -119,7 +119,7 @@ class WorkingEngine:
 
     seconds: float = 0.1
 
-    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled):
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         for index in range(len(frames)):
             until = time.monotonic() + self.seconds
             result = np.array(frames[index])
@@ -149,5 +149,10 @@ class FakeModels:
     def memory_bytes(self):
         return 0
 
-    def completed_frames(self, model, frames, masks, *, clean, handles, windows, cancelled):
-        return self._engine(frames, masks, clean=clean, handles=handles, cancelled=cancelled)
+    def completed_frames(
+        self, model, frames, masks, *, clean, handles, windows, cancelled, origins=None
+    ):
+        told = {} if origins is None else {"origins": origins}
+        return self._engine(
+            frames, masks, clean=clean, handles=handles, cancelled=cancelled, **told
+        )

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
+from server.admission import result_bytes
 from server.config import LimitsConfig, SecurityConfig, ServerConfig
 from server.jobs import Job
 from server.journal import JobJournal
@@ -27,6 +28,7 @@ from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
 from server.turns import Turns
 from tests.conftest import server, serving
+from tests.node.engines import StandingEngine
 from tests.server.engines import FakeEngine, RecordingEngine, WorkingEngine
 from tests.server.process import server_process
 from tests.server.test_service import refusal
@@ -171,6 +173,48 @@ def test_handles_and_clean_frames_are_context_only(tmp_path):
     seen = json.loads(engine.path.read_text())
     assert list(completed) == [1, 3]
     assert (seen["handles"], seen["clean"]) == ([0], [2])
+
+
+def test_where_pixels_come_from_is_told_to_whoever_asks():
+    """A node fetches fine detail there; a script that does not ask pays nothing."""
+    engine, told = StandingEngine(), {}
+    masks = [MASK, np.zeros_like(MASK)]
+    with serving(engine) as address, InpaintClient(address) as client:
+        sent = [client.send(PLATE, mask) for mask in masks]
+        for index, _ in client.complete(sent, origins=told.__setitem__):
+            assert index in told  # told first
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            stub.Submit(pb.SubmitRequest(job_id="silent", frames=sent))
+            silent = list(stub.Watch(pb.WatchRequest(job_id="silent")))
+
+    assert not any(event.frame_ready.HasField("origins") for event in silent)
+    y, x = np.nonzero(MASK)
+    np.testing.assert_array_equal(told[0][MASK], np.stack([0 * x + 1, x, y, 0 * x + 1], axis=-1))
+    assert (told[0][~MASK][:, 0] == -1).all()
+    assert (told[1][..., 0] == -1).all()
+
+
+def test_what_tells_the_origins_is_kept_as_long_as_the_frame():
+    """Neither eviction nor a drain takes it away before it was fetched; room is kept for it."""
+    images = [pb.Image(digest=name, width=48, height=48) for name in ("frame", "origins")]
+    [job] = jobs_of("a")
+    ready = pb.FrameReady(index=0, image=images[0], origins=images[1])
+    job.tell(pb.JobEvent(frame_ready=ready))
+
+    assert job.contents() == ["frame", "origins"]
+    job.fetched("frame")
+    assert list(job.unfetched) == ["origins"]
+    plate, mask = (
+        pb.Image(width=48, height=48, channels=channels, type=kind)
+        for channels, kind in (("RGB", pb.FLOAT32), ("A", pb.UINT8))
+    )
+    frames = [pb.ClipFrame(plate=plate, mask=mask)] * 2
+    room = [
+        result_bytes(pb.SubmitRequest(job_id="a", frames=frames, origins=asked), LimitsConfig())
+        for asked in (False, True)
+    ]
+    assert room == [2 * 48 * 48 * 12, 2 * 48 * 48 * (12 + 16)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sttn.inference import WindowConfig, complete
+from sttn.inference import WindowConfig, complete, completed_frames
 from sttn.inference.holes import without_seam
 from sttn.model import Generator, ModelConfig
 
@@ -42,6 +42,46 @@ def test_handles_lend_and_the_network_rests_where_all_is_known(panned, generator
 
     assert hole_psnr(fills[2:10], truth[8:16], masks[8:16]) > 28
     assert len(transformed) <= 2
+
+
+def test_where_real_pixels_come_from_is_told(panned, generator):
+    """A node fetches fine detail there: wrong places would bring the wrong detail."""
+    frames, masks, _ = panned
+    some = masks.copy()
+    some[:4] = False
+    told = {}
+    completed = completed_frames(frames, some, generator, origins=told.__setitem__)
+    fills = {}
+    for index, pixels in completed:
+        assert (index in told) == some[index].any()
+        fills[index] = pixels
+
+    for index, origins in told.items():
+        frame, x, y, share = np.moveaxis(origins, -1, 0)
+        fetched = frame >= 0
+        assert not (fetched & ~some[index]).any()
+        assert (share[fetched] > 0).all()
+        assert share.max() <= 1
+        rows, columns = np.nonzero(fetched & (share > 0.9))
+        there = frame[rows, columns].astype(int)
+        moved = there - index
+        # The camera pans by 5.3 and 0.4 pixels a frame.
+        assert np.abs(x[rows, columns] - (columns - 5.3 * moved)).mean() < 0.5
+        assert np.abs(y[rows, columns] - (rows - 0.4 * moved)).mean() < 0.5
+        places = np.rint(np.stack([y, x], axis=-1)[rows, columns]).astype(int)
+        assert not some[there, places[:, 0], places[:, 1]].any()
+    assert np.mean([(o[..., 3] > 0.9)[some[i]].mean() for i, o in told.items()]) > 0.5
+
+
+def test_a_network_alone_fetches_nothing(panned, generator):
+    """Nothing is told that is not so."""
+    frames, masks, _ = panned
+    told = {}
+    config = WindowConfig(propagate=False)
+    for _ in completed_frames(frames[:4], masks[:4], generator, config, origins=told.__setitem__):
+        pass
+
+    assert not told
 
 
 def test_a_seam_is_spread_out():
