@@ -1,6 +1,7 @@
 """The clip as the caller hands it over: checked frame by frame when it is read."""
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ pixel shows what is there. The index is -1 where nothing was fetched."""
 
 class Clip:
     """Frames, masks, and which frames are clean frames or handles.
+
+    Threads may share it; the caller's frames and masks are read by one at a time.
 
     Raises:
         InvalidClipError: here for counts and indices; for shapes, types and values when a frame
@@ -52,6 +55,7 @@ class Clip:
             raise InvalidClipError(f"frame {min(both)} cannot be clean frame and handle at once")
         self._frames = frames
         self._masks = masks
+        self._reading = Lock()
         self.clean = clean
         self.handles = handles
         self.returned = [i for i in range(len(frames)) if i not in clean and i not in handles]
@@ -72,7 +76,8 @@ class Clip:
 
     def frame(self, index: int) -> Pixels:
         """One frame."""
-        frame = self._frames[index]
+        with self._reading:
+            frame = self._frames[index]
         if frame.shape != self._shape or frame.dtype != self._type:
             raise InvalidClipError(
                 f"frame {index} is {frame.dtype} {frame.shape}, "
@@ -84,7 +89,8 @@ class Clip:
 
     def mask(self, index: int) -> Mask:
         """One mask."""
-        mask = self._masks[index]
+        with self._reading:
+            mask = self._masks[index]
         if mask.shape != self.size or mask.dtype != np.bool_:
             raise InvalidClipError(
                 f"mask {index} is {mask.dtype} {mask.shape}; give bool {self.size}"

@@ -101,8 +101,7 @@ def completed_frames(
         fusion: Weights of the network that decides which real pixels to believe.
         origins: Told, before a frame is handed over, where its real pixels come from; not told of
             frames without any.
-        cancelled: Asked before every batch of windows, and before a frame's real pixels are looked
-            for.
+        cancelled: Asked before every batch of windows, and often while real pixels are waited for.
 
     Yields:
         Index and completed frame, in order of the index.
@@ -130,6 +129,7 @@ def completed_frames(
             engine.run(plans)
         yield from engine.finished(len(clip), origins)
     finally:
+        holes.close()
         store.close()
 
 

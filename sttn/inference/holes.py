@@ -1,6 +1,8 @@
 """What of every hole is left for the network, and how the frame is put together afterwards."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,15 @@ from sttn.propagation.motion import in_float
 SEAM = 6
 """Pixels around what the network fills, at which its colors are matched to what is there."""
 
+THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
+"""Frames whose real pixels are looked for at once; the network computes meanwhile."""
+
+AHEAD = THREADS + 4
+"""Frames whose real pixels are looked for before they are asked for."""
+
+PATIENCE = 0.05
+"""Seconds after which a caller that waits for real pixels is asked again whether to go on."""
+
 
 class Holes:
     """The holes of a clip, filled with real pixels first.
@@ -22,16 +33,25 @@ class Holes:
     Args:
         clip: The clip.
         fusion: Decides which real pixels to believe; None leaves every hole to the network.
-        cancelled: Asked before a frame's real pixels are looked for.
+        cancelled: Asked often while real pixels are waited for.
     """
 
     def __init__(self, clip: Clip, fusion: Fusion | None, cancelled: Callable[[], bool]) -> None:
         self._clip, self._cancelled = clip, cancelled
         self._propagation: Propagation | None = None
         if fusion is not None and len(clip) > 1:
-            self._propagation = Propagation(clip.frame, clip.mask, len(clip), fusion)
+            self._propagation = Propagation(
+                clip.frame, clip.mask, len(clip), fusion, at_once=AHEAD + 1
+            )
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
+        self._begun: dict[int, Future[Fill | None]] = {}
+        self._following = iter(clip.returned)
         self._fills: dict[int, Fill] = {}
         self._left: dict[int, Region | None] = {}
+
+    def close(self) -> None:
+        """Look for nothing more."""
+        self._threads.shutdown(cancel_futures=True)
 
     def left(self, index: int) -> Region | None:
         """The rectangle around what the network has to fill; None where that is nothing.
@@ -46,14 +66,28 @@ class Holes:
     def _look(self, index: int) -> Region | None:
         if self._propagation is None or self._clip.hole(index) is None:
             return self._clip.hole(index)
-        if self._cancelled():
-            raise CancelledError("cancelled by the caller")
-        fill = self._propagation.fill(index)
+        self._look_ahead(self._propagation, index)
+        fill = self._waited(self._begun.pop(index))
         assert fill is not None, "the frame has a hole"
         self._fills[index] = fill
         rest = self._clip.mask(index).copy()
         fill.box.of(rest)[fill.trust >= 1] = False
         return around_mask(rest)
+
+    def _look_ahead(self, propagation: Propagation, index: int) -> None:
+        """Have a frame's real pixels looked for, and the next ones' while the network computes."""
+        while max(self._begun, default=-1) < index + AHEAD:
+            following = next(self._following, None)
+            if following is None:
+                break
+            if self._clip.hole(following) is not None:
+                self._begun[following] = self._threads.submit(propagation.fill, following)
+
+    def _waited(self, fill: Future[Fill | None]) -> Fill | None:
+        while not self._cancelled():
+            if wait([fill], PATIENCE).done:
+                return fill.result()
+        raise CancelledError("cancelled by the caller")
 
     def origins(self, index: int) -> Origins | None:
         """Where a hole's real pixels come from, until it is filled; None if there are none."""

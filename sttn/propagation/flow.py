@@ -1,6 +1,7 @@
 """Optical flow by OpenCV, and what is done with flows: warping."""
 
 from functools import cache
+from threading import local
 from typing import Protocol
 
 import cv2
@@ -27,6 +28,8 @@ class FlowEstimator(Protocol):
 class DisFlow:
     """OpenCV's dense inverse search (Kroeger et al., ECCV 2016), preset "medium".
 
+    Threads may share it.
+
     Args:
         finest: Halvings of the raster at which the search ends; the preset's own is 1.
     """
@@ -34,13 +37,16 @@ class DisFlow:
     name = "DIS"
 
     def __init__(self, finest: int = 1) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._dis.setFinestScale(finest)
+        self._finest = finest
+        self._own = local()
 
     def __call__(self, start: Image, end: Image) -> Flow:
         """As :class:`FlowEstimator` says."""
         gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (start, end)]
-        return np.asarray(self._dis.calc(*gray, None), np.float32)  # type: ignore[call-overload]
+        if not hasattr(self._own, "search"):
+            self._own.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            self._own.search.setFinestScale(self._finest)
+        return np.asarray(self._own.search.calc(*gray, None), np.float32)
 
 
 @cache

@@ -5,10 +5,11 @@ in space, which later is the generator's, has one too. The weights sum to 1, so 
 that were really found, and the generator's, can come out. It begins as the mean by evidence.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -105,84 +106,92 @@ class Fusion(nn.Module):
         Returns:
             (B, K + 1, h, w), sums to 1 over K + 1.
         """
-        batch, count = offered.shape[:2]
-        around = shared[:, None].expand(-1, count, -1, -1, -1)
-        features = self.look(torch.cat([offered, around], dim=2).flatten(0, 1))
+        first = cast(nn.Conv2d, self.look[0])
+        features = _each(self.look[1:], _beside(first, offered, shared))
         found = functional.avg_pool2d((scores[:, 1:] > NEVER).to(features.dtype), 2)[:, :, None]
-        features = torch.relu(self.compare(self._beside_others(features, found, count)))
+        features = torch.relu(_beside(self.compare, features, _of_all(features, found)))
         for layer in self.widen:
-            features = features + torch.relu(layer(features))
-        together = self._beside_others(features, found, count)
-        change = self.score(together).unflatten(0, (batch, count))[:, :, 0]
-        in_space = self.score_in_space(
-            together.unflatten(0, (batch, count))[:, 0, features.shape[1] :]
-        )
-        half = torch.cat([in_space, change], dim=1)
+            features = features + torch.relu(_each(layer, features))
+        together = _of_all(features, found)
+        change = _beside(self.score, features, together)[:, :, 0]
+        half = torch.cat([self.score_in_space(together), change], dim=1)
         full = functional.interpolate(half.float(), scale_factor=2, mode="bilinear")
         return torch.softmax(scores + full, dim=1)
 
-    def _beside_others(self, features: Tensor, found: Tensor, count: int) -> Tensor:
-        """Each candidate's features beside mean and largest of all that found something."""
-        sets = features.unflatten(0, (-1, count)) * found
-        mean = sets.sum(1, keepdim=True) / found.sum(1, keepdim=True).clamp(min=0.5)
-        largest = sets.amax(1, keepdim=True)
-        both = torch.cat([mean, largest], dim=2).expand(-1, count, -1, -1, -1)
-        return torch.cat([features, both.flatten(0, 1)], dim=1)
+
+def _each(layer: nn.Module, features: Tensor) -> Tensor:
+    """A layer over every candidate's features (B, K, C, h, w)."""
+    result: Tensor = layer(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+    return result
+
+
+def _beside(layer: nn.Conv2d, own: Tensor, shared: Tensor) -> Tensor:
+    """A convolution over every candidate's features (B, K, C, h, w) beside shared (B, D, h, w).
+
+    What is shared is convolved once, not K times.
+    """
+    for_own, for_shared = layer.weight.split([own.shape[2], shared.shape[1]], dim=1)
+    stride, padding = layer.stride, cast(tuple[int, int], layer.padding)
+    each = functional.conv2d(own.flatten(0, 1), for_own, layer.bias, stride, padding)
+    once = functional.conv2d(shared, for_shared, None, stride, padding)
+    result: Tensor = each.unflatten(0, own.shape[:2]) + once[:, None]
+    return result
+
+
+def _of_all(features: Tensor, found: Tensor) -> Tensor:
+    """Mean and largest features of the candidates that found something: (B, 2 C, h, w)."""
+    sets = features * found
+    mean = sets.sum(1) / found.sum(1).clamp(min=0.5)
+    return torch.cat([mean, sets.amax(1)], dim=1)
 
 
 def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     """What the network sees of a hole and of what is offered for it; sides are even."""
-    mean = mean_by_evidence(around, candidates)
-    in_space = np.log(around.in_space_error + FLOOR)
-    found = np.stack([offer.found for offer in candidates])
-    pixels = np.stack([around.pixels, *(offer.pixels for offer in candidates)])
-    errors = np.stack([np.log(offer.error.clip(0) + FLOOR) for offer in candidates])
-    apart = np.where(found[..., None], pixels[1:] - mean, 0)
-    spread = np.square(apart).sum(0) / np.maximum(found.sum(0), 1)[..., None]
-    shared = np.concatenate(
+    mean = _stacked([mean_by_evidence(around, candidates)])[0]
+    pixels = _stacked([around.pixels, *(offer.pixels for offer in candidates)])
+    found = _stacked([offer.found for offer in candidates])
+    errors = (_stacked([offer.error for offer in candidates]).clamp(min=0) + FLOOR).log()
+    distance = _stacked([offer.distance for offer in candidates])
+    apart = (pixels[1:] - mean) * found[:, None]
+    offered = torch.empty(len(candidates), OF_A_CANDIDATE, *around.hole.shape)
+    torch.mul(pixels[1:] - 0.5, found[:, None], out=offered[:, :3])
+    offered[:, 3:6] = apart
+    torch.abs(apart, out=offered[:, 6:9])
+    torch.mul(_scaled(errors), found, out=offered[:, 9])
+    offered[:, 10] = found
+    torch.div(distance, FARTHEST_BY_CAMERA, out=offered[:, 11])
+    offered[:, 12] = torch.tensor([flow + 2 * again for flow, again in KINDS])[:, None, None]
+    in_space = (_stacked([around.in_space_error])[0] + FLOOR).log()
+    spread = apart.square().sum(0) / found.sum(0).clamp(min=1)
+    shared = torch.stack(
         [
-            mean - 0.5,
-            around.pixels - mean,
-            _scaled(in_space)[..., None],
-            around.hole[..., None],
-            around.margin[..., None],
-            np.minimum(around.depth / DEEPEST, 1)[..., None],
-            np.sqrt(spread.mean(-1, keepdims=True)),
-        ],
-        axis=-1,
+            *(mean - 0.5),
+            *(pixels[0] - mean),
+            _scaled(in_space),
+            *_stacked([around.hole, around.margin]),
+            (_stacked([around.depth])[0] / DEEPEST).clamp(max=1),
+            spread.mean(0).sqrt(),
+        ]
     )
-    offered = [
-        np.concatenate(
-            [
-                np.where(offer.found[..., None], offer.pixels - 0.5, 0),
-                difference,
-                np.abs(difference),
-                np.where(offer.found, _scaled(error), 0)[..., None],
-                offer.found[..., None],
-                offer.distance[..., None] / FARTHEST_BY_CAMERA,
-                np.full((*offer.found.shape, 1), kind[0] + 2 * kind[1]),
-            ],
-            axis=-1,
-        )
-        for offer, difference, error, kind in zip(candidates, apart, errors, KINDS, strict=True)
-    ]
-    scores = np.where(found, -SHARPNESS * errors, NEVER)
-    scores = np.concatenate([-SHARPNESS * in_space[None], scores])
+    scores = torch.where(found > 0, -SHARPNESS * errors, NEVER)
     return Seen(
-        offered=_tensor(np.stack(offered).transpose(0, 3, 1, 2)),
-        shared=_tensor(shared.transpose(2, 0, 1)),
-        scores=_tensor(scores),
-        pixels=_tensor(pixels.transpose(0, 3, 1, 2)),
+        offered=offered,
+        shared=shared,
+        scores=torch.cat([-SHARPNESS * in_space[None], scores]),
+        pixels=pixels,
     )
 
 
-def _scaled(logarithm: NDArray[np.floating]) -> NDArray[np.floating]:
+def _scaled(logarithm: Tensor) -> Tensor:
     """Logarithms of squared errors to about [-1, 1]."""
-    return np.asarray(logarithm / 5 + 1)
+    return logarithm / 5 + 1
 
 
-def _tensor(values: NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+def _stacked(images: Sequence[NDArray[Any]]) -> Tensor:
+    """Images (h, w) or (h, w, C) as (N, h, w) or (N, C, h, w) float32."""
+    stacked = np.stack(images)
+    channels_first = np.moveaxis(stacked, -1, 1) if stacked.ndim == 4 else stacked
+    return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))
 
 
 @cache

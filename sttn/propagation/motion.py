@@ -2,9 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,19 +28,30 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """Values made when first asked for; the least recently used are dropped."""
+    """Values made when first asked for; the least recently used are dropped. Threads may share it:
+    who asks for a value that another thread is making waits for it.
+    """
 
     def __init__(self, count: int, make: Callable[[Key], Value]) -> None:
         self._count, self._make = count, make
-        self._values: OrderedDict[Key, Value] = OrderedDict()
+        self._values: OrderedDict[Key, Future[Value]] = OrderedDict()
+        self._lock = Lock()
 
     def __getitem__(self, key: Key) -> Value:
-        if key not in self._values:
-            self._values[key] = self._make(key)
-            if len(self._values) > self._count:
-                self._values.popitem(last=False)
-        self._values.move_to_end(key)
-        return self._values[key]
+        with self._lock:
+            value = self._values.get(key)
+            mine = value is None
+            if value is None:
+                value = self._values[key] = Future()
+                if len(self._values) > self._count:
+                    self._values.popitem(last=False)
+            self._values.move_to_end(key)
+        if mine:
+            try:
+                value.set_result(self._make(key))
+            except BaseException as error:
+                value.set_exception(error)
+        return value.result()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +131,12 @@ def in_8_bits(frame: NDArray[Any]) -> Image:
 
 def in_float(frame: NDArray[Any]) -> NDArray[np.float32]:
     """(H, W, 3) float32 in [0, 1] of a frame that is uint8, or float in [0, 1]."""
-    if frame.dtype == np.uint8:
-        return np.asarray(frame, np.float32) / np.float32(255)
-    return np.asarray(frame, np.float32)
+    return np.asarray(frame, np.float32) / np.float32(steps(frame))
+
+
+def steps(frame: NDArray[Any]) -> int:
+    """What a frame that is uint8, or float in [0, 1], calls white."""
+    return 255 if frame.dtype == np.uint8 else 1
 
 
 def _completed(flow: Flow, camera: Flow, known: NDArray[np.bool_]) -> Flow:
@@ -137,6 +154,7 @@ def _completed(flow: Flow, camera: Flow, known: NDArray[np.bool_]) -> Flow:
 def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:
     height, width = there.shape[:2]
     places = grid(height, width) + there
-    inside = ((places >= 0) & (places <= (width - 1, height - 1))).all(-1)
-    missed = np.square(there + warped(back, there)).sum(-1)
-    return np.asarray(inside & (missed <= TOLERANCE**2), np.bool_)
+    x, y = places[..., 0], places[..., 1]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    missed = cv2.magnitude(*cv2.split(there + warped(back, there)))
+    return np.asarray(inside & (missed <= TOLERANCE), np.bool_)

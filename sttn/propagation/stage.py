@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sttn.model.region import Region, around_mask
 from sttn.propagation.candidates import (
@@ -18,8 +19,8 @@ from sttn.propagation.candidates import (
     surroundings,
 )
 from sttn.propagation.closing import grown, touched
-from sttn.propagation.fusion import Fusion, seen
-from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float
+from sttn.propagation.fusion import Fusion, Seen, seen
+from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float, steps
 from sttn.propagation.traces import (
     FARTHEST_BY_CAMERA,
     Trace,
@@ -33,6 +34,14 @@ TELEA_RADIUS = 3.0
 
 LEAST_TRUST, MOST_TRUST = 0.02, 0.95
 """Weights of what was fetched that count as none and as all."""
+
+HALF = 0.5
+"""Trust below which a pixel counts as not found."""
+
+SPECK = 4.0
+"""Pixels to what was found at which a fill in space is good enough: a hole that misses no more
+than that is left to no network. Measured on five real clips and the demo shot, that moved in-hole
+PSNR by -0.02 to +0.02 dB."""
 
 AGREEMENT = 0.02
 """By how much a fill may differ from the candidate that most of it comes from, and still show what
@@ -84,13 +93,14 @@ class Fill:
 
 
 class Propagation:
-    """Fetches what holes hide from the frames around them.
+    """Fetches what holes hide from the frames around them. Threads may share it.
 
     Args:
         frame: Gives frames (H, W, 3) by index, uint8 or float32 in [0, 1].
         mask: Gives masks (H, W) bool by index, True inside the hole.
         count: Frames of the clip.
         fusion: Decides what to believe, on the device that shall compute.
+        at_once: Successive frames that threads may be looking at.
     """
 
     def __init__(
@@ -99,9 +109,10 @@ class Propagation:
         mask: Callable[[int], NDArray[np.bool_]],
         count: int,
         fusion: Fusion,
+        at_once: int = 1,
     ) -> None:
         self._count, self._fusion = count, fusion
-        within = 2 * FARTHEST_BY_CAMERA + 1
+        within = 2 * FARTHEST_BY_CAMERA + at_once
         self._frames = Recent[int, NDArray[Any]](within, lambda i: _kept(frame(i)))
         self._masks = Recent[int, NDArray[np.bool_]](within, mask)
         self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(self._masks[i]))
@@ -119,22 +130,15 @@ class Propagation:
         known = seen(offers.around, offers.candidates)
         offered, shared = (part[None].to(parameter) for part in known[:2])
         weights = self._fusion(offered, shared, known.scores[None].to(parameter.device))[0].cpu()
+        hole = offers.around.hole
         fetched = weights[1:].sum(0)
-        pixels = torch.einsum("khw,kchw->hwc", weights[1:], known.pixels[1:])
-        pixels = pixels / fetched.clamp(min=LEAST_TRUST)[..., None]
         trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
-        hole = torch.from_numpy(np.ascontiguousarray(offers.around.hole))
-        trust = trust.clamp(max=1) * hole
-        most = weights[1:].argmax(0, keepdim=True)
-        shown = known.pixels[1:].take_along_dim(most[:, None], dim=0)[0].permute(1, 2, 0)
-        agrees = (2 - (shown - pixels).abs().mean(-1) / AGREEMENT).clamp(0, 1)
-        origins = np.take_along_axis(offers.origins, most.numpy()[..., None], axis=0)[0]
-        return Fill(
-            box=offers.box,
-            pixels=pixels.numpy(),
-            trust=trust.numpy(),
-            origins=np.dstack([origins, (trust * agrees).numpy()]),
-        )
+        trust = trust.clamp(max=1) * torch.from_numpy(np.ascontiguousarray(hole))
+        pixels = _mixed(weights[1:], known.pixels[1:])
+        origins = _origins(offers, weights, known, pixels, trust)
+        if _specks_only(hole & (trust.numpy() < HALF)):
+            pixels, trust = _mixed(weights, known.pixels), torch.from_numpy(hole.astype(np.float32))
+        return Fill(box=offers.box, pixels=pixels.numpy(), trust=trust.numpy(), origins=origins)
 
     def offers(self, index: int) -> Offers | None:
         """What other frames offer for a frame's hole; None where it has none."""
@@ -181,7 +185,8 @@ class Propagation:
         pixels = np.zeros((*frames.shape, 3), np.float32)
         for source in np.unique(frames[frames >= 0]):
             some = frames == source
-            pixels[some] = sampled(in_float(self._frames[int(source)]), places[some])
+            frame = self._frames[int(source)]
+            pixels[some] = sampled(frame, places[some]) / np.float32(steps(frame))
         return pixels
 
     def _candidate(
@@ -197,6 +202,30 @@ class Propagation:
         pixels[asked] = fetched
         distance[asked] = np.where(trace.frames >= 0, np.abs(trace.frames - index), 0)
         return candidate(around, pixels, distance)
+
+
+def _mixed(weights: Tensor, pixels: Tensor) -> Tensor:
+    """The mean (h, w, 3) of pixels (K, 3, h, w), weighed by (K, h, w)."""
+    total = weights.sum(0).clamp(min=LEAST_TRUST)
+    mixed: Tensor = torch.einsum("khw,kchw->hwc", weights, pixels) / total[..., None]
+    return mixed
+
+
+def _origins(
+    offers: Offers, weights: Tensor, known: Seen, pixels: Tensor, trust: Tensor
+) -> NDArray[np.float32]:
+    """Where most of every pixel comes from, (h, w, 4), as :class:`Fill` says."""
+    most = weights[1:].argmax(0, keepdim=True)
+    shown = known.pixels[1:].take_along_dim(most[:, None], dim=0)[0].permute(1, 2, 0)
+    agrees = (2 - (shown - pixels).abs().mean(-1) / AGREEMENT).clamp(0, 1)
+    origins = np.take_along_axis(offers.origins, most.numpy()[..., None], axis=0)[0]
+    return np.dstack([origins, (trust * agrees).numpy()])
+
+
+def _specks_only(missing: NDArray[np.bool_]) -> bool:
+    """Whether what was not found lies within :data:`SPECK` of what was."""
+    depth = cv2.distanceTransform(missing.astype(np.uint8), cv2.DIST_L2, 3)
+    return float(depth.max()) <= SPECK
 
 
 def _nothing(box: Region) -> Fill:

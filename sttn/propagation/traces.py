@@ -1,7 +1,9 @@
 """Following hidden places from frame to frame to where they show."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,7 +92,7 @@ def by_flow(motion: Motion, visible: Visible, count: int, index: int, start: Poi
             x, y = _nearest(at, step.sound.shape)
             sound = step.sound[y, x]
             who, at = who[sound], at[sound]
-            at = at + sampled(step.flow.astype(np.float32), at)
+            at = at + sampled(step.flow, at)
             x, y = _nearest(at, step.sound.shape)
             search.look(frame, who, at, visible(frame)[y, x])
             left = search.unfinished[who]
@@ -124,16 +126,32 @@ def by_camera(
     return found
 
 
-def sampled(image: NDArray[np.float32], places: Points) -> NDArray[np.float32]:
+def sampled(image: NDArray[Any], places: Points) -> NDArray[np.float32]:
     """What an image (H, W, C) shows at N places, bilinear, the border repeated: (N, C)."""
     count, row = len(places), 256  # OpenCV takes no map of more than 32,767 rows
-    maps = np.resize(places, (-(-count // row), row, 2)) if count else places.reshape(0, row, 2)
     if not count:
         return np.zeros((0, image.shape[-1]), np.float32)
+    corner, part = _around(image, places)
+    maps = np.resize(places - corner, (-(-count // row), row, 2))
     found = cv2.remap(  # type: ignore[call-overload]  # the stubs know no 2-channel maps
-        image, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        part, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(found, np.float32).reshape(-1, image.shape[-1])[:count]
+
+
+def _around(image: NDArray[Any], places: Points) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The part of an image that holds some places, and its corner x, y: the rest costs nothing."""
+    (left, right), (top, bottom) = (
+        _reach(places[:, axis], image.shape[1 - axis]) for axis in (0, 1)
+    )
+    part = image[top:bottom, left:right].astype(np.float32)
+    return np.array([left, top], np.float32), part
+
+
+def _reach(places: NDArray[np.float32], limit: int) -> tuple[int, int]:
+    """First and last, excluded, of the rows or columns that some places lie between."""
+    first = min(max(math.floor(places.min()), 0), limit - 1)
+    return first, min(max(math.ceil(places.max()), first), limit - 1) + 1
 
 
 def _frames(index: int, direction: int, farthest: int, count: int) -> range:

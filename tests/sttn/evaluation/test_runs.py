@@ -115,14 +115,14 @@ def test_figures_of_different_precisions_are_kept_apart(clips):
     """A run in bfloat16 must not find what float32 gave; the pixels are close all the same."""
     case = find_cases(clips, ProtocolConfig())[0].read()
     full, half = (
-        read_networks([DEFAULT_WEIGHTS], ["fast"], CPU, dtype)[0]
+        read_networks([DEFAULT_WEIGHTS], ["released"], CPU, dtype)[0]
         for dtype in (torch.float32, torch.bfloat16)
     )
 
     completed = [network.completed(case, lambda: None) for network in (full, half)]
 
     assert full.identity != half.identity
-    assert full.identity == read_networks([DEFAULT_WEIGHTS], ["fast"], CPU)[0].identity
+    assert full.identity == read_networks([DEFAULT_WEIGHTS], ["released"], CPU)[0].identity
     apart = np.abs(np.subtract(*completed, dtype=np.int16))[case.masks]
     assert 0 < apart.mean() < 1
 

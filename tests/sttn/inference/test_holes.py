@@ -1,9 +1,14 @@
 """Real pixels before the network: what is left for it, and how both meet."""
 
+from threading import Lock
+from threading import enumerate as threads
+from time import sleep
+
 import numpy as np
 import pytest
 import torch
 
+from sttn.errors import CancelledError, InvalidClipError
 from sttn.inference import WindowConfig, complete, completed_frames
 from sttn.inference.holes import without_seam
 from sttn.model import Generator, ModelConfig
@@ -82,6 +87,47 @@ def test_a_network_alone_fetches_nothing(panned, generator):
         pass
 
     assert not told
+
+
+def test_frames_are_read_by_one_thread_at_a_time(panned, generator):
+    """A caller's movie reader need not know of threads."""
+    frames, masks, _ = panned
+    reading = Lock()
+
+    class Reader(list):
+        def __getitem__(self, index):
+            assert reading.acquire(blocking=False), "read by two threads at once"
+            sleep(0.001)
+            reading.release()
+            return super().__getitem__(index)
+
+    results = [complete(given, masks, generator) for given in (frames, Reader(frames))]
+
+    np.testing.assert_array_equal(*results)
+
+
+def test_cancelling_does_not_wait_for_the_network_or_leave_threads_behind(panned, generator):
+    """An artist who stops a shot gets the machine back."""
+    frames, masks, _ = panned
+    asked = []
+    completed = completed_frames(
+        frames, masks, generator, cancelled=lambda: asked.append(1) or len(asked) > 1
+    )
+
+    with pytest.raises(CancelledError):
+        next(completed)
+
+    assert not [thread for thread in threads() if thread.name.startswith("real-pixels")]
+
+
+def test_an_unreadable_frame_ahead_is_told(panned, generator):
+    """What goes wrong in a thread reaches the caller."""
+    frames, masks, _ = panned
+    broken = list(frames.astype(np.float32) / 255)
+    broken[20] = np.full_like(broken[20], np.nan)
+
+    with pytest.raises(InvalidClipError, match="frame 20 holds NaN"):
+        list(completed_frames(broken, masks, generator))
 
 
 def test_a_seam_is_spread_out():

@@ -1,5 +1,9 @@
 """Real pixels: what compositors expect to be copied sharply from frames that show it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import sleep
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,7 @@ from sttn.errors import CheckpointError
 from sttn.propagation import Fusion, Propagation, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
-from sttn.propagation.motion import Motion
+from sttn.propagation.motion import Motion, Recent
 from sttn.propagation.traces import by_camera, by_flow, sampled
 
 CPU = torch.device("cpu")
@@ -35,6 +39,73 @@ def test_what_a_pan_reveals_is_copied(panned):
     assert decibel(fill, truth, masks, 10) > 30
     assert fill.trust[fill.box.of(masks[10])].mean() > 0.9
     assert fill.trust[~fill.box.of(masks[10])].max() == 0
+
+
+def test_specks_that_nobody_shows_wait_for_no_network(panned):
+    """The network would run over every frame for a handful of pixels between sharp ones."""
+    _, masks, truth = panned
+    speck = np.zeros_like(masks)
+    speck[:, 44:50, 30:40] = True  # hidden in all frames, and beside it what they show
+    deep = np.zeros_like(masks)
+    deep[:, 25:71, 20:100] = True
+    still = np.repeat(truth[:1], len(truth), axis=0)
+
+    fills = []
+    for hole in (speck, deep):
+        moving = hole.copy()
+        moving[::2, 36:60, 60:90] = True  # shown in every other frame
+        fills.append((propagation(still, moving, load_fusion(CPU)).fill(10), moving))
+
+    (small, around), (large, _) = fills
+    inside = small.box.of(around[10])
+    assert (small.trust[inside] == 1).all()
+    assert decibel(small, still, around, 10) > 25
+    assert small.origins[small.box.of(speck[10])][:, 3].max() == 0
+    assert large.trust[large.box.of(deep[10])].min() == 0
+
+
+def test_threads_find_what_one_alone_finds(panned):
+    """Frames ahead are looked at in threads, in any order: the same shot gives the same pixels."""
+    frames, masks, _ = panned
+    alone = propagation(frames, masks, load_fusion(CPU))
+    shared = Propagation(
+        frames.__getitem__, masks.__getitem__, len(frames), load_fusion(CPU), at_once=24
+    )
+
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(shared.fill, reversed(range(len(frames)))))[::-1]
+
+    for index, fill in enumerate(together):
+        np.testing.assert_array_equal(fill.pixels, alone.fill(index).pixels)
+        np.testing.assert_array_equal(fill.origins, alone.fill(index).origins)
+
+
+def test_a_value_is_made_once_whoever_asks():
+    """And an error reaches everybody who waits for it."""
+    made, barrier = [], Barrier(4)
+
+    def make(key):
+        made.append(key)
+        sleep(0.05)
+        if key == 2:
+            raise ValueError("unreadable")
+        return key * 10
+
+    recent = Recent(2, make)
+
+    def ask(key):
+        barrier.wait()
+        try:
+            return recent[key]
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, [1] * 4)) == [10] * 4
+        assert list(threads.map(ask, [2] * 4)) == ["unreadable"] * 4
+    assert made == [1, 2]
+    assert (recent[3], recent[4], recent[1]) == (30, 40, 10)
+    assert made == [1, 2, 3, 4, 1]
 
 
 def test_a_float_plate_is_filled_like_an_8_bit_one(panned):
