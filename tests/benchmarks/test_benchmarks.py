@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
@@ -112,3 +114,39 @@ def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path)
     assert result["whole_over_in_process"] > 1
     for name in ("first_frame", "cancel_beyond", "health_p95", "memory_above", "slow_reader"):
         assert name in printed
+
+
+def write_clip(folder: Path) -> Path:
+    """A fine wall under a pan, and a standing hole."""
+    frames = folder / "clips" / "wall" / "frames"
+    frames.mkdir(parents=True)
+    wall = np.random.default_rng(0).integers(0, 255, (96, 300, 3), np.uint8)
+    wall = cv2.GaussianBlur(wall, (0, 0), 1.0)
+    for index in range(8):
+        cv2.imwrite(str(frames / f"{index:05d}.png"), wall[:, 12 * index : 12 * index + 192])
+    mask = np.zeros((240, 432), np.uint8)
+    mask[100:140, 200:240] = 255
+    cv2.imwrite(str(frames.parent / "stationary_432x240.png"), mask)
+    return folder / "clips"
+
+
+def test_detail_is_compared_with_enlarging(tmp_path):
+    """What other frames show comes back sharper than the model raster is."""
+    clips = write_clip(tmp_path)
+
+    printed, result = run("detail.py", tmp_path, str(clips), "--shrink", "2")
+
+    (_, soft), (_, sharp) = (result["mean"][f"{name}, 1/2"] for name in ("enlarged", "with detail"))
+    assert sharp > 1.3 * soft
+    assert "with detail, 1/2:" in printed
+
+
+def test_real_pixels_are_compared_with_the_network_alone(tmp_path):
+    """Both are timed on the same frames; no times are asserted."""
+    clips = write_clip(tmp_path)
+
+    printed, result = run("real_pixels.py", tmp_path, str(clips), "--frames", "3", "--rounds", "1")
+
+    assert set(result["clips"]["wall"]) == {"network alone", "with real pixels"}
+    assert result["ratio"] > 0
+    assert "ratio" in printed
