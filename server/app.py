@@ -39,10 +39,7 @@ def make_models(config: ServerConfig) -> list[MakeModels]:
     Raises:
         DeviceError: this machine has no such device.
     """
-    return [
-        partial(TorchModels, device, config.precision, config.preset, config.memory, config.fusion)
-        for device in choose_devices(config.device)
-    ]
+    return [partial(TorchModels, config, device) for device in choose_devices(config.device)]
 
 
 @dataclass(frozen=True)

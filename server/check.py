@@ -129,7 +129,7 @@ def _tokens(path: Path) -> str:
 
 
 def _speed(config: ServerConfig, device: str) -> str:
-    models = TorchModels(device, config.precision, config.preset, config.memory, config.fusion)
+    models = TorchModels(config, device)
     models.load("checked", config.weights)
     rng = np.random.default_rng(0)
     frames = rng.random((FRAMES, HEIGHT, WIDTH, 3), np.float32)

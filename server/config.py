@@ -106,6 +106,9 @@ class ServerConfig:
     """float32, bfloat16, or auto: bfloat16 on GPUs, and on CPUs measured to be faster in it."""
     preset: Preset = DEFAULT_PRESET
     """How clips are cut into windows: thorough takes longest, fast least; released as published."""
+    batch: int = 1
+    """Windows of a clip computed at once: on a GPU more may be faster, and takes more memory;
+    halved whenever memory runs out."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     """Memory for the features of frames that later windows need."""
     store: StoreConfig = field(default_factory=StoreConfig)
@@ -139,6 +142,8 @@ class ServerConfig:
                 raise ValueError(f"device must be auto, cpu or cuda, got {device}")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision must be auto, float32 or bfloat16, got {self.precision}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}")
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset}")
 

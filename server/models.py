@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from server.config import ServerConfig
 from server.errors import InvalidRequestError, ModelError
 from server.protocol import inpaint_pb2 as pb
 from sttn.device import Precision, bfloat16_speed, choose_device, choose_precision
-from sttn.inference import PRESETS, MemoryBudget, Origins, Preset, WindowConfig, completed_frames
+from sttn.inference import PRESETS, Origins, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
-from sttn.propagation import FUSION_WEIGHTS, load_fusion
+from sttn.propagation import load_fusion
 
 
 def choose_devices(names: str) -> list[str]:
@@ -54,18 +55,14 @@ class TorchModels:
 
     def __init__(
         self,
+        config: ServerConfig,
         device: str,
-        precision: Precision,
-        preset: Preset,
-        memory: MemoryBudget,
-        fusion: Path = FUSION_WEIGHTS,
     ) -> None:
+        self._config = config
         self._device = torch.device(device)
-        self._dtype = choose_precision(precision, self._device)
-        self._preset = preset
-        self._memory = memory
-        self._fusion = fusion
-        load_fusion(self._device, self._dtype, fusion)  # a file that cannot be used is told at once
+        self._dtype = choose_precision(config.precision, self._device)
+        # A file that cannot be used is told at once.
+        load_fusion(self._device, self._dtype, config.fusion)
         self._generators: dict[str, Generator] = {}
         self.device = device
         self.precision = _name(self._dtype)
@@ -117,8 +114,9 @@ class TorchModels:
             self._window(windows),
             clean=clean,
             handles=handles,
-            budget=self._memory,
-            fusion=self._fusion,
+            batch=self._config.batch,
+            budget=self._config.memory,
+            fusion=self._config.fusion,
             origins=origins,
             cancelled=cancelled,
         )
@@ -126,6 +124,6 @@ class TorchModels:
     def _window(self, wished: pb.Windows) -> WindowConfig:
         changes = {field.name: value for field, value in wished.ListFields()}
         try:
-            return replace(PRESETS[self._preset], **changes)
+            return replace(PRESETS[self._config.preset], **changes)
         except ValueError as error:
             raise InvalidRequestError(str(error)) from None

@@ -4,7 +4,8 @@
 
 Every clip's own standing hole is cut out of its frames at their full size. The network sees them
 shrunk; what it completes is enlarged, alone and with detail fetched from other frames. Told are
-in-hole PSNR, and sharpness: the mean step between neighboring pixels over that of the truth.
+in-hole PSNR; sharpness, the mean step between neighboring pixels over that of the truth; and
+flicker, by how many 8-bit steps a pixel's change from frame to frame misses that of the truth.
 """
 
 import json
@@ -69,6 +70,12 @@ def sharpness(result: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
     return float(steps[0] / steps[1])
 
 
+def flicker(result: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
+    """Inside the hole, in steps of 8 bits."""
+    missed = np.abs(np.diff(result, axis=0) - np.diff(truth, axis=0))
+    return float(missed[:, mask].mean() * 255)
+
+
 def main(
     clips: Annotated[Path, tyro.conf.Positional],
     frames: int = 24,
@@ -86,12 +93,12 @@ def main(
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0
         for times in shrink:
             for name, result in fills(truth, mask, times).items():
-                told = [psnr(result, truth, mask), sharpness(result, truth, mask)]
+                told = [measure(result, truth, mask) for measure in (psnr, sharpness, flicker)]
                 figures.setdefault(f"{name}, 1/{times:g}", {})[clip.name] = told
         print(clip.name, {n: np.round(f[clip.name], 2).tolist() for n, f in figures.items()})
     means = {name: np.mean(list(each.values()), axis=0).tolist() for name, each in figures.items()}
-    for name, (decibel, sharp) in means.items():
-        print(f"{name}: {decibel:.2f} dB, sharpness {sharp:.2f}")
+    for name, (decibel, sharp, unsteady) in means.items():
+        print(f"{name}: {decibel:.2f} dB, sharpness {sharp:.2f}, flicker {unsteady:.1f}")
     if json_file is not None:
         json_file.write_text(json.dumps({"mean": means, "clips": figures}, indent=2) + "\n")
 

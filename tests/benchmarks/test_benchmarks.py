@@ -136,7 +136,9 @@ def test_detail_is_compared_with_enlarging(tmp_path):
 
     printed, result = run("detail.py", tmp_path, str(clips), "--shrink", "2")
 
-    (_, soft), (_, sharp) = (result["mean"][f"{name}, 1/2"] for name in ("enlarged", "with detail"))
+    (_, soft, _), (_, sharp, _) = (
+        result["mean"][f"{name}, 1/2"] for name in ("enlarged", "with detail")
+    )
     assert sharp > 1.3 * soft
     assert "with detail, 1/2:" in printed
 

@@ -7,14 +7,16 @@ import pytest
 from server.app import make_models
 from server.config import LimitsConfig, ServerConfig, StoreConfig
 from server.errors import status_code
+from server.models import TorchModels
 from server.protocol import inpaint_pb2 as pb
 from sttn.errors import DeviceError, OutOfMemoryError
+from sttn.model import Generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
 
 
 def test_what_a_process_is_made_of_is_what_the_flags_say():
     """The line a server prints is what it computes with."""
-    (make,) = make_models(ServerConfig(preset="fast", device="cpu", precision="float32"))
+    (make,) = make_models(ServerConfig(preset="fast", device="cpu", precision="float32", batch=3))
 
     models = make()
     models.load("shipped", DEFAULT_WEIGHTS)
@@ -32,6 +34,41 @@ def test_what_a_process_is_made_of_is_what_the_flags_say():
         cancelled=lambda: False,
     )
     assert [index for index, _ in done] == [0, 1]
+
+
+def test_windows_are_computed_as_many_at_once_as_the_flag_says(monkeypatch):
+    """What an operator tries on a new GPU; the pixels stay the same."""
+    plates = np.random.default_rng(0).random((40, 48, 48, 3), np.float32)
+    masks = np.zeros((40, 48, 48), np.bool_)
+    masks[:, 10:40, 10:40] = True
+    results, together = [], []
+    for batch in (1, 3):
+        models = TorchModels(ServerConfig(device="cpu", precision="float32", batch=batch), "cpu")
+        models.load("shipped", DEFAULT_WEIGHTS)
+        sizes = []
+        transform = Generator.transform
+        monkeypatch.setattr(
+            Generator,
+            "transform",
+            lambda self, features, *rest, to=transform, sizes=sizes: (
+                sizes.append(len(features)) or to(self, features, *rest)
+            ),
+        )
+        done = models.completed_frames(
+            "shipped",
+            plates,
+            masks,
+            clean=(),
+            handles=(),
+            windows=pb.Windows(propagate=False),
+            cancelled=lambda: False,
+        )
+        results.append(np.stack([frame for _, frame in done]))
+        together.append(max(sizes))
+        monkeypatch.undo()
+
+    assert together[0] == 1 < together[1] <= 3
+    np.testing.assert_allclose(*results, atol=1e-5)
 
 
 def test_a_process_per_device():
@@ -57,6 +94,7 @@ def test_running_out_of_memory_is_told_apart_from_bugs():
         ({"address": "render01:50071"}, "address render01:50071 can be reached"),
         ({"precision": "int8"}, "precision must be"),
         ({"device": "tpu"}, "device must be"),
+        ({"batch": 0}, "batch must be at least 1"),
         ({"preset": "quick"}, "preset must be one of thorough, balanced, fast"),
     ],
 )
