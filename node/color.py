@@ -6,7 +6,6 @@ half float.
 """
 
 import difflib
-import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -28,9 +27,6 @@ LARGEST_HALF = 65504.0
 SRGB_SLOPE_AT_ONE = 1.055 / 2.4
 HIGHLIGHTS = 0.05
 """How much code space a natural logarithm of a highlight takes: 16 encodes to 1.24."""
-
-BRIGHTEST = 1 + HIGHLIGHTS * math.log(1 + (LARGEST_HALF - 1) * SRGB_SLOPE_AT_ONE / HIGHLIGHTS)
-"""Code value of the largest half float."""
 
 PIECE = 2**18
 """Values that a curve is computed for at once."""
@@ -79,6 +75,10 @@ def _decoded(y: NDArray[np.float64]) -> NDArray[np.float64]:
     middle = ((np.clip(y, 0.04045, 1.0) + 0.055) / 1.055) ** 2.4
     high = 1 + np.expm1(np.maximum(y - 1, 0) / HIGHLIGHTS) * HIGHLIGHTS / SRGB_SLOPE_AT_ONE
     return np.where(y <= 0.04045, low, np.where(y <= 1, middle, high))
+
+
+BRIGHTEST = float(_encoded(np.array(LARGEST_HALF)))
+"""Code value of the largest half float."""
 
 
 class PlateColor:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.client import InpaintClient, Role, Wishes
-from node.clips import Pixels
+from node.color import Float
+from node.detail import lost
 from node.errors import ClipError
 from node.part import Part
 from node.shot import Shot
@@ -81,10 +82,11 @@ def send(
     for index, frame in enumerate(survey.frames):
         plate, covered = shot.shown(frame), shot.not_copied(frame)
         for number, (part, frames) in enumerate(zip(survey.parts, parts, strict=True)):
-            seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
+            code = part.code(plate, index)
+            seen = _seen(survey, part, index, code, covered, shot.params.hole_grow)
             frames.append(connection.send(*seen, cancelled=stopped))
-            if shot.params.propagate and part.loses_detail:
-                completed.keep("detail", number, index, part.detail_lost(plate, index, seen[0]))
+            if _fetches_detail(shot, part):
+                completed.keep("detail", number, index, lost(code, seen[0]))
         sent(index + 1, len(survey.frames))
     return parts
 
@@ -126,14 +128,16 @@ def complete(
 
         def resend(index: int, part: Part = part) -> ClipFrame:
             plate, covered = (read(survey.frames[index]) for read in (shot.shown, shot.not_copied))
-            seen = _seen(survey, part, index, plate, covered, shot.params.hole_grow)
+            code = part.code(plate, index)
+            seen = _seen(survey, part, index, code, covered, shot.params.hole_grow)
             return connection.send(*seen, cancelled=stopped)
 
+        told = partial(completed.keep, "origins", number)
         job = connection.complete(
             parts[number],
             wishes=wishes,
             cancelled=stopped,
-            origins=partial(completed.keep, "origins", number) if part.loses_detail else None,
+            origins=told if _fetches_detail(shot, part) else None,
             resend=resend,
         )
         with closing(job) as frames:
@@ -144,11 +148,16 @@ def complete(
     yield from waiting
 
 
+def _fetches_detail(shot: Shot, part: Part) -> bool:
+    """Whether a fill of this part may lack what the plate has."""
+    return shot.params.propagate and part.loses_detail
+
+
 def _seen(
     survey: Survey,
     part: Part,
     index: int,
-    plate: Pixels,
+    code: Float,
     covered: NDArray[np.bool_],
     grow: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], Role]:
@@ -157,4 +166,4 @@ def _seen(
     else:
         wanted = index in survey.completed_by_network(part)
         role = Role.PLATE if wanted else Role.HANDLE
-    return part.plate_seen(plate, index), part.hole_seen(covered, index, grow), role
+    return part.seen(code), part.hole_seen(covered, index, grow), role

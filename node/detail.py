@@ -15,10 +15,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from node.clips import Region
+from node.color import Float
 from node.grain import Grain
 from node.raster import catmull_rom, resample
-
-Float = NDArray[np.float32]
 
 APART = 1.0
 """Model pixels by which origins of neighbors may drift apart and still be of one surface."""
@@ -47,7 +46,7 @@ def lost(code: Float, seen: Float) -> NDArray[np.float16]:
     """What of a crop the model raster does not show.
 
     Args:
-        code: (H, W, 3), the crop, in units of what the network calls 1, 0 or more.
+        code: (H, W, 3), the crop, 0 or more: no half float holds the code of -65504.
         seen: (h, w, 3), what the network sees of it.
 
     Returns:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from node.clips import Pixels, Region
 from node.color import BRIGHTEST, Float, PlateColor, decode, encode, finite
 from node.composite import alpha_of
-from node.detail import lost, without_grain
+from node.detail import without_grain
 from node.grain import Grain
 from node.raster import hole, resample
 from node.tracks import Track
@@ -30,15 +30,19 @@ class Part:
     grain: Grain | None
     """Of the plate around the mattes; None where it has none."""
 
-    def plate_seen(self, plate: Pixels, index: int) -> Float:
-        """What the network sees of a plate: (height, width, 3) float32 in [0, 1]."""
-        small = resample(np.clip(self._scaled(plate, index), 0, 1), *self._raster)
-        return np.clip(small, 0, 1)
+    def code(self, plate: Pixels, index: int) -> Float:
+        """The crop of a plate, (H, W, 3), 0 or more, in units of what the network calls 1.
 
-    def detail_lost(self, plate: Pixels, index: int, seen: Float) -> NDArray[np.float16]:
-        """What of a plate the network does not see, where ``seen`` is what it does."""
-        # Nothing below black is filled in, and no half float holds the code of -65504.
-        return lost(np.maximum(self._scaled(plate, index), 0), seen)
+        Nothing below black is ever filled in.
+        """
+        crop = self.track.crops[index].of(plate)
+        values = code_values(crop, self.color, self.premultiplied)
+        return np.asarray(np.maximum(values / np.float32(self.peak), 0), np.float32)
+
+    def seen(self, code: Float) -> Float:
+        """What the network sees of a crop: (height, width, 3) float32 in [0, 1]."""
+        small = resample(np.minimum(code, 1), self.track.width, self.track.height)
+        return np.clip(small, 0, 1)
 
     @property
     def loses_detail(self) -> bool:
@@ -90,15 +94,6 @@ class Part:
         """What of the crop is composited."""
         crop = self.track.crops[index]
         return self.track.boxes[index].moved(-crop.left, -crop.top)
-
-    def _scaled(self, plate: Pixels, index: int) -> Float:
-        """The crop (H, W, 3) in units of what the network calls 1."""
-        crop = self.track.crops[index].of(plate)
-        return code_values(crop, self.color, self.premultiplied) / np.float32(self.peak)
-
-    @property
-    def _raster(self) -> tuple[int, int]:
-        return self.track.width, self.track.height
 
 
 def code_values(plate: Pixels, color: PlateColor, premultiplied: bool) -> Float:

@@ -53,11 +53,7 @@ def _name(dtype: torch.dtype) -> str:
 class TorchModels:
     """Generators by name, on one device and in one precision."""
 
-    def __init__(
-        self,
-        config: ServerConfig,
-        device: str,
-    ) -> None:
+    def __init__(self, config: ServerConfig, device: str) -> None:
         self._config = config
         self._device = torch.device(device)
         self._dtype = choose_precision(config.precision, self._device)

@@ -12,7 +12,7 @@ from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Fusion, Propagation
 from sttn.propagation.closing import closed, grown
-from sttn.propagation.motion import in_float
+from sttn.propagation.motion import in_float, steps
 
 SEAM = 6
 """Pixels around what the network fills, at which its colors are matched to what is there."""
@@ -41,8 +41,9 @@ class Holes:
         self._propagation: Propagation | None = None
         if fusion is not None and len(clip) > 1:
             self._propagation = Propagation(
-                clip.frame, clip.mask, len(clip), fusion, at_once=AHEAD + 1
+                self._frame, clip.mask, len(clip), fusion, at_once=AHEAD + 1
             )
+        self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
         self._begun: dict[int, Future[Fill | None]] = {}
         self._following = iter(clip.returned)
@@ -50,8 +51,14 @@ class Holes:
         self._left: dict[int, Region | None] = {}
 
     def close(self) -> None:
-        """Look for nothing more."""
+        """Look for nothing more; what is under way ends with the next frame that it reads."""
+        self._closed = True
         self._threads.shutdown(cancel_futures=True)
+
+    def _frame(self, index: int) -> Pixels:
+        if self._closed:
+            raise CancelledError("nobody waits for real pixels any more")
+        return self._clip.frame(index)
 
     def left(self, index: int) -> Region | None:
         """The rectangle around what the network has to fill; None where that is nothing.
@@ -92,7 +99,9 @@ class Holes:
     def origins(self, index: int) -> Origins | None:
         """Where a hole's real pixels come from, until it is filled; None if there are none."""
         fill = self._fills.get(index)
-        return None if fill is None else fill.origins_over(self._clip.size)
+        if fill is None or not fill.origins[..., 3].any():
+            return None
+        return fill.origins_over(self._clip.size)
 
     def asked(self, index: int) -> Region | None:
         """The rectangle that the network is asked for: what is left, and the seam around it."""
@@ -145,8 +154,6 @@ def without_seam(
 
 def _lay(frame: Pixels, box: Region, pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
     """Lay pixels in [0, 1] into a frame, of whatever type it is."""
-    laid = pixels[where]
-    if frame.dtype == np.uint8:
-        laid = (laid * 255).round()
-    most = 255 if frame.dtype == np.uint8 else 1
-    box.of(frame)[where] = laid.clip(0, most).astype(frame.dtype)
+    white = steps(frame)
+    laid = (pixels[where] * white).clip(0, white)
+    box.of(frame)[where] = (laid.round() if white > 1 else laid).astype(frame.dtype)

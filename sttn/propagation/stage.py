@@ -55,9 +55,10 @@ class Offers:
     box: Region
     around: Surroundings
     candidates: list[Candidate]
-    origins: NDArray[np.float32]
-    """(K, h, w, 3), of each candidate: frame, column and row it was fetched from; frame -1 where
-    nothing was found."""
+    asked: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """Rows and columns in the box of the N places that were followed."""
+    traces: list[Trace]
+    """Where they lead, one for each candidate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +163,8 @@ class Propagation:
             box=box,
             around=around,
             candidates=candidates,
-            origins=_laid(traces, asked, box.size),
+            asked=asked,
+            traces=traces,
         )
 
     def _surroundings(self, index: int, box: Region, wider: NDArray[np.bool_]) -> Surroundings:
@@ -218,8 +220,13 @@ def _origins(
     most = weights[1:].argmax(0, keepdim=True)
     shown = known.pixels[1:].take_along_dim(most[:, None], dim=0)[0].permute(1, 2, 0)
     agrees = (2 - (shown - pixels).abs().mean(-1) / AGREEMENT).clamp(0, 1)
-    origins = np.take_along_axis(offers.origins, most.numpy()[..., None], axis=0)[0]
-    return np.dstack([origins, (trust * agrees).numpy()])
+    chosen = most[0].numpy()[offers.asked], np.arange(len(offers.asked[0]))
+    frames = np.stack([trace.frames for trace in offers.traces])[chosen]
+    places = np.stack([trace.places for trace in offers.traces])[chosen]
+    origins = np.zeros((*offers.box.size, 4), np.float32)
+    share = (trust * agrees).numpy()[offers.asked]
+    origins[offers.asked] = np.column_stack([frames, places, share])
+    return origins
 
 
 def _specks_only(missing: NDArray[np.bool_]) -> bool:
@@ -233,17 +240,6 @@ def _nothing(box: Region) -> Fill:
     pixels, trust = np.zeros((*box.size, 3), np.float32), np.zeros(box.size, np.float32)
     origins = np.zeros((*box.size, 4), np.float32)
     return Fill(box=box, pixels=pixels, trust=trust, origins=origins)
-
-
-def _laid(
-    traces: list[Trace], asked: tuple[NDArray[np.int64], NDArray[np.int64]], size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Where K traces of N places lead, laid out over the box: (K, h, w, 3)."""
-    origins = np.full((len(traces), *size, 3), -1, np.float32)
-    for laid, trace in zip(origins, traces, strict=True):
-        found = np.column_stack([trace.frames, trace.places])
-        laid[asked] = np.where(trace.frames[:, None] >= 0, found, -1)
-    return origins
 
 
 def _kept(frame: NDArray[Any]) -> NDArray[Any]:

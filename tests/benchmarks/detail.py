@@ -18,11 +18,12 @@ import tyro
 
 from node.clips import Region
 from node.detail import fetched, lost
+from node.params import Params
 from node.raster import hole, resample
+from sttn.evaluation.metrics.fidelity import hole_psnr
+from sttn.evaluation.metrics.temporal import flicker
 from sttn.inference import completed_frames
 from sttn.model import load_generator
-
-HOLE_GROW = 3
 
 
 def raster_of(width: int, height: int, shrink: float) -> tuple[int, int]:
@@ -32,12 +33,13 @@ def raster_of(width: int, height: int, shrink: float) -> tuple[int, int]:
 
 
 def fills(truth: np.ndarray, mask: np.ndarray, shrink: float) -> dict[str, np.ndarray]:
-    """Completed frames (T, H, W, 3) in [0, 1]; ``truth`` as well, and ``mask`` (H, W)."""
+    """Completed frames (T, H, W, 3) uint8; ``truth`` as well, and ``mask`` (H, W)."""
+    light = truth.astype(np.float32) / 255
     height, width = mask.shape
     raster = raster_of(width, height, shrink)
-    seen = [np.clip(resample(frame, *raster), 0, 1) for frame in truth]
-    details = [lost(frame, small) for frame, small in zip(truth, seen, strict=True)]
-    masks = np.repeat(hole(mask, *raster, HOLE_GROW)[None], len(truth), axis=0)
+    seen = [np.clip(resample(frame, *raster), 0, 1) for frame in light]
+    details = [lost(frame, small) for frame, small in zip(light, seen, strict=True)]
+    masks = np.repeat(hole(mask, *raster, Params().hole_grow)[None], len(truth), axis=0)
     whole = Region(left=0, top=0, right=width, bottom=height)
     origins: dict[int, np.ndarray] = {}
     enlarged, detailed = [], []
@@ -46,34 +48,27 @@ def fills(truth: np.ndarray, mask: np.ndarray, shrink: float) -> dict[str, np.nd
     )
     for index, frame in completed:
         large = np.clip(resample(frame, width, height), 0, 1)
-        enlarged.append(large)
+        enlarged.append((large * 255).round().astype(np.uint8))
         found = origins.pop(index, None)
         if found is not None:
             large = large + fetched(found, (width, height), whole, details.__getitem__)
-        detailed.append(np.clip(large, 0, 1))
+        detailed.append((np.clip(large, 0, 1) * 255).round().astype(np.uint8))
     return {"enlarged": np.stack(enlarged), "with detail": np.stack(detailed)}
 
 
-def psnr(result: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
-    """Inside the hole, mean over frames."""
-    errors = np.square(result - truth)[:, mask].mean(axis=(1, 2))
-    return float(-10 * np.log10(errors).mean())
-
-
-def sharpness(result: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
+def sharpness(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
     """Mean step from a pixel to the next one inside the hole, as a share of the truth's."""
-    inside = mask[:, 1:] & mask[:, :-1]
+    inside = masks[:, :, 1:] & masks[:, :, :-1]
     steps = [
-        np.abs(np.diff(frames.mean(axis=-1), axis=2))[:, inside].mean()
-        for frames in (result, truth)
+        np.abs(np.diff(frames.mean(axis=-1), axis=2))[inside].mean() for frames in (result, truth)
     ]
     return float(steps[0] / steps[1])
 
 
-def flicker(result: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
-    """Inside the hole, in steps of 8 bits."""
-    missed = np.abs(np.diff(result, axis=0) - np.diff(truth, axis=0))
-    return float(missed[:, mask].mean() * 255)
+def unsteadiness(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
+    """Flicker, mean over pairs of frames."""
+    pairs = [slice(first, first + 2) for first in range(len(result) - 1)]
+    return float(np.mean([flicker(result[p], truth[p], masks[p]) for p in pairs]))
 
 
 def main(
@@ -87,13 +82,14 @@ def main(
     for clip in sorted(clips.iterdir()):
         files = sorted((clip / "frames").iterdir())[:frames]
         truth = np.stack([cv2.imread(str(file))[..., ::-1] for file in files])
-        truth = truth.astype(np.float32) / 255
         mask = cv2.imread(str(clip / "stationary_432x240.png"), cv2.IMREAD_GRAYSCALE)
         size = (truth.shape[2], truth.shape[1])
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0
         for times in shrink:
             for name, result in fills(truth, mask, times).items():
-                told = [measure(result, truth, mask) for measure in (psnr, sharpness, flicker)]
+                masks = np.repeat(mask[None], len(truth), axis=0)
+                measures = (hole_psnr, sharpness, unsteadiness)
+                told = [measure(result, truth, masks) for measure in measures]
                 figures.setdefault(f"{name}, 1/{times:g}", {})[clip.name] = told
         print(clip.name, {n: np.round(f[clip.name], 2).tolist() for n, f in figures.items()})
     means = {name: np.mean(list(each.values()), axis=0).tolist() for name, each in figures.items()}

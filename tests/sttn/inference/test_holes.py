@@ -120,6 +120,26 @@ def test_cancelling_does_not_wait_for_the_network_or_leave_threads_behind(panned
     assert not [thread for thread in threads() if thread.name.startswith("real-pixels")]
 
 
+def test_what_is_looked_for_ends_with_the_next_frame_it_reads(panned, generator):
+    """A long shot on a slow disk: nobody waits for forty frames that nobody wants."""
+    frames, masks, _ = panned
+    read = []
+
+    class Slow(list):
+        def __getitem__(self, index):
+            read.append(index)
+            sleep(0.05)
+            return super().__getitem__(index)
+
+    completed = completed_frames(
+        Slow(frames), masks, generator, cancelled=lambda: len(set(read)) > 3
+    )
+    with pytest.raises(CancelledError):
+        next(completed)
+
+    assert 3 < len(set(read)) < 12
+
+
 def test_an_unreadable_frame_ahead_is_told(panned, generator):
     """What goes wrong in a thread reaches the caller."""
     frames, masks, _ = panned
