@@ -72,6 +72,9 @@ class Wishes:
     propagate: bool = True
     """Take what holes hide from frames that show it first, unless the server's preset does not;
     False leaves every hole to the network."""
+    texture: bool = True
+    """Give what no frame shows texture of its surroundings, unless the server's preset does not;
+    False leaves it soft, as the network paints it."""
 
 
 class InpaintClient:
@@ -292,8 +295,9 @@ class InpaintClient:
         windows = pb.Windows(
             neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
         )
-        if not wishes.propagate:
-            windows.propagate = False
+        for name in ("propagate", "texture"):
+            if not getattr(wishes, name):
+                setattr(windows, name, False)
         request = pb.SubmitRequest(
             job_id=job_id,
             frames=clip,

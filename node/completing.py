@@ -123,6 +123,7 @@ def complete(
         neighbor_radius=params.neighbor_radius,
         reference_stride=params.reference_stride,
         propagate=params.propagate,
+        texture=params.texture,
     )
     for number, part in enumerate(survey.parts):
 

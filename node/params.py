@@ -60,6 +60,9 @@ class Params:
     propagate: bool = True
     """Take what the matte hides from frames that show it, and let the network fill the rest only;
     off leaves everything to the network."""
+    texture: bool = True
+    """Give what no frame shows texture of its surroundings; off leaves it soft, as the network
+    paints it."""
     detail: Annotated[float, Range(0, 1), Late()] = 1.0
     """Share of the plate's fine detail, too fine for the model raster, that a fill larger than
     the raster gets from the frames it was taken from."""

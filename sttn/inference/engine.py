@@ -22,7 +22,7 @@ from sttn.inference.holes import Holes
 from sttn.inference.overlap import Overlap
 from sttn.inference.plans import Plan, by_shape, gathered, plans_of
 from sttn.inference.store import FeatureStore, MemoryBudget
-from sttn.inference.windows import WindowConfig, clip_references
+from sttn.inference.windows import WindowConfig, clip_references, window_around
 from sttn.model import Generator
 from sttn.model.region import Region, Span, around
 from sttn.propagation import FUSION_WEIGHTS, load_fusion
@@ -118,16 +118,16 @@ def completed_frames(
     device, precision = parameter.device, parameter.dtype
     store = FeatureStore(device, budget or MemoryBudget())
     chooses = load_fusion(device, precision, fusion) if config.propagate else None
-    holes = Holes(clip, chooses, cancelled)
-    engine = _Engine(clip, holes, generator, config, store, batch)
+    engine = _Engine(clip, generator, config, store, batch)
+    holes = Holes(clip, chooses, engine.alone if config.texture else None, cancelled)
     try:
-        for plans in gathered(plans_of(clip, config, holes.left), batch):
+        for plans in gathered(plans_of(clip, config, holes.asked), batch):
             if cancelled():
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
-            yield from engine.finished(plans[0].window.neighbors[0], origins)
+            yield from engine.finished(plans[0].window.neighbors[0], holes, origins)
             engine.run(plans)
-        yield from engine.finished(len(clip), origins)
+        yield from engine.finished(len(clip), holes, origins)
     finally:
         holes.close()
         store.close()
@@ -139,13 +139,12 @@ class _Engine:
     def __init__(
         self,
         clip: Clip,
-        holes: Holes,
         generator: Generator,
         config: WindowConfig,
         store: FeatureStore,
         batch: int,
     ) -> None:
-        self._clip, self._holes = clip, holes
+        self._clip, self._config = clip, config
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(generator.parameters())
         self._device, self._precision = parameter.device, parameter.dtype
@@ -159,7 +158,7 @@ class _Engine:
         self._returned = 0  # frames handed over
 
     def finished(
-        self, before: int, origins: Callable[[int, Origins], None] | None
+        self, before: int, holes: Holes, origins: Callable[[int, Origins], None] | None
     ) -> Iterator[tuple[int, Pixels]]:
         """The frames before an index that were not handed over yet, final now."""
         while self._returned < len(self._clip.returned):
@@ -167,9 +166,10 @@ class _Engine:
             if index >= before:
                 return
             self._returned += 1
-            if origins is not None and (fetched := self._holes.origins(index)) is not None:
+            if origins is not None and (fetched := holes.origins(index)) is not None:
                 origins(index, fetched)
-            yield index, self._final(index)
+            said = None if holes.left(index) is None else self._overlap.take(index)
+            yield index, holes.filled(index, said)
 
     @torch.inference_mode()
     def run(self, plans: Sequence[Plan]) -> None:
@@ -183,6 +183,14 @@ class _Engine:
             shares = dict(zip(plan.window.neighbors, plan.window.shares, strict=True))
             for index, pixels in zip(plan.wanted, said.get(plan, ()), strict=True):
                 self._overlap.add(index, shares[index], pixels)
+
+    @torch.inference_mode()
+    def alone(self, index: int, region: Region) -> NDArray[np.float32]:
+        """What a window around a frame says of a rectangle of it, (h, w, 3) in [0, 1]."""
+        window = window_around(index, len(self._clip), self._config, self._clip.clean)
+        plan = Plan(window=window, wanted=(index,), regions=(region,))
+        said = self._complete([plan])[plan][0]
+        return np.asarray(((said.float() + 1) / 2).clamp(0, 1).cpu().numpy(), np.float32)
 
     def _complete(self, plans: Sequence[Plan]) -> dict[Plan, list[Tensor]]:
         """The pixels (h, w, 3) in [-1, 1] around each wanted frame's hole, by plan."""
@@ -206,9 +214,8 @@ class _Engine:
             decoded = torch.cat(list(self._frame_batches.over(found.flatten(0, 1), decode)))
             images = iter(decoded.permute(0, 2, 3, 1))
             for plan in plans:
-                for index in plan.wanted[span.start : span.stop]:
-                    hole = self._hole(index).within(span.region)
-                    said[plan].append(hole.cut(next(images)))
+                for region in plan.regions[span.start : span.stop]:
+                    said[plan].append(region.within(span.region).cut(next(images)))
         return said
 
     def _spans(self, plans: Sequence[Plan]) -> list[Span]:
@@ -218,14 +225,9 @@ class _Engine:
         spans = []
         for start in range(0, wanted, together):
             stop = min(start + together, wanted)
-            holes = [self._hole(index) for plan in plans for index in plan.wanted[start:stop]]
+            holes = [region for plan in plans for region in plan.regions[start:stop]]
             spans.append(Span(start, stop, around(holes)))
         return spans
-
-    def _hole(self, index: int) -> Region:
-        asked = self._holes.asked(index)
-        assert asked is not None, "only frames with something left to fill are wanted"
-        return asked
 
     def _encode(self, indices: Collection[int]) -> None:
         """Make sure that the features of some frames are there."""
@@ -283,8 +285,3 @@ class _Engine:
         self._features.forget(lambda kind, i: kind == "frame" and i < start and i not in kept)
         for index in [i for i in self._hidden if i < start and i not in self._references]:
             del self._hidden[index]
-
-    def _final(self, index: int) -> Pixels:
-        """The frame with its hole filled, every other pixel untouched."""
-        said = None if self._holes.left(index) is None else self._overlap.take(index)
-        return self._holes.filled(index, said)

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import CancelledError
+from sttn.inference.anchors import SPACING, Anchors, Network
 from sttn.inference.clip import Clip, Origins, Pixels
+from sttn.inference.laying import SEAM, open_part, put_together
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Fusion, Propagation
-from sttn.propagation.closing import closed, grown
-from sttn.propagation.motion import in_float, steps
-
-SEAM = 6
-"""Pixels around what the network fills, at which its colors are matched to what is there."""
+from sttn.propagation.motion import Recent
 
 THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
 """Frames whose real pixels are looked for at once; the network computes meanwhile."""
@@ -33,16 +31,29 @@ class Holes:
     Args:
         clip: The clip.
         fusion: Decides which real pixels to believe; None leaves every hole to the network.
+        network: Fills what no frame shows, once for every anchor; None leaves it to whoever asks
+            what is left, frame by frame.
         cancelled: Asked often while real pixels are waited for.
     """
 
-    def __init__(self, clip: Clip, fusion: Fusion | None, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        fusion: Fusion | None,
+        network: Network | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
         self._clip, self._cancelled = clip, cancelled
         self._propagation: Propagation | None = None
+        self._anchors: Anchors | None = None
         if fusion is not None and len(clip) > 1:
+            at_once = AHEAD + 1 + (SPACING if network is not None else 0)
             self._propagation = Propagation(
-                self._frame, clip.mask, len(clip), fusion, at_once=AHEAD + 1
+                self._frame, clip.mask, len(clip), fusion, at_once=at_once
             )
+            self._looked = Recent[int, Fill | None](AHEAD + 1, self._propagation.fill)
+            if network is not None:
+                self._anchors = Anchors(clip, self._propagation, self._real, network)
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
         self._begun: dict[int, Future[Fill | None]] = {}
@@ -73,22 +84,28 @@ class Holes:
     def _look(self, index: int) -> Region | None:
         if self._propagation is None or self._clip.hole(index) is None:
             return self._clip.hole(index)
-        self._look_ahead(self._propagation, index)
-        fill = self._waited(self._begun.pop(index))
+        self._look_ahead(index)
+        fill = self._real(index)
         assert fill is not None, "the frame has a hole"
+        if self._anchors is not None and open_part(self._clip.mask(index), fill).any():
+            fill = self._anchors.completed(index, fill)
         self._fills[index] = fill
-        rest = self._clip.mask(index).copy()
-        fill.box.of(rest)[fill.trust >= 1] = False
-        return around_mask(rest)
+        return around_mask(open_part(self._clip.mask(index), fill))
 
-    def _look_ahead(self, propagation: Propagation, index: int) -> None:
+    def _look_ahead(self, index: int) -> None:
         """Have a frame's real pixels looked for, and the next ones' while the network computes."""
         while max(self._begun, default=-1) < index + AHEAD:
             following = next(self._following, None)
             if following is None:
                 break
             if self._clip.hole(following) is not None:
-                self._begun[following] = self._threads.submit(propagation.fill, following)
+                self._begun[following] = self._threads.submit(self._looked.__getitem__, following)
+
+    def _real(self, index: int) -> Fill | None:
+        """A frame's real pixels; None where it has no hole."""
+        if index in self._begun:
+            return self._waited(self._begun[index])
+        return self._looked[index]
 
     def _waited(self, fill: Future[Fill | None]) -> Fill | None:
         while not self._cancelled():
@@ -118,42 +135,6 @@ class Holes:
             said: What the network says of the rectangle that it was asked for, in [0, 1]; None
                 where nothing was left to ask.
         """
-        frame, mask = np.array(self._clip.frame(index)), self._clip.mask(index)
-        asked, fill = self.asked(index), self._fills.pop(index, None)
-        if fill is not None:
-            _lay(frame, fill.box, fill.pixels, fill.trust >= 1)
-        if asked is None:
-            return frame
-        assert said is not None, "somebody has to fill what is left"
-        rest = asked.of(mask)
-        if fill is not None:
-            pixels, trust = fill.over(mask.shape, asked)
-            rest = rest & (trust < 1)
-            said = without_seam(said, in_float(asked.of(frame)), rest)
-            said = said + trust[..., None] * (pixels - said)
-        _lay(frame, asked, said, rest)
-        return frame
-
-
-def without_seam(
-    said: NDArray[np.float32], around: NDArray[np.float32], hole: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Correct a fill by a membrane spanned over what it misses its surroundings by.
-
-    Args:
-        said: (h, w, 3) in [0, 1], what the network says of the hole and its surroundings.
-        around: (h, w, 3), the surroundings; what lies in the hole is not looked at.
-        hole: (h, w).
-    """
-    ring = grown(hole, SEAM) & ~hole
-    if not ring.any():
-        return said
-    missed = np.where(ring[..., None], around - said, 0).astype(np.float32)
-    return said + closed(missed, ring)
-
-
-def _lay(frame: Pixels, box: Region, pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
-    """Lay pixels in [0, 1] into a frame, of whatever type it is."""
-    white = steps(frame)
-    laid = (pixels[where] * white).clip(0, white)
-    box.of(frame)[where] = (laid.round() if white > 1 else laid).astype(frame.dtype)
+        self._begun.pop(index, None)
+        frame, mask = self._clip.frame(index), self._clip.mask(index)
+        return put_together(frame, mask, self._fills.pop(index, None), self.asked(index), said)

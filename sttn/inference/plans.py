@@ -16,6 +16,8 @@ class Plan:
     window: Window
     wanted: tuple[int, ...]
     """Neighbors that are returned and have a hole in which something is left to fill."""
+    regions: tuple[Region, ...]
+    """Of every wanted frame: the rectangle that is to be computed."""
 
     @property
     def context(self) -> tuple[int, ...]:
@@ -29,18 +31,19 @@ class Plan:
 
 
 def plans_of(
-    clip: Clip, config: WindowConfig, left: Callable[[int], Region | None]
+    clip: Clip, config: WindowConfig, asked: Callable[[int], Region | None]
 ) -> Iterator[Plan]:
     """A plan for every window of a clip, in order.
 
     Args:
         clip: The clip.
         config: Its schedule.
-        left: Tells by index which part of a frame is left to fill.
+        asked: Tells by index which part of a frame is to be computed; None where nothing is.
     """
     for window in windows(len(clip), config, clip.clean):
-        wanted = (i for i in window.neighbors if i not in clip.handles and left(i))
-        yield Plan(window=window, wanted=tuple(wanted))
+        returned = (i for i in window.neighbors if i not in clip.handles)
+        wanted = {index: region for index in returned if (region := asked(index))}
+        yield Plan(window=window, wanted=tuple(wanted), regions=tuple(wanted.values()))
 
 
 def gathered(plans: Iterator[Plan], count: int) -> Iterator[list[Plan]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,9 @@ class WindowConfig:
     propagate: bool = True
     """Take what a hole hides from frames that show it, where any does; the network fills the
     rest."""
+    texture: bool = True
+    """Give what no frame shows texture of its surroundings, once in several frames, and carry it
+    along; the network alone leaves it soft. Nothing without ``propagate``."""
     truncate: bool = False
     """Cut completed pixels down to 8 bits window by window, as released; rounds once otherwise."""
 
@@ -111,16 +114,32 @@ def windows(
     for step in range(0, len(moments) + config.neighbor_radius, config.neighbor_stride):
         if config.overlap == "running" and step >= len(moments):
             break
-        center = min(step, len(moments) - 1)
-        start = max(0, center - config.neighbor_radius)
-        neighbors = tuple(moments[start : center + config.neighbor_radius + 1])
-        yield Window(
-            neighbors=neighbors,
-            shares=_shares(start - center, len(neighbors)),
-            references=tuple(index for index in references if index not in neighbors),
-        )
-        if config.overlap == "symmetric" and neighbors[-1] == moments[-1]:
+        window = _window(min(step, len(moments) - 1), moments, config, references)
+        yield window
+        if config.overlap == "symmetric" and window.neighbors[-1] == moments[-1]:
             break
+
+
+def window_around(
+    index: int, clip_length: int, config: WindowConfig, clean: Collection[int] = ()
+) -> Window:
+    """The window that a frame is the center of; arguments as in :func:`windows`."""
+    moments = [moment for moment in range(clip_length) if moment not in clean]
+    return _window(
+        moments.index(index), moments, config, clip_references(clip_length, config, clean)
+    )
+
+
+def _window(
+    center: int, moments: Sequence[int], config: WindowConfig, references: Sequence[int]
+) -> Window:
+    start = max(0, center - config.neighbor_radius)
+    neighbors = tuple(moments[start : center + config.neighbor_radius + 1])
+    return Window(
+        neighbors=neighbors,
+        shares=_shares(start - center, len(neighbors)),
+        references=tuple(index for index in references if index not in neighbors),
+    )
 
 
 def _shares(first: int, count: int) -> tuple[float, ...]:

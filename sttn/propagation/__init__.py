@@ -1,6 +1,6 @@
 """Real pixels first: what a hole hides is fetched from frames in which it shows."""
 
 from sttn.propagation.fusion import FUSION_WEIGHTS, Fusion, load_fusion
-from sttn.propagation.stage import Fill, Propagation
+from sttn.propagation.stage import Anchor, Fill, Propagation
 
-__all__ = ["FUSION_WEIGHTS", "Fill", "Fusion", "Propagation", "load_fusion"]
+__all__ = ["FUSION_WEIGHTS", "Anchor", "Fill", "Fusion", "Propagation", "load_fusion"]

@@ -32,12 +32,13 @@ class DisFlow:
 
     Args:
         finest: Halvings of the raster at which the search ends; the preset's own is 1.
+        rounds: Refinements of every scale by its neighborhood; the preset's own are 5.
     """
 
     name = "DIS"
 
-    def __init__(self, finest: int = 1) -> None:
-        self._finest = finest
+    def __init__(self, finest: int = 1, rounds: int = 5) -> None:
+        self._finest, self._rounds = finest, rounds
         self._own = local()
 
     def __call__(self, start: Image, end: Image) -> Flow:
@@ -46,6 +47,7 @@ class DisFlow:
         if not hasattr(self._own, "search"):
             self._own.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
             self._own.search.setFinestScale(self._finest)
+            self._own.search.setVariationalRefinementIterations(self._rounds)
         return np.asarray(self._own.search.calc(*gray, None), np.float32)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +81,7 @@ class Motion:
         kept: int,
     ) -> None:
         self._frames, self._masks = frames, masks
-        self._estimate = DisFlow(finest=0)
+        self._estimate = DisFlow(finest=0, rounds=10)
         self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
         self._closed = Recent[int, Image](2, self._closing)
 
@@ -156,5 +155,5 @@ def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:
     places = grid(height, width) + there
     x, y = places[..., 0], places[..., 1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    missed = cv2.magnitude(*cv2.split(there + warped(back, there)))
-    return np.asarray(inside & (missed <= TOLERANCE), np.bool_)
+    missed = np.square(there + warped(back, there)).sum(-1)
+    return np.asarray(inside & (missed <= TOLERANCE**2), np.bool_)

@@ -1,8 +1,11 @@
 """One frame after another: what other frames show of its hole."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +25,10 @@ from sttn.propagation.closing import grown, touched
 from sttn.propagation.fusion import Fusion, Seen, seen
 from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float, steps
 from sttn.propagation.traces import (
+    FARTHEST,
     FARTHEST_BY_CAMERA,
     Trace,
+    Visible,
     by_camera,
     by_flow,
     sampled,
@@ -34,6 +39,9 @@ TELEA_RADIUS = 3.0
 
 LEAST_TRUST, MOST_TRUST = 0.02, 0.95
 """Weights of what was fetched that count as none and as all."""
+
+LEAST_WEIGHT = 1e-4
+"""Of all that was found: less is as good as nothing."""
 
 HALF = 0.5
 """Trust below which a pixel counts as not found."""
@@ -84,6 +92,18 @@ class Fill:
         self.box.of(trust)[...] = self.trust
         return region.of(pixels), region.of(trust)
 
+    def completed_by(self, other: Fill) -> Fill:
+        """What another fill, of a part of the box, adds where this one leaves something open."""
+        part = other.box.within(self.box)
+        pixels, trust, origins = self.pixels.copy(), self.trust.copy(), self.origins.copy()
+        mine, its = part.of(trust), (1 - part.of(trust)) * other.trust
+        total = np.maximum(mine + its, 1e-6)[..., None]
+        part.of(pixels)[...] += its[..., None] / total * (other.pixels - part.of(pixels))
+        taken = its > mine
+        part.of(origins)[taken] = other.origins[taken]
+        part.of(trust)[...] = mine + its
+        return Fill(box=self.box, pixels=pixels, trust=trust, origins=origins)
+
     def origins_over(self, size: tuple[int, ...]) -> NDArray[np.float32]:
         """Origins of a whole frame of (H, W): (H, W, 4); frame -1 where nothing was fetched."""
         result = np.zeros((*size, 4), np.float32)
@@ -91,6 +111,37 @@ class Fill:
         fetched = self.origins[..., 3] > 0
         self.box.of(result)[fetched] = self.origins[fetched]
         return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """A frame that was completed before its neighbors, which then take from it what none shows."""
+
+    pixels: NDArray[np.float32]
+    """(H, W, 3) in [0, 1], without a hole."""
+    origins: NDArray[np.float32]
+    """(H, W, 4): where every pixel was fetched from, as in a :class:`Fill`."""
+
+    def fill(self, box: Region, hole: NDArray[np.bool_]) -> Fill:
+        """What it shows of a hole (H, W), all of which lies in a box."""
+        inside = box.of(hole)
+        return Fill(
+            box=box,
+            pixels=box.of(self.pixels),
+            trust=inside.astype(np.float32),
+            origins=box.of(self.origins) * inside[..., None],
+        )
+
+
+class _Sources(NamedTuple):
+    """Frames that may be fetched from."""
+
+    frame: Callable[[int], NDArray[Any]]
+    visible: Visible
+    by_flow: int
+    """Frames over which places are followed by flow."""
+    by_camera: int
+    """Frames over which they are followed by the camera's motion alone."""
 
 
 class Propagation:
@@ -118,19 +169,63 @@ class Propagation:
         self._masks = Recent[int, NDArray[np.bool_]](within, mask)
         self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(self._masks[i]))
         self._motion = Motion(self._frames, self._masks, within)
+        self._real = _Sources(
+            frame=self._frames.__getitem__,
+            visible=self._visible.__getitem__,
+            by_flow=FARTHEST,
+            by_camera=FARTHEST_BY_CAMERA,
+        )
 
     @torch.inference_mode()
     def fill(self, index: int) -> Fill | None:
         """What other frames show of a frame's hole, merged; None where it has none."""
         offers = self.offers(index)
+        return None if offers is None else self._merged(offers)
+
+    def offers(self, index: int) -> Offers | None:
+        """What other frames offer for a frame's hole; None where it has none."""
+        return self._offered(index, self._frames[index], self._masks[index], self._real)
+
+    @torch.inference_mode()
+    def carried(self, index: int, real: Fill, anchors: Mapping[int, Anchor]) -> Fill:
+        """What real pixels leave open of a hole, from anchors before and after.
+
+        Args:
+            index: Of the frame.
+            real: Its real pixels.
+            anchors: By index.
+        """
+        frame, rest = in_float(self._frames[index]).copy(), self._masks[index].copy()
+        known = real.trust >= 1
+        real.box.of(frame)[known] = real.pixels[known]
+        real.box.of(rest)[known] = False
+        offers = self._offered(index, frame, rest, self._of_anchors(index, anchors))
         if offers is None:
-            return None
+            return real
+        made_up = self._merged(offers, anything=True)
+        origins = _through(anchors, made_up.origins)
+        return real.completed_by(dataclasses.replace(made_up, origins=origins))
+
+    def _of_anchors(self, index: int, anchors: Mapping[int, Anchor]) -> _Sources:
+        all_of_it = np.ones(self._masks[index].shape, np.bool_)
+        none_of_it = ~all_of_it
+        farthest = max((abs(anchor - index) for anchor in anchors), default=0)
+        return _Sources(
+            frame=lambda source: anchors[source].pixels,
+            visible=lambda source: all_of_it if source in anchors else none_of_it,
+            by_flow=min(farthest, FARTHEST),
+            by_camera=farthest,
+        )
+
+    def _merged(self, offers: Offers, anything: bool = False) -> Fill:
+        """The mean of what is offered; ``anything`` that was found is better than nothing."""
         if not any(offer.found.any() for offer in offers.candidates):
             return _nothing(offers.box)
-        parameter = next(self._fusion.parameters())
         known = seen(offers.around, offers.candidates)
-        offered, shared = (part[None].to(parameter) for part in known[:2])
-        weights = self._fusion(offered, shared, known.scores[None].to(parameter.device))[0].cpu()
+        weights = self._weights(known)
+        if anything:
+            weights[0] *= weights[1:].sum(0) < LEAST_WEIGHT
+            weights /= weights.sum(0).clamp(min=LEAST_WEIGHT)
         hole = offers.around.hole
         fetched = weights[1:].sum(0)
         trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
@@ -141,23 +236,33 @@ class Propagation:
             pixels, trust = _mixed(weights, known.pixels), torch.from_numpy(hole.astype(np.float32))
         return Fill(box=offers.box, pixels=pixels.numpy(), trust=trust.numpy(), origins=origins)
 
-    def offers(self, index: int) -> Offers | None:
-        """What other frames offer for a frame's hole; None where it has none."""
-        mask = self._masks[index]
+    def _weights(self, known: Seen) -> Tensor:
+        """What each candidate is worth, (K + 1, h, w), the fill in space first."""
+        parameter = next(self._fusion.parameters())
+        offered, shared = (part[None].to(parameter) for part in known[:2])
+        weights = self._fusion(offered, shared, known.scores[None].to(parameter.device))
+        return torch.as_tensor(weights[0].cpu())
+
+    def _offered(
+        self, index: int, frame: NDArray[Any], mask: NDArray[np.bool_], sources: _Sources
+    ) -> Offers | None:
         wider = grown(mask, MARGIN)
         hole = around_mask(wider)
         if hole is None:
             return None
         box = hole.grown(PAD, mask.shape).coarser(2, 2).finer(2, 2)
-        around = self._surroundings(index, box, wider)
+        around = _surroundings(box.of(frame), box.of(mask), box.of(wider))
         rows, columns = np.nonzero(wider)
         start = np.stack([columns, rows], axis=1).astype(np.float32)
         asked = (rows - box.top, columns - box.left)
-        context = (self._motion, self._visible.__getitem__, self._count, index, start)
-        traces = [*by_flow(*context), *by_camera(*context)]
+        context = (self._motion, sources.visible, self._count, index, start)
+        traces = [
+            *by_flow(*context, sources.by_flow),
+            *by_camera(*context, sources.by_camera),
+        ]
         candidates = [
             self._candidate(index, around, asked, trace, fetched)
-            for trace, fetched in zip(traces, self._fetched(traces), strict=True)
+            for trace, fetched in zip(traces, _fetched(traces, sources.frame), strict=True)
         ]
         return Offers(
             box=box,
@@ -166,30 +271,6 @@ class Propagation:
             asked=asked,
             traces=traces,
         )
-
-    def _surroundings(self, index: int, box: Region, wider: NDArray[np.bool_]) -> Surroundings:
-        hole = box.of(self._masks[index])
-        # OpenCV's fill looks at what it is to replace.
-        frame = np.where(hole[..., None], np.uint8(0), box.of(in_8_bits(self._frames[index])))
-        both = box.of(wider)
-        filled, margin_filled = (
-            cv2.inpaint(frame, part.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
-            for part in (hole, both)
-        )
-        scaled = [image.astype(np.float32) / np.float32(255) for image in (filled, margin_filled)]
-        known = np.where(hole[..., None], scaled[0], in_float(box.of(self._frames[index])))
-        return surroundings(known.astype(np.float32), scaled[1], hole, both & ~hole)
-
-    def _fetched(self, traces: list[Trace]) -> NDArray[np.float32]:
-        """The pixels (K, N, 3) that K traces lead to, 0 where they lead nowhere."""
-        frames = np.stack([trace.frames for trace in traces])
-        places = np.stack([trace.places for trace in traces])
-        pixels = np.zeros((*frames.shape, 3), np.float32)
-        for source in np.unique(frames[frames >= 0]):
-            some = frames == source
-            frame = self._frames[int(source)]
-            pixels[some] = sampled(frame, places[some]) / np.float32(steps(frame))
-        return pixels
 
     def _candidate(
         self,
@@ -204,6 +285,50 @@ class Propagation:
         pixels[asked] = fetched
         distance[asked] = np.where(trace.frames >= 0, np.abs(trace.frames - index), 0)
         return candidate(around, pixels, distance)
+
+
+def _surroundings(
+    frame: NDArray[Any], hole: NDArray[np.bool_], wider: NDArray[np.bool_]
+) -> Surroundings:
+    """What is known of a box: its part of a frame, of the hole, and of the hole with its margin."""
+    # OpenCV's fill looks at what it is to replace.
+    blackened = np.where(hole[..., None], np.uint8(0), in_8_bits(frame))
+    filled, margin_filled = (
+        cv2.inpaint(blackened, part.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
+        for part in (hole, wider)
+    )
+    scaled = [image.astype(np.float32) / np.float32(255) for image in (filled, margin_filled)]
+    known = np.where(hole[..., None], scaled[0], in_float(frame))
+    return surroundings(known.astype(np.float32), scaled[1], hole, wider & ~hole)
+
+
+def _fetched(traces: list[Trace], frame: Callable[[int], NDArray[Any]]) -> NDArray[np.float32]:
+    """The pixels (K, N, 3) that K traces lead to, 0 where they lead nowhere."""
+    frames = np.stack([trace.frames for trace in traces])
+    places = np.stack([trace.places for trace in traces])
+    pixels = np.zeros((*frames.shape, 3), np.float32)
+    for source in np.unique(frames[frames >= 0]):
+        some = frames == source
+        shown = frame(int(source))
+        pixels[some] = sampled(shown, places[some]) / np.float32(steps(shown))
+    return pixels
+
+
+def _through(anchors: Mapping[int, Anchor], origins: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where what anchors show was fetched from, in place of the anchors: (h, w, 4)."""
+    result = origins.copy()
+    for index, anchor in anchors.items():
+        some = (origins[..., 3] > 0) & (origins[..., 0] == index)
+        at = origins[some][:, 1:3]
+        x, y = (
+            np.rint(at[:, axis]).clip(0, anchor.origins.shape[1 - axis] - 1).astype(np.int64)
+            for axis in (0, 1)
+        )
+        through = anchor.origins[y, x]
+        through[:, 1:3] += at - np.column_stack([x, y])
+        through[:, 3] *= origins[some][:, 3]
+        result[some] = through
+    return result
 
 
 def _mixed(weights: Tensor, pixels: Tensor) -> Tensor:

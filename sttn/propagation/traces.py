@@ -71,7 +71,14 @@ class _Search:
             yield Trace(frames=frames, places=places)
 
 
-def by_flow(motion: Motion, visible: Visible, count: int, index: int, start: Points) -> list[Trace]:
+def by_flow(
+    motion: Motion,
+    visible: Visible,
+    count: int,
+    index: int,
+    start: Points,
+    farthest: int = FARTHEST,
+) -> list[Trace]:
     """Follow places along the flow, into the future and into the past.
 
     Args:
@@ -80,6 +87,7 @@ def by_flow(motion: Motion, visible: Visible, count: int, index: int, start: Poi
         count: Frames of the clip.
         index: The frame that the places lie in.
         start: (N, 2), the places.
+        farthest: Frames over which they are followed.
 
     Returns:
         First and second look into the future, first and second look into the past.
@@ -87,7 +95,7 @@ def by_flow(motion: Motion, visible: Visible, count: int, index: int, start: Poi
     found: list[Trace] = []
     for direction in (1, -1):
         search, who, at = _Search(start), np.arange(len(start)), start
-        for frame in _frames(index, direction, FARTHEST, count):
+        for frame in _frames(index, direction, farthest, count):
             step = motion.step(frame - direction, direction)
             x, y = _nearest(at, step.sound.shape)
             sound = step.sound[y, x]
@@ -104,14 +112,19 @@ def by_flow(motion: Motion, visible: Visible, count: int, index: int, start: Poi
 
 
 def by_camera(
-    motion: Motion, visible: Visible, count: int, index: int, start: Points
+    motion: Motion,
+    visible: Visible,
+    count: int,
+    index: int,
+    start: Points,
+    farthest: int = FARTHEST_BY_CAMERA,
 ) -> list[Trace]:
     """Follow places by the camera's motion alone; arguments and result as in :func:`by_flow`."""
     found: list[Trace] = []
     for direction in (1, -1):
         search, who = _Search(start), np.arange(len(start))
         camera = np.eye(3)
-        for frame in _frames(index, direction, FARTHEST_BY_CAMERA, count):
+        for frame in _frames(index, direction, farthest, count):
             camera = motion.step(frame - direction, direction).camera @ camera
             at = cv2.perspectiveTransform(start[None, who].astype(np.float64), camera)[0]
             shown = visible(frame)

@@ -1,0 +1,176 @@
+"""Texture for a hole: every patch of it is made to look like some patch of what is known.
+
+Patches and pixels are found in turn, from coarse to fine (Wexler et al., Space-time completion of
+video, PAMI 2007). Beside its colors a pixel has a roughness, without which smooth patches would fit
+anything well enough (Newson et al., Video inpainting of complex scenes, SIAM J. Imaging 2014).
+"""
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sttn.model.region import around_mask
+from sttn.propagation.closing import closed, touched
+from sttn.texture.patches import SIDE, patches, voted
+from sttn.texture.search import Search
+
+DEPTH = 5.0
+"""Pixels from the edge to the middle of the hole in the smallest image."""
+
+ROUNDS = (12, 6, 4, 3)
+"""Times that patches and pixels are found in turn, from the smallest image on; the last one for all
+larger ones."""
+
+SURROUNDINGS = 64
+"""Pixels around a hole that are copied from at least; or as many as the hole is large."""
+
+SPREAD, SPREAD_AT_LAST = 3.0, 1.0
+"""Pixels from its center at which a patch says little; fewer in the last round, so that what it
+lays is sharp."""
+
+ROUGHNESS = 5.0
+"""What a change from pixel to pixel counts beside a difference in color."""
+
+THEREABOUTS = 9
+"""Pixels on a side over which roughness is a mean."""
+
+FADES = 1.3
+"""By which factor a pixel counts less with every pixel of depth in the hole."""
+
+FAINT = 1e-6
+"""Squared error that tells no patch from another."""
+
+
+class Synthesis(NamedTuple):
+    """A filled image."""
+
+    pixels: NDArray[np.float32]
+    """(H, W, 3), as given outside the hole."""
+    places: NDArray[np.float32]
+    """(H, W, 2), x and y that most of a pixel of the hole is copied from; arbitrary elsewhere."""
+
+
+def synthesized(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> Synthesis | None:
+    """Fill a hole with texture of its surroundings; the same for the same image.
+
+    Args:
+        image: (H, W, 3) in [0, 1], inside the hole a first guess of its colors.
+        hole: (H, W), True somewhere.
+
+    Returns:
+        None where too little is known to copy from.
+    """
+    region = around_mask(hole)
+    assert region is not None, "there is something to fill"
+    box = region.grown(max(SURROUNDINGS, *region.size), hole.shape)
+    inside = np.ascontiguousarray(box.of(hole))
+    found = _from_coarse_to_fine(
+        np.dstack([box.of(image), _roughness(box.of(image), inside)]), inside
+    )
+    if found is None:
+        return None
+    pixels, places = image.copy(), np.zeros((*hole.shape, 2), np.float32)
+    box.of(pixels)[inside] = found.image[inside][:, :3]
+    rows, columns = np.divmod(found.nearest, inside.shape[1])
+    box.of(places)[...] = np.stack([columns + box.left, rows + box.top], axis=-1)
+    return Synthesis(pixels, places)
+
+
+class _Found(NamedTuple):
+    """What was found at one size."""
+
+    image: NDArray[np.float32]
+    """(h, w, C)."""
+    nearest: NDArray[np.int64]
+    """(h, w), row and column in one number of the most similar patch's center; 0 far from holes."""
+
+
+def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> _Found | None:
+    deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
+    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)))
+    found: _Found | None = None
+    for level in range(halvings, -1, -1):
+        size = (max(1, image.shape[1] >> level), max(1, image.shape[0] >> level))
+        guess, missing = _area(image, size), _area(hole.astype(np.float32), size) > 0
+        if found is not None:
+            larger = cv2.resize(found.image, size, interpolation=cv2.INTER_CUBIC)
+            guess[missing] = larger[missing]
+        rounds = ROUNDS[min(halvings - level, len(ROUNDS) - 1)]
+        found = _textured(guess, missing, found and found.nearest, rounds)
+    return found
+
+
+def _textured(
+    image: NDArray[np.float32],
+    hole: NDArray[np.bool_],
+    coarser: NDArray[np.int64] | None,
+    rounds: int,
+) -> _Found | None:
+    """Patches and pixels in turn at one size; None where no whole patch is known."""
+    square = np.ones((SIDE, SIDE), np.uint8)
+    known = (~hole).astype(np.uint8)
+    whole = cv2.erode(known, square, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    if not whole.any():
+        return None
+    asked = torch.from_numpy(np.flatnonzero(cv2.erode(known, square) == 0))
+    best: Tensor | None = None
+    if coarser is not None:
+        best = torch.from_numpy(_finer(coarser, hole.shape))[asked]
+    pixels, inside = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(hole)
+    says = _says(hole)[asked]
+    rows = patches(pixels)
+    search = Search(rows, torch.from_numpy(whole), asked)
+    for following in reversed(range(rounds)):
+        queries = rows[asked]
+        best = search.nearest(queries, best)
+        chosen = rows[best]
+        weights = _weights(chosen - queries, says)
+        laid = voted(chosen, weights, asked, SPREAD if following else SPREAD_AT_LAST, hole.shape)
+        pixels = torch.where(inside, laid, pixels)
+        rows = patches(pixels)
+    nearest = torch.zeros(hole.size, dtype=torch.int64)
+    assert best is not None, "there is at least one round"
+    nearest[asked] = best
+    return _Found(pixels.permute(1, 2, 0).numpy(), nearest.reshape(hole.shape).numpy())
+
+
+def _says(hole: NDArray[np.bool_]) -> Tensor:
+    """How much each pixel of every patch says, (H * W, SIDE * SIDE): what is known says most."""
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
+    return patches(torch.from_numpy(FADES**-depth)[None])
+
+
+def _weights(missed: Tensor, says: Tensor) -> Tensor:
+    """How much each patch (Q, N) has to say, by what it misses: (Q,)."""
+    squared = missed.square().unflatten(1, (-1, SIDE * SIDE)).sum(1)
+    error = (squared * says).sum(1) / says.sum(1)
+    return torch.exp(-error / (2 * error.quantile(0.75) + FAINT))
+
+
+def _finer(nearest: NDArray[np.int64], size: tuple[int, ...]) -> NDArray[np.int64]:
+    """Places found in an image of half the size, (H * W,) in one of a size."""
+    height, width = nearest.shape
+    rows, columns = np.indices(size).reshape(2, -1)
+    found = nearest[np.minimum(rows // 2, height - 1), np.minimum(columns // 2, width - 1)]
+    down, right = found // width * 2 + rows % 2, found % width * 2 + columns % 2
+    return np.asarray(down.clip(0, size[0] - 1) * size[1] + right.clip(0, size[1] - 1))
+
+
+def _roughness(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How much the known part changes from pixel to pixel, (H, W); continued into the hole."""
+    known = ~touched(hole)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    slopes = (cv2.Sobel(gray, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1)))
+    changes, part = sum(np.abs(slope) for slope in slopes), known.astype(np.float32)
+    total, count = (cv2.blur(each, (THEREABOUTS, THEREABOUTS)) for each in (changes * part, part))
+    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    return closed((ROUGHNESS * mean[..., None]).astype(np.float32), known)[..., 0]
+
+
+def _area(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -1,0 +1,104 @@
+"""What no frame shows is made up once and carried along: it must neither swim nor pop."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sttn.inference import WindowConfig, complete, completed_frames
+from sttn.inference.anchors import SPACING
+from sttn.model import Generator, ModelConfig
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return Generator(ModelConfig(channels=16, blocks=1)).eval()
+
+
+@pytest.fixture(scope="module")
+def gravel() -> tuple[np.ndarray, np.ndarray]:
+    """40 frames (96, 144, 3) by a camera that stands, and a hole that never moves."""
+    rng = np.random.default_rng(5)
+    ground = cv2.GaussianBlur(rng.uniform(0, 255, (96, 144, 3)).astype(np.float32), (0, 0), 1.2)
+    ground = ((ground - 127) * 2.5 + 127).clip(0, 255)
+    noise = rng.normal(0, 1.5, (40, 96, 144, 3))
+    frames = (ground + noise).clip(0, 255).round().astype(np.uint8)
+    masks = np.zeros(frames.shape[:3], np.bool_)
+    masks[:, 30:66, 60:96] = True
+    frames[masks] = 0
+    return frames, masks
+
+
+def sharpness(frames: np.ndarray, masks: np.ndarray) -> float:
+    gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames)
+    edges = np.stack([np.abs(cv2.Laplacian(each, cv2.CV_32F)) for each in gray])
+    return float(edges[masks].mean())
+
+
+def test_gravel_goes_on_under_a_matte_that_never_moves(gravel, generator):
+    """The plainest removal: something lies on the ground, the camera stands."""
+    frames, masks = gravel
+    beside = np.roll(masks, 45, axis=2)
+
+    soft = complete(frames, masks, generator, WindowConfig(texture=False))
+    result = complete(frames, masks, generator)
+
+    np.testing.assert_array_equal(result[~masks], frames[~masks])
+    assert sharpness(result, masks) > 0.6 * sharpness(frames, beside)
+    assert sharpness(result, masks) > 2 * sharpness(soft, masks)
+    # Less than the plate's own noise changes, anchors and what lies between them alike.
+    changes = np.abs(np.diff(result.astype(np.float32), axis=0))[masks[1:]].reshape(39, -1)
+    assert changes.mean(1).max() < 1.5
+
+
+def test_the_network_is_asked_once_in_a_while(gravel, generator, monkeypatch):
+    """What it makes up is carried along, so it costs less than frame by frame."""
+    frames, masks = gravel
+    decoded = []
+    decode = generator.decode
+    monkeypatch.setattr(
+        generator, "decode", lambda x, **k: decoded.append(len(x)) or decode(x, **k)
+    )
+
+    complete(frames, masks, generator)
+
+    assert 1 <= sum(decoded) <= 1 + len(frames) // SPACING
+
+
+def test_frames_done_before_change_nothing_in_those_that_follow(gravel, generator):
+    """A farm that goes on after a crash must not show where."""
+    frames, masks = gravel
+    whole = complete(frames, masks, generator)
+
+    rest = complete(frames, masks, generator, handles=range(23))
+
+    np.testing.assert_array_equal(rest, whole[23:])
+
+
+def test_made_up_places_tell_where_their_texture_is_from(gravel, generator):
+    """Plates larger than the model raster get their fine detail from there."""
+    frames, masks = gravel
+    told = {}
+    fills = dict(completed_frames(frames, masks, generator, origins=told.__setitem__))
+
+    for index in (0, 7, SPACING, 25):
+        frame, x, y, share = np.moveaxis(told[index], -1, 0)
+        sure = masks[index] & (share > 0.5)
+        assert sure.sum() > 0.5 * masks[index].sum()
+        places = np.rint([y[sure], x[sure]]).astype(int)
+        assert not masks[frame[sure].astype(int), places[0], places[1]].any()
+        shown = frames[frame[sure].astype(int), places[0], places[1]].astype(float)
+        assert np.abs(shown - fills[index][sure]).mean() < 20
+
+
+def test_an_artists_frame_is_an_anchor_as_it_is(gravel, generator):
+    """What somebody painted is what shows, not what is made up."""
+    frames, masks = (part.copy() for part in gravel)
+    frames[SPACING][masks[SPACING]] = 200
+    masks[SPACING] = False
+
+    result = complete(frames, masks, generator, clean=[SPACING])
+
+    inside = result[masks[np.arange(40) != SPACING]]
+    assert np.abs(inside.astype(float) - 200).mean() < 12
