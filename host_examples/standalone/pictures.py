@@ -38,6 +38,12 @@ DETAILS = {
     "enlarged (--detail 0)": ["--detail", "0"],
     "with detail (--detail 1)": [],
 }
+TEXTURES = {
+    "the network's (--no-texture)": ["--no-texture"],
+    "with texture (--texture)": [],
+}
+STILL = ["--handles", "0"]
+"""No other frame is looked at, so none shows what the robot hides."""
 SMALL = ["--model-pixels", "7168"]
 """A model raster a third of the shot's size."""
 
@@ -55,7 +61,7 @@ def result(folder: Path, address: str, flags: list[str]) -> NDArray[Any]:
 
 
 def main(target: Path) -> None:
-    """Write outputs.png, mattes.png and detail.png."""
+    """Write outputs.png, mattes.png, texture.png and detail.png."""
     plate = read_image(SHOT / f"plate.{FRAME}.exr")[0][..., :3]
     with tempfile.TemporaryDirectory() as name, local_server() as address:
         folder = Path(name)
@@ -69,14 +75,19 @@ def main(target: Path) -> None:
             )
             for label, flags in MATTES.items()
         ]
-        details = [
-            labelled(_shown(result(folder, address, [*SMALL, *flags])), label)
-            for label, flags in DETAILS.items()
-        ]
-    truth = read_image(SHOT / f"truth.{FRAME}.exr")[0][..., :3]
-    details = [labelled(_shown(plate), "plate"), *details, labelled(_shown(truth), "truth")]
-    for file, tiles in (("outputs.png", outputs), ("mattes.png", mattes), ("detail.png", details)):
-        write_png(target / file, np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])]))
+        textures, details = (
+            [
+                labelled(_shown(result(folder, address, [*common, *flags])), label)
+                for label, flags in each.items()
+            ]
+            for common, each in ((STILL, TEXTURES), (SMALL, DETAILS))
+        )
+    truth = labelled(_shown(read_image(SHOT / f"truth.{FRAME}.exr")[0][..., :3]), "truth")
+    for tiles in (textures, details):
+        tiles[:] = [labelled(_shown(plate), "plate"), *tiles, truth]
+    files = {"outputs": outputs, "mattes": mattes, "texture": textures, "detail": details}
+    for file, tiles in files.items():
+        write_png(target / f"{file}.png", np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])]))
 
 
 def _shown(pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -46,7 +46,7 @@ class Holes:
         self._clip, self._cancelled = clip, cancelled
         self._propagation: Propagation | None = None
         self._anchors: Anchors | None = None
-        if fusion is not None and len(clip) > 1:
+        if fusion is not None:
             at_once = AHEAD + 1 + (SPACING if network is not None else 0)
             self._propagation = Propagation(
                 self._frame, clip.mask, len(clip), fusion, at_once=at_once

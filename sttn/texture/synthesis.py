@@ -26,6 +26,10 @@ ROUNDS = (12, 6, 4, 3)
 """Times that patches and pixels are found in turn, from the smallest image on; the last one for all
 larger ones."""
 
+HELD = (0.7, 0.5, 0.0)
+"""How much of the first guess stays in the pixels from round to round, from the smallest image on:
+what goes where is up to the guess, how it looks is not. In the largest image nothing stays."""
+
 SURROUNDINGS = 64
 """Pixels around a hole that are copied from at least; or as many as the hole is large."""
 
@@ -35,6 +39,10 @@ lays is sharp."""
 
 ROUGHNESS = 5.0
 """What a change from pixel to pixel counts beside a difference in color."""
+
+PLACE = (2.0, 1.0)
+"""What the image's longer side counts beside a difference in color, up and across: what is far
+below is floor, and seldom goes on above."""
 
 THEREABOUTS = 9
 """Pixels on a side over which roughness is a mean."""
@@ -90,6 +98,20 @@ class _Found(NamedTuple):
     """(h, w), row and column in one number of the most similar patch's center; 0 far from holes."""
 
 
+class _Held(NamedTuple):
+    """Colors that pixels are held to."""
+
+    guess: NDArray[np.float32]
+    """(h, w, 3)."""
+    share: float
+    """How much of it stays."""
+
+    def mixed(self, pixels: Tensor) -> Tensor:
+        """Pixels (C, h, w), colors first, nearer to it."""
+        colors = torch.from_numpy(self.guess).permute(2, 0, 1)
+        return torch.cat([torch.lerp(pixels[:3], colors, self.share), pixels[3:]])
+
+
 def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> _Found | None:
     deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
     halvings = max(0, math.ceil(math.log2(deepest / DEPTH)))
@@ -97,11 +119,13 @@ def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) ->
     for level in range(halvings, -1, -1):
         size = (max(1, image.shape[1] >> level), max(1, image.shape[0] >> level))
         guess, missing = _area(image, size), _area(hole.astype(np.float32), size) > 0
+        start = guess.copy()
         if found is not None:
             larger = cv2.resize(found.image, size, interpolation=cv2.INTER_CUBIC)
-            guess[missing] = larger[missing]
-        rounds = ROUNDS[min(halvings - level, len(ROUNDS) - 1)]
-        found = _textured(guess, missing, found and found.nearest, rounds)
+            start[missing] = larger[missing]
+        rounds, held = (of[min(halvings - level, len(of) - 1)] for of in (ROUNDS, HELD))
+        colors = _Held(guess[..., :3], held if level else 0)
+        found = _textured(start, missing, found and found.nearest, int(rounds), colors)
     return found
 
 
@@ -110,6 +134,7 @@ def _textured(
     hole: NDArray[np.bool_],
     coarser: NDArray[np.int64] | None,
     rounds: int,
+    held: _Held,
 ) -> _Found | None:
     """Patches and pixels in turn at one size; None where no whole patch is known."""
     square = np.ones((SIDE, SIDE), np.uint8)
@@ -123,20 +148,26 @@ def _textured(
         best = torch.from_numpy(_finer(coarser, hole.shape))[asked]
     pixels, inside = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(hole)
     says = _says(hole)[asked]
-    rows = patches(pixels)
-    search = Search(rows, torch.from_numpy(whole), asked)
+    shown, places = patches(pixels), _places(hole.shape)
+    search = Search(torch.cat([shown, places], dim=1), torch.from_numpy(whole), asked)
     for following in reversed(range(rounds)):
-        queries = rows[asked]
-        best = search.nearest(queries, best)
-        chosen = rows[best]
+        queries = shown[asked]
+        best = search.nearest(torch.cat([queries, places[asked]], dim=1), best)
+        chosen = shown[best]
         weights = _weights(chosen - queries, says)
         laid = voted(chosen, weights, asked, SPREAD if following else SPREAD_AT_LAST, hole.shape)
-        pixels = torch.where(inside, laid, pixels)
-        rows = patches(pixels)
+        pixels = torch.where(inside, held.mixed(laid) if following else laid, pixels)
+        shown = patches(pixels)
     nearest = torch.zeros(hole.size, dtype=torch.int64)
     assert best is not None, "there is at least one round"
     nearest[asked] = best
     return _Found(pixels.permute(1, 2, 0).numpy(), nearest.reshape(hole.shape).numpy())
+
+
+def _places(size: tuple[int, ...]) -> Tensor:
+    """Row and column of every pixel, as they count beside its patch: (H * W, 2)."""
+    places = np.indices(size).reshape(2, -1).T / max(size) * PLACE
+    return torch.from_numpy(places.astype(np.float32))
 
 
 def _says(hole: NDArray[np.bool_]) -> Tensor:

@@ -21,9 +21,9 @@ from node.detail import fetched, lost
 from node.params import Params
 from node.raster import hole, resample
 from sttn.evaluation.metrics.fidelity import hole_psnr
-from sttn.evaluation.metrics.temporal import flicker
 from sttn.inference import completed_frames
 from sttn.model import load_generator
+from tests.benchmarks.measures import sharpness, unsteadiness
 
 
 def raster_of(width: int, height: int, shrink: float) -> tuple[int, int]:
@@ -54,21 +54,6 @@ def fills(truth: np.ndarray, mask: np.ndarray, shrink: float) -> dict[str, np.nd
             large = large + fetched(found, (width, height), whole, details.__getitem__)
         detailed.append((np.clip(large, 0, 1) * 255).round().astype(np.uint8))
     return {"enlarged": np.stack(enlarged), "with detail": np.stack(detailed)}
-
-
-def sharpness(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
-    """Mean step from a pixel to the next one inside the hole, as a share of the truth's."""
-    inside = masks[:, :, 1:] & masks[:, :, :-1]
-    steps = [
-        np.abs(np.diff(frames.mean(axis=-1), axis=2))[inside].mean() for frames in (result, truth)
-    ]
-    return float(steps[0] / steps[1])
-
-
-def unsteadiness(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
-    """Flicker, mean over pairs of frames."""
-    pairs = [slice(first, first + 2) for first in range(len(result) - 1)]
-    return float(np.mean([flicker(result[p], truth[p], masks[p]) for p in pairs]))
 
 
 def main(

@@ -1,4 +1,4 @@
-"""What benchmarks measure: time, memory, the device's matrix peak, and what the machine is."""
+"""What benchmarks measure: time, memory, the device's matrix peak, what the machine is, looks."""
 
 import ctypes
 import gc
@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from sttn.evaluation.metrics.temporal import flicker
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training.state import initialize
 
@@ -94,3 +96,18 @@ def machine(device: torch.device) -> dict[str, str]:
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "CPU")
+
+
+def sharpness(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
+    """Mean step from a pixel to the next one inside the hole, as a share of the truth's."""
+    inside = masks[:, :, 1:] & masks[:, :, :-1]
+    steps = [
+        np.abs(np.diff(frames.mean(axis=-1), axis=2))[inside].mean() for frames in (result, truth)
+    ]
+    return float(steps[0] / steps[1])
+
+
+def unsteadiness(result: np.ndarray, truth: np.ndarray, masks: np.ndarray) -> float:
+    """Flicker, mean over pairs of frames."""
+    pairs = [slice(first, first + 2) for first in range(len(result) - 1)]
+    return float(np.mean([flicker(result[p], truth[p], masks[p]) for p in pairs]))

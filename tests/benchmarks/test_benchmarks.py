@@ -143,12 +143,13 @@ def test_detail_is_compared_with_enlarging(tmp_path):
     assert "with detail, 1/2:" in printed
 
 
-def test_real_pixels_are_compared_with_the_network_alone(tmp_path):
-    """Both are timed on the same frames; no times are asserted."""
+def test_real_pixels_and_texture_are_compared_with_the_network_alone(tmp_path):
+    """All are timed on the same frames; no times are asserted."""
     clips = write_clip(tmp_path)
 
     printed, result = run("real_pixels.py", tmp_path, str(clips), "--frames", "3", "--rounds", "1")
 
-    assert set(result["clips"]["wall"]) == {"network alone", "with real pixels"}
-    assert result["ratio"] > 0
-    assert "ratio" in printed
+    told = result["clips"]["wall"]
+    assert list(told) == ["network alone", "with real pixels", "and with texture"]
+    assert result["ratio"]["network alone"] == 1
+    assert all(name in printed for name in told)

@@ -10,7 +10,7 @@ import torch
 
 from sttn.errors import CancelledError, InvalidClipError
 from sttn.inference import WindowConfig, complete, completed_frames
-from sttn.inference.holes import without_seam
+from sttn.inference.laying import without_seam
 from sttn.model import Generator, ModelConfig
 
 
