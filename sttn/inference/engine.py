@@ -189,7 +189,8 @@ class _Engine:
         """What a window around a frame says of a rectangle of it, (h, w, 3) in [0, 1]."""
         window = window_around(index, len(self._clip), self._config, self._clip.clean)
         plan = Plan(window=window, wanted=(index,), regions=(region,))
-        said = self._complete([plan])[plan][0]
+        (completed,) = self._window_batches.over([plan], self._complete)
+        said = completed[plan][0]
         return np.asarray(((said.float() + 1) / 2).clamp(0, 1).cpu().numpy(), np.float32)
 
     def _complete(self, plans: Sequence[Plan]) -> dict[Plan, list[Tensor]]:
