@@ -44,6 +44,9 @@ PLACE = (2.0, 1.0)
 """What the image's longer side counts beside a difference in color, up and across: what is far
 below is floor, and seldom goes on above."""
 
+SEEN_AROUND = SIDE - 1
+"""Pixels around a hole that patches of its pixels reach."""
+
 THEREABOUTS = 9
 """Pixels on a side over which roughness is a mean."""
 
@@ -58,7 +61,8 @@ class Synthesis(NamedTuple):
     """A filled image."""
 
     pixels: NDArray[np.float32]
-    """(H, W, 3), as given outside the hole."""
+    """(H, W, 3). The patches reach :data:`SEEN_AROUND` pixels beyond the hole, and what they say
+    there is told too, so that it can be compared with what is known; further out as given."""
     places: NDArray[np.float32]
     """(H, W, 2), x and y that most of a pixel of the hole is copied from; arbitrary elsewhere."""
 
@@ -83,7 +87,7 @@ def synthesized(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> Synthesi
     if found is None:
         return None
     pixels, places = image.copy(), np.zeros((*hole.shape, 2), np.float32)
-    box.of(pixels)[inside] = found.image[inside][:, :3]
+    box.of(pixels)[...] = found.image[..., :3]
     rows, columns = np.divmod(found.nearest, inside.shape[1])
     box.of(places)[...] = np.stack([columns + box.left, rows + box.top], axis=-1)
     return Synthesis(pixels, places)
@@ -142,7 +146,8 @@ def _textured(
     whole = cv2.erode(known, square, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     if not whole.any():
         return None
-    asked = torch.from_numpy(np.flatnonzero(cv2.erode(known, square) == 0))
+    touching = 1 - cv2.erode(known, square)
+    asked = torch.from_numpy(np.flatnonzero(touching))
     best: Tensor | None = None
     if coarser is not None:
         best = torch.from_numpy(_finer(coarser, hole.shape))[asked]
@@ -158,6 +163,8 @@ def _textured(
         laid = voted(chosen, weights, asked, SPREAD if following else SPREAD_AT_LAST, hole.shape)
         pixels = torch.where(inside, held.mixed(laid) if following else laid, pixels)
         shown = patches(pixels)
+    told = torch.from_numpy(cv2.dilate(touching, square) > 0)
+    pixels = torch.where(told, laid, pixels)
     nearest = torch.zeros(hole.size, dtype=torch.int64)
     assert best is not None, "there is at least one round"
     nearest[asked] = best
