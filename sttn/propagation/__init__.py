@@ -1,6 +1,7 @@
 """Real pixels first: what a hole hides is fetched from frames in which it shows."""
 
+from sttn.propagation.fills import Anchor, Fill
 from sttn.propagation.fusion import FUSION_WEIGHTS, Fusion, load_fusion
-from sttn.propagation.stage import Anchor, Fill, Propagation
+from sttn.propagation.stage import Propagation
 
 __all__ = ["FUSION_WEIGHTS", "Anchor", "Fill", "Fusion", "Propagation", "load_fusion"]

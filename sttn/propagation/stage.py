@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sttn.model.region import Region, around_mask
+from sttn.model.region import around_mask
 from sttn.propagation.candidates import (
     MARGIN,
     Candidate,
@@ -22,7 +21,9 @@ from sttn.propagation.candidates import (
     surroundings,
 )
 from sttn.propagation.closing import grown, touched
+from sttn.propagation.fills import Anchor, Fill, nothing, through_anchors
 from sttn.propagation.fusion import Fusion, Seen, seen
+from sttn.propagation.merging import Offers, anything, merged
 from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float, steps
 from sttn.propagation.traces import (
     FARTHEST,
@@ -36,101 +37,6 @@ from sttn.propagation.traces import (
 
 TELEA_RADIUS = 3.0
 """Pixels around a missing one that the fill in space looks at."""
-
-LEAST_TRUST, MOST_TRUST = 0.02, 0.95
-"""Weights of what was fetched that count as none and as all."""
-
-LEAST_WEIGHT = 1e-4
-"""Of all that was found: less is as good as nothing."""
-
-HALF = 0.5
-"""Trust below which a pixel counts as not found."""
-
-SPECK = 4.0
-"""Pixels to what was found at which a fill in space is good enough: a hole that misses no more
-than that is left to no network. Measured on five real clips and the demo shot, that moved in-hole
-PSNR by -0.02 to +0.02 dB."""
-
-AGREEMENT = 0.02
-"""By how much a fill may differ from the candidate that most of it comes from, and still show what
-that shows; at twice that it shows something else."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offers:
-    """Everything that is known of a hole before anyone decides."""
-
-    box: Region
-    around: Surroundings
-    candidates: list[Candidate]
-    asked: tuple[NDArray[np.int64], NDArray[np.int64]]
-    """Rows and columns in the box of the N places that were followed."""
-    traces: list[Trace]
-    """Where they lead, one for each candidate."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fill:
-    """What was fetched for a hole."""
-
-    box: Region
-    """Where in the frame the hole and its surroundings lie."""
-    pixels: NDArray[np.float32]
-    """(h, w, 3) in [0, 1]; arbitrary where ``trust`` is 0."""
-    trust: NDArray[np.float32]
-    """(h, w) in [0, 1]; 1 needs no other fill; 0 outside the hole."""
-    origins: NDArray[np.float32]
-    """(h, w, 4): frame, column and row that most of a pixel was fetched from, and how much of it
-    shows what is there; where that is 0 the rest is arbitrary."""
-
-    def over(
-        self, size: tuple[int, ...], region: Region
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Pixels and trust of another region of a frame of (H, W), 0 beyond the box."""
-        pixels, trust = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-        self.box.of(pixels)[...] = self.pixels
-        self.box.of(trust)[...] = self.trust
-        return region.of(pixels), region.of(trust)
-
-    def completed_by(self, other: Fill) -> Fill:
-        """What another fill, of a part of the box, adds where this one leaves something open."""
-        part = other.box.within(self.box)
-        pixels, trust, origins = self.pixels.copy(), self.trust.copy(), self.origins.copy()
-        mine, its = part.of(trust), (1 - part.of(trust)) * other.trust
-        total = np.maximum(mine + its, 1e-6)[..., None]
-        part.of(pixels)[...] += its[..., None] / total * (other.pixels - part.of(pixels))
-        taken = its > mine
-        part.of(origins)[taken] = other.origins[taken]
-        part.of(trust)[...] = mine + its
-        return Fill(box=self.box, pixels=pixels, trust=trust, origins=origins)
-
-    def origins_over(self, size: tuple[int, ...]) -> NDArray[np.float32]:
-        """Origins of a whole frame of (H, W): (H, W, 4); frame -1 where nothing was fetched."""
-        result = np.zeros((*size, 4), np.float32)
-        result[..., 0] = -1
-        fetched = self.origins[..., 3] > 0
-        self.box.of(result)[fetched] = self.origins[fetched]
-        return result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Anchor:
-    """A frame that was completed before its neighbors, which then take from it what none shows."""
-
-    pixels: NDArray[np.float32]
-    """(H, W, 3) in [0, 1], without a hole."""
-    origins: NDArray[np.float32]
-    """(H, W, 4): where every pixel was fetched from, as in a :class:`Fill`."""
-
-    def fill(self, box: Region, hole: NDArray[np.bool_]) -> Fill:
-        """What it shows of a hole (H, W), all of which lies in a box."""
-        inside = box.of(hole)
-        return Fill(
-            box=box,
-            pixels=box.of(self.pixels),
-            trust=inside.astype(np.float32),
-            origins=box.of(self.origins) * inside[..., None],
-        )
 
 
 class _Sources(NamedTuple):
@@ -202,8 +108,8 @@ class Propagation:
         offers = self._offered(index, frame, rest, self._of_anchors(index, anchors))
         if offers is None:
             return real
-        made_up = self._merged(offers, anything=True)
-        origins = _through(anchors, made_up.origins)
+        made_up = self._merged(offers, anything)
+        origins = through_anchors(anchors, made_up.origins)
         return real.completed_by(dataclasses.replace(made_up, origins=origins))
 
     def _of_anchors(self, index: int, anchors: Mapping[int, Anchor]) -> _Sources:
@@ -217,24 +123,13 @@ class Propagation:
             by_camera=farthest,
         )
 
-    def _merged(self, offers: Offers, anything: bool = False) -> Fill:
-        """The mean of what is offered; ``anything`` that was found is better than nothing."""
+    def _merged(
+        self, offers: Offers, believed: Callable[[Tensor], Tensor] = lambda weights: weights
+    ) -> Fill:
         if not any(offer.found.any() for offer in offers.candidates):
-            return _nothing(offers.box)
+            return nothing(offers.box)
         known = seen(offers.around, offers.candidates)
-        weights = self._weights(known)
-        if anything:
-            weights[0] *= weights[1:].sum(0) < LEAST_WEIGHT
-            weights /= weights.sum(0).clamp(min=LEAST_WEIGHT)
-        hole = offers.around.hole
-        fetched = weights[1:].sum(0)
-        trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
-        trust = trust.clamp(max=1) * torch.from_numpy(np.ascontiguousarray(hole))
-        pixels = _mixed(weights[1:], known.pixels[1:])
-        origins = _origins(offers, weights, known, pixels, trust)
-        if _specks_only(hole & (trust.numpy() < HALF)):
-            pixels, trust = _mixed(weights, known.pixels), torch.from_numpy(hole.astype(np.float32))
-        return Fill(box=offers.box, pixels=pixels.numpy(), trust=trust.numpy(), origins=origins)
+        return merged(offers, known, believed(self._weights(known)))
 
     def _weights(self, known: Seen) -> Tensor:
         """What each candidate is worth, (K + 1, h, w), the fill in space first."""
@@ -312,59 +207,6 @@ def _fetched(traces: list[Trace], frame: Callable[[int], NDArray[Any]]) -> NDArr
         shown = frame(int(source))
         pixels[some] = sampled(shown, places[some]) / np.float32(steps(shown))
     return pixels
-
-
-def _through(anchors: Mapping[int, Anchor], origins: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where what anchors show was fetched from, in place of the anchors: (h, w, 4)."""
-    result = origins.copy()
-    for index, anchor in anchors.items():
-        some = (origins[..., 3] > 0) & (origins[..., 0] == index)
-        at = origins[some][:, 1:3]
-        x, y = (
-            np.rint(at[:, axis]).clip(0, anchor.origins.shape[1 - axis] - 1).astype(np.int64)
-            for axis in (0, 1)
-        )
-        through = anchor.origins[y, x]
-        through[:, 1:3] += at - np.column_stack([x, y])
-        through[:, 3] *= origins[some][:, 3]
-        result[some] = through
-    return result
-
-
-def _mixed(weights: Tensor, pixels: Tensor) -> Tensor:
-    """The mean (h, w, 3) of pixels (K, 3, h, w), weighed by (K, h, w)."""
-    total = weights.sum(0).clamp(min=LEAST_TRUST)
-    mixed: Tensor = torch.einsum("khw,kchw->hwc", weights, pixels) / total[..., None]
-    return mixed
-
-
-def _origins(
-    offers: Offers, weights: Tensor, known: Seen, pixels: Tensor, trust: Tensor
-) -> NDArray[np.float32]:
-    """Where most of every pixel comes from, (h, w, 4), as :class:`Fill` says."""
-    most = weights[1:].argmax(0, keepdim=True)
-    shown = known.pixels[1:].take_along_dim(most[:, None], dim=0)[0].permute(1, 2, 0)
-    agrees = (2 - (shown - pixels).abs().mean(-1) / AGREEMENT).clamp(0, 1)
-    chosen = most[0].numpy()[offers.asked], np.arange(len(offers.asked[0]))
-    frames = np.stack([trace.frames for trace in offers.traces])[chosen]
-    places = np.stack([trace.places for trace in offers.traces])[chosen]
-    origins = np.zeros((*offers.box.size, 4), np.float32)
-    share = (trust * agrees).numpy()[offers.asked]
-    origins[offers.asked] = np.column_stack([frames, places, share])
-    return origins
-
-
-def _specks_only(missing: NDArray[np.bool_]) -> bool:
-    """Whether what was not found lies within :data:`SPECK` of what was."""
-    depth = cv2.distanceTransform(missing.astype(np.uint8), cv2.DIST_L2, 3)
-    return float(depth.max()) <= SPECK
-
-
-def _nothing(box: Region) -> Fill:
-    """A fill where no frame shows anything."""
-    pixels, trust = np.zeros((*box.size, 3), np.float32), np.zeros(box.size, np.float32)
-    origins = np.zeros((*box.size, 4), np.float32)
-    return Fill(box=box, pixels=pixels, trust=trust, origins=origins)
 
 
 def _kept(frame: NDArray[Any]) -> NDArray[Any]:

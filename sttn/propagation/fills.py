@@ -1,0 +1,101 @@
+"""What was found for a hole, and frames that were completed before others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.model.region import Region
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """What was fetched for a hole."""
+
+    box: Region
+    """Where in the frame the hole and its surroundings lie."""
+    pixels: NDArray[np.float32]
+    """(h, w, 3) in [0, 1]; arbitrary where ``trust`` is 0."""
+    trust: NDArray[np.float32]
+    """(h, w) in [0, 1]; 1 needs no other fill; 0 outside the hole."""
+    origins: NDArray[np.float32]
+    """(h, w, 4): frame, column and row that most of a pixel was fetched from, and how much of it
+    shows what is there; where that is 0 the rest is arbitrary."""
+
+    def over(
+        self, size: tuple[int, ...], region: Region
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Pixels and trust of another region of a frame of (H, W), 0 beyond the box."""
+        pixels, trust = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+        self.box.of(pixels)[...] = self.pixels
+        self.box.of(trust)[...] = self.trust
+        return region.of(pixels), region.of(trust)
+
+    def completed_by(self, other: Fill) -> Fill:
+        """What another fill, of a part of the box, adds where this one leaves something open."""
+        part = other.box.within(self.box)
+        pixels, trust, origins = self.pixels.copy(), self.trust.copy(), self.origins.copy()
+        mine, its = part.of(trust), (1 - part.of(trust)) * other.trust
+        total = np.maximum(mine + its, 1e-6)[..., None]
+        part.of(pixels)[...] += its[..., None] / total * (other.pixels - part.of(pixels))
+        taken = its > mine
+        part.of(origins)[taken] = other.origins[taken]
+        part.of(trust)[...] = mine + its
+        return Fill(box=self.box, pixels=pixels, trust=trust, origins=origins)
+
+    def origins_over(self, size: tuple[int, ...]) -> NDArray[np.float32]:
+        """Origins of a whole frame of (H, W): (H, W, 4); frame -1 where nothing was fetched."""
+        result = np.zeros((*size, 4), np.float32)
+        result[..., 0] = -1
+        fetched = self.origins[..., 3] > 0
+        self.box.of(result)[fetched] = self.origins[fetched]
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """A frame that was completed before its neighbors, which then take from it what none shows."""
+
+    pixels: NDArray[np.float32]
+    """(H, W, 3) in [0, 1], without a hole."""
+    origins: NDArray[np.float32]
+    """(H, W, 4): where every pixel was fetched from, as in a :class:`Fill`."""
+
+    def fill(self, box: Region, hole: NDArray[np.bool_]) -> Fill:
+        """What it shows of a hole (H, W), all of which lies in a box."""
+        inside = box.of(hole)
+        return Fill(
+            box=box,
+            pixels=box.of(self.pixels),
+            trust=inside.astype(np.float32),
+            origins=box.of(self.origins) * inside[..., None],
+        )
+
+
+def nothing(box: Region) -> Fill:
+    """A fill where no frame shows anything."""
+    pixels, trust = np.zeros((*box.size, 3), np.float32), np.zeros(box.size, np.float32)
+    origins = np.zeros((*box.size, 4), np.float32)
+    return Fill(box=box, pixels=pixels, trust=trust, origins=origins)
+
+
+def through_anchors(
+    anchors: Mapping[int, Anchor], origins: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Where what anchors show was fetched from, in place of the anchors: (h, w, 4)."""
+    result = origins.copy()
+    for index, anchor in anchors.items():
+        some = (origins[..., 3] > 0) & (origins[..., 0] == index)
+        at = origins[some][:, 1:3]
+        x, y = (
+            np.rint(at[:, axis]).clip(0, anchor.origins.shape[1 - axis] - 1).astype(np.int64)
+            for axis in (0, 1)
+        )
+        through = anchor.origins[y, x]
+        through[:, 1:3] += at - np.column_stack([x, y])
+        through[:, 3] *= origins[some][:, 3]
+        result[some] = through
+    return result
