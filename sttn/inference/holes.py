@@ -103,6 +103,8 @@ class Holes:
 
     def _real(self, index: int) -> Fill | None:
         """A frame's real pixels; None where it has no hole."""
+        if self._cancelled():
+            raise CancelledError("cancelled by the caller")
         if index in self._begun:
             return self._waited(self._begun[index])
         return self._looked[index]

@@ -20,8 +20,13 @@ def patches(image: Tensor) -> Tensor:
     Returns:
         (H * W, C * SIDE * SIDE).
     """
-    padded = functional.pad(image[None], (REACH,) * 4, mode="replicate")
-    return functional.unfold(padded, SIDE)[0].T.contiguous()
+    channels, height, width = image.shape
+    padded = functional.pad(image[None], (REACH,) * 4, mode="replicate")[0]
+    plane, row, column = padded.stride()
+    squares = padded.as_strided(
+        (height, width, channels, SIDE, SIDE), (row, column, plane, row, column)
+    )
+    return squares.reshape(height * width, -1)
 
 
 def voted(
@@ -43,12 +48,15 @@ def voted(
     away = torch.arange(-REACH, REACH + 1) ** 2
     window = torch.exp(-(away[:, None] + away).flatten() / (2 * spread**2))
     shares = weights[:, None] * window
-    said = chosen.unflatten(1, (-1, SIDE * SIDE)) * shares[:, None]
-    columns = torch.zeros(said.shape[1] + 1, SIDE * SIDE, height * width)
-    columns[:-1, :, places] = said.permute(1, 2, 0)
-    columns[-1, :, places] = shares.T
-    padded = (height + 2 * REACH, width + 2 * REACH)
-    sums = functional.fold(columns.flatten(0, 1)[None], padded, SIDE)[
-        0, :, REACH:-REACH, REACH:-REACH
-    ]
-    return sums[:-1] / sums[-1:].clamp(min=1e-12)
+    columns = torch.zeros(SIDE * SIDE, height * width)
+    total = _laid(columns, shares, places, size)
+    said = chosen.unflatten(1, (-1, SIDE * SIDE)).unbind(1)
+    sums = [_laid(columns, channel * shares, places, size) for channel in said]
+    return torch.stack(sums) / total.clamp(min=1e-12)
+
+
+def _laid(columns: Tensor, values: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
+    """The sum (H, W) of patches (N, SIDE * SIDE) around N pixels; 0 elsewhere in ``columns``."""
+    columns[:, places] = values.T
+    padded = (size[0] + 2 * REACH, size[1] + 2 * REACH)
+    return functional.fold(columns[None], padded, SIDE)[0, 0, REACH:-REACH, REACH:-REACH]

@@ -32,13 +32,17 @@ class Search:
 
     Args:
         rows: (H * W, N), every patch of the image.
+        where: (H * W, 2), row and column of each, as they count beside it.
         allowed: (H, W) bool, centers of patches that may be found.
         asked: (Q,), centers of those that are looked for, by row and column in one number.
         seed: Of the places that are drawn.
     """
 
-    def __init__(self, rows: Tensor, allowed: Tensor, asked: Tensor, seed: int = 0) -> None:
-        self._rows, self._allowed, self._asked = rows, allowed.flatten(), asked
+    def __init__(
+        self, rows: Tensor, where: Tensor, allowed: Tensor, asked: Tensor, seed: int = 0
+    ) -> None:
+        self._rows, self._where = rows, where
+        self._allowed, self._asked = allowed.flatten(), asked
         self._height, self._width = allowed.shape
         self._sources = self._allowed.nonzero()[:, 0]
         self._lots = torch.Generator().manual_seed(seed)
@@ -55,12 +59,18 @@ class Search:
         return self._around(queries, start)
 
     def _whole(self, queries: Tensor) -> Tensor:
-        known = self._rows[self._sources]
+        known, sought = (
+            torch.cat([patches, self._where[places]], dim=1)
+            for patches, places in (
+                (self._rows[self._sources], self._sources),
+                (queries, self._asked),
+            )
+        )
         squares = known.square().sum(1)
         at_once = max(1, COMPARED_AT_ONCE // len(known))
         found = [
             torch.addmm(squares, some, known.T, alpha=-2).argmin(1)
-            for some in queries.split(at_once)
+            for some in sought.split(at_once)
         ]
         return self._sources[torch.cat(found)]
 
@@ -102,6 +112,8 @@ class Search:
         """Squared distances (Q,); infinite where nothing may be found."""
         within = places.clamp(0, len(self._allowed) - 1)
         missed = self._rows.index_select(0, within).sub_(queries)
+        apart = self._where[within] - self._where[self._asked]
         distances: Tensor = torch.linalg.vecdot(missed, missed)
+        distances = distances + torch.linalg.vecdot(apart, apart)
         forbidden = ~self._allowed[within] | (within != places)
         return distances.masked_fill(forbidden, torch.inf)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sttn.model.region import around_mask
-from sttn.propagation.closing import closed, touched
-from sttn.texture.patches import SIDE, patches, voted
+from sttn.propagation.closing import closed, grown, touched
+from sttn.texture.patches import REACH, SIDE, patches, voted
 from sttn.texture.search import Search
 
 DEPTH = 5.0
@@ -46,6 +46,10 @@ below is floor, and seldom goes on above."""
 
 SEEN_AROUND = SIDE - 1
 """Pixels around a hole that patches of its pixels reach."""
+
+LARGEST = 150_000
+"""Pixels up to which patches are compared, 0.8 KB each; in larger images what smaller ones found is
+copied."""
 
 THEREABOUTS = 9
 """Pixels on a side over which roughness is a mean."""
@@ -118,11 +122,17 @@ class _Held(NamedTuple):
 
 def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> _Found | None:
     deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
-    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)))
+    too_large = math.log2(hole.size / LARGEST) / 2
+    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)), math.ceil(too_large))
     found: _Found | None = None
     for level in range(halvings, -1, -1):
         size = (max(1, image.shape[1] >> level), max(1, image.shape[0] >> level))
         guess, missing = _area(image, size), _area(hole.astype(np.float32), size) > 0
+        if missing.size > LARGEST:
+            if found is None:
+                return None
+            found = _copied(guess, missing, found.nearest)
+            continue
         start = guess.copy()
         if found is not None:
             larger = cv2.resize(found.image, size, interpolation=cv2.INTER_CUBIC)
@@ -131,6 +141,17 @@ def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) ->
         colors = _Held(guess[..., :3], held if level else 0)
         found = _textured(start, missing, found and found.nearest, int(rounds), colors)
     return found
+
+
+def _copied(
+    image: NDArray[np.float32], hole: NDArray[np.bool_], coarser: NDArray[np.int64]
+) -> _Found:
+    """Pixels from where smaller images found them."""
+    nearest = _finer(coarser, hole.shape)
+    told = grown(hole, REACH)
+    result = image.copy()
+    result[told] = image.reshape(-1, image.shape[-1])[nearest.reshape(hole.shape)[told]]
+    return _Found(result, nearest.reshape(hole.shape))
 
 
 def _textured(
@@ -153,11 +174,11 @@ def _textured(
         best = torch.from_numpy(_finer(coarser, hole.shape))[asked]
     pixels, inside = torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(hole)
     says = _says(hole)[asked]
-    shown, places = patches(pixels), _places(hole.shape)
-    search = Search(torch.cat([shown, places], dim=1), torch.from_numpy(whole), asked)
+    shown = patches(pixels)
+    search = Search(shown, _places(hole.shape), torch.from_numpy(whole), asked)
     for following in reversed(range(rounds)):
         queries = shown[asked]
-        best = search.nearest(torch.cat([queries, places[asked]], dim=1), best)
+        best = search.nearest(queries, best)
         chosen = shown[best]
         weights = _weights(chosen - queries, says)
         laid = voted(chosen, weights, asked, SPREAD if following else SPREAD_AT_LAST, hole.shape)

@@ -71,6 +71,21 @@ def test_places_tell_where_texture_is_from(bricks, hole):
     assert np.abs(bricks[y, x] - filled.pixels[hole]).mean() < 0.03
 
 
+def test_large_rasters_copy_what_a_smaller_image_found(bricks, hole, monkeypatch):
+    """Memory for patches does not grow with the raster; the wall goes on all the same."""
+    guess = guessed(bricks, hole)
+    monkeypatch.setattr("sttn.texture.synthesis.LARGEST", 96 * 144 // 2)
+
+    filled = synthesized(guess, hole)
+
+    assert decibel(filled.pixels, bricks, hole) > decibel(guess, bricks, hole)
+    assert sharpness(filled.pixels, hole) > 0.8 * sharpness(bricks, hole)
+    x, y = filled.places[hole].astype(int).T
+    np.testing.assert_array_equal(filled.pixels[hole], bricks[y, x])
+    monkeypatch.setattr("sttn.texture.synthesis.LARGEST", 30)
+    assert synthesized(guess, hole) is None, "too small to hold a whole patch"
+
+
 def test_where_nothing_whole_is_known_there_is_no_texture(bricks):
     """A matte over nearly the whole frame: the network's word stands."""
     hole = np.ones((96, 144), np.bool_)
@@ -126,7 +141,7 @@ def test_a_search_by_neighbors_comes_close_to_comparing_all(monkeypatch):
     allowed = torch.ones(80, 90, dtype=torch.bool)
     allowed[:, 40:60] = False
     asked = torch.arange(80 * 90).reshape(80, 90)[20:50, 42:56].flatten()
-    search = Search(rows, allowed, asked)
+    search = Search(rows, torch.zeros(80 * 90, 2), allowed, asked)
     queries = rows[asked]
 
     best = search.nearest(queries, None)
