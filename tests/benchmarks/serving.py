@@ -112,16 +112,19 @@ def measure_overhead(address: str, frames: int, rounds: int) -> dict[str, float]
             for _ in engine(list(plates), list(masks), cancelled=lambda: False):
                 pass
             alone = time.perf_counter() - start
+            told: dict[str, float] = {}
+
+            def progress(stage: str, *_: int, told: dict[str, float] = told) -> None:
+                told[stage] = time.perf_counter()
+
             start = time.perf_counter()
-            sent = [client.send(p, m) for p, m in zip(plates, masks, strict=True)]
-            submitted = time.perf_counter()
             first = None
-            for _ in client.complete(sent):
-                first = first or time.perf_counter() - submitted
-            served = time.perf_counter() - start
+            for _ in client.inpaint(plates, masks, progress=progress):
+                first = first or time.perf_counter()
+            end, sent = time.perf_counter(), told["sending"]
             if number:
-                ratios.append((served / alone, (time.perf_counter() - submitted) / alone))
-                firsts.append(first - WORK_SECONDS)
+                ratios.append(((end - start) / alone, (end - sent) / alone))
+                firsts.append(first - sent - WORK_SECONDS)
     return {
         "whole_over_in_process": statistics.median(whole for whole, _ in ratios),
         "after_sending_over_in_process": statistics.median(rest for _, rest in ratios),

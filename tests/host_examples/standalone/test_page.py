@@ -35,7 +35,7 @@ def test_every_picture_is_there():
     """Made by pictures.py."""
     names = re.findall(r"!\[.*?\]\((.*?)\)", PAGE)
 
-    assert names == ["outputs.png", "mattes.png", "detail.png"]
+    assert names == ["outputs.png", "mattes.png", "texture.png", "detail.png"]
     assert all((FOLDER / name).is_file() for name in names)
 
 
