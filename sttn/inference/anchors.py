@@ -16,10 +16,13 @@ from sttn.model.region import Region, around_mask
 from sttn.propagation import Anchor, Fill, Propagation
 from sttn.propagation.flow import grid
 from sttn.propagation.motion import in_float
-from sttn.texture import synthesized
+from sttn.texture import Synthesis, synthesized
 
 SPACING = 16
 """Frames from one anchor to the next; places are followed by flow over a few more."""
+
+SHARPENED = 4
+"""Anchors from one whose carried texture is made sharp again to the next: carrying softens it."""
 
 KEPT = 2
 """Anchors that are kept: those around a frame."""
@@ -84,11 +87,16 @@ class Anchors:
         fill = self._real(index)
         if fill is None:
             return Anchor(pixels=frame, origins=origins)
-        before = self._done.get(index - SPACING)
+        before, real = self._done.get(index - SPACING), fill
         if before is not None and open_part(mask, fill).any():
             fill = self._propagation.carried(index, fill, {index - SPACING: before})
         origins[mask] = fill.origins_over(mask.shape)[mask]
-        return self._made_up(index, frame, mask, fill, origins)
+        anchor = self._made_up(index, frame, mask, fill, origins)
+        if fill is not real and index % (SPACING * SHARPENED) == 0:
+            hidden = open_part(mask, real)
+            texture = synthesized(anchor.pixels, hidden, closely=True)
+            anchor = _with_texture(anchor, index, frame, mask, real, texture)
+        return anchor
 
     def _made_up(
         self,
@@ -105,10 +113,27 @@ class Anchors:
             return Anchor(pixels=put_together(frame, mask, fill, None, None), origins=origins)
         asked = left.grown(SEAM, mask.shape)
         pixels = put_together(frame, mask, fill, asked, self._network(index, asked))
-        texture = synthesized(pixels, rest)
-        if texture is not None:
-            pixels = put_together(frame, mask, fill, asked, asked.of(texture.pixels))
-            made_up = rest & (origins[..., 3] <= 0)
-            origins[made_up, 0], origins[made_up, 3] = index, 1
-            origins[made_up, 1:3] = texture.places[made_up]
-        return Anchor(pixels=pixels, origins=origins)
+        soft = Anchor(pixels=pixels, origins=origins)
+        return _with_texture(soft, index, frame, mask, fill, synthesized(pixels, rest))
+
+
+def _with_texture(
+    anchor: Anchor,
+    index: int,
+    frame: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    fill: Fill,
+    texture: Synthesis | None,
+) -> Anchor:
+    """An anchor with texture where a fill leaves something open, if there is any."""
+    rest = open_part(mask, fill)
+    left = around_mask(rest)
+    if texture is None or left is None:
+        return anchor
+    asked = left.grown(SEAM, mask.shape)
+    pixels = put_together(frame, mask, fill, asked, asked.of(texture.pixels))
+    origins = anchor.origins.copy()
+    made_up = rest & (fill.origins_over(mask.shape)[..., 3] <= 0)
+    origins[made_up, 0], origins[made_up, 3] = index, 1
+    origins[made_up, 1:3] = texture.places[made_up]
+    return Anchor(pixels=pixels, origins=origins)

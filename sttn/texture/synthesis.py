@@ -71,12 +71,15 @@ class Synthesis(NamedTuple):
     """(H, W, 2), x and y that most of a pixel of the hole is copied from; arbitrary elsewhere."""
 
 
-def synthesized(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> Synthesis | None:
+def synthesized(
+    image: NDArray[np.float32], hole: NDArray[np.bool_], closely: bool = False
+) -> Synthesis | None:
     """Fill a hole with texture of its surroundings; the same for the same image.
 
     Args:
         image: (H, W, 3) in [0, 1], inside the hole a first guess of its colors.
         hole: (H, W), True somewhere.
+        closely: The guess is right but for sharpness, so smaller images are of no use.
 
     Returns:
         None where too little is known to copy from.
@@ -86,7 +89,7 @@ def synthesized(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> Synthesi
     box = region.grown(max(SURROUNDINGS, *region.size), hole.shape)
     inside = np.ascontiguousarray(box.of(hole))
     found = _from_coarse_to_fine(
-        np.dstack([box.of(image), _roughness(box.of(image), inside)]), inside
+        np.dstack([box.of(image), _roughness(box.of(image), inside)]), inside, closely
     )
     if found is None:
         return None
@@ -120,10 +123,13 @@ class _Held(NamedTuple):
         return torch.cat([torch.lerp(pixels[:3], colors, self.share), pixels[3:]])
 
 
-def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) -> _Found | None:
+def _from_coarse_to_fine(
+    image: NDArray[np.float32], hole: NDArray[np.bool_], closely: bool
+) -> _Found | None:
     deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
     too_large = math.log2(hole.size / LARGEST) / 2
-    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)), math.ceil(too_large))
+    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)))
+    halvings = max(min(halvings, 1) if closely else halvings, math.ceil(too_large))
     found: _Found | None = None
     for level in range(halvings, -1, -1):
         size = (max(1, image.shape[1] >> level), max(1, image.shape[0] >> level))
@@ -138,6 +144,7 @@ def _from_coarse_to_fine(image: NDArray[np.float32], hole: NDArray[np.bool_]) ->
             larger = cv2.resize(found.image, size, interpolation=cv2.INTER_CUBIC)
             start[missing] = larger[missing]
         rounds, held = (of[min(halvings - level, len(of) - 1)] for of in (ROUNDS, HELD))
+        rounds = ROUNDS[-1] if closely else rounds
         colors = _Held(guess[..., :3], held if level else 0)
         found = _textured(start, missing, found and found.nearest, int(rounds), colors)
     return found
