@@ -102,3 +102,27 @@ def test_an_artists_frame_is_an_anchor_as_it_is(gravel, generator):
 
     inside = result[masks[np.arange(40) != SPACING]]
     assert np.abs(inside.astype(float) - 200).mean() < 12
+
+
+def test_texture_that_is_carried_far_is_made_sharp_again(generator, monkeypatch):
+    """A long hand-held shot: what is carried through every anchor would go soft on the way."""
+    rng = np.random.default_rng(7)
+    ground = cv2.GaussianBlur(rng.uniform(0, 255, (120, 170, 3)).astype(np.float32), (0, 0), 1.2)
+    ground = ((ground - 127) * 2.5 + 127).clip(0, 255)
+    at = 12 + 8 * np.sin(np.cumsum(rng.normal(0, 0.35, (82, 2)), axis=0) / 8)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    views = [
+        cv2.warpAffine(ground, np.array([[1, 0, x], [0, 1, y]]), (144, 96), flags=flags)
+        for x, y in at
+    ]
+    frames = np.stack(views).clip(0, 255).round().astype(np.uint8)
+    masks = np.zeros(frames.shape[:3], np.bool_)
+    masks[:, 24:72, 50:100] = True
+    frames[masks] = 0
+    some = slice(4 * SPACING, 4 * SPACING + 8)
+
+    sharp = complete(frames, masks, generator)[some]
+    monkeypatch.setattr("sttn.inference.anchors.SHARPENED", 1000)
+    softened = complete(frames, masks, generator)[some]
+
+    assert sharpness(sharp, masks[some]) > 1.15 * sharpness(softened, masks[some])
