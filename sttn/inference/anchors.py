@@ -6,17 +6,18 @@ anchor takes from the one before it what that has made up already.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sttn.inference.clip import Clip
-from sttn.inference.laying import SEAM, open_part, put_together
+from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Anchor, Fill, Propagation
 from sttn.propagation.flow import grid
 from sttn.propagation.motion import in_float
-from sttn.texture import Synthesis, synthesized
+from sttn.texture import synthesized
 
 SPACING = 16
 """Frames from one anchor to the next; places are followed by flow over a few more."""
@@ -29,6 +30,23 @@ KEPT = 2
 
 Network = Callable[[int, Region], NDArray[np.float32]]
 """What the network says of a rectangle of a frame: index and region to (h, w, 3) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame that is to become an anchor."""
+
+    index: int
+    pixels: NDArray[np.float32]
+    """(H, W, 3) in [0, 1]."""
+    mask: NDArray[np.bool_]
+    """(H, W)."""
+
+    def origins(self) -> NDArray[np.float32]:
+        """Of a frame without a hole, (H, W, 4): every pixel comes from where it is."""
+        origins = np.ones((*self.mask.shape, 4), np.float32)
+        origins[..., 0], origins[..., 1:3] = self.index, grid(*self.mask.shape)
+        return origins
 
 
 class Anchors:
@@ -76,64 +94,47 @@ class Anchors:
             if at in self._done:
                 break
             missing.append(at)
-            if not open_part(self._clip.mask(at), self._real(at)).any():
+            real = self._real(at)
+            if real is None or not real.leaves(self._clip.mask(at)).any():
                 break
         return missing
 
     def _completed(self, index: int) -> Anchor:
-        frame, mask = in_float(self._clip.frame(index)), self._clip.mask(index)
-        origins = np.ones((*mask.shape, 4), np.float32)
-        origins[..., 0], origins[..., 1:3] = index, grid(*mask.shape)
-        fill = self._real(index)
-        if fill is None:
-            return Anchor(pixels=frame, origins=origins)
-        before, real = self._done.get(index - SPACING), fill
-        if before is not None and open_part(mask, fill).any():
-            fill = self._propagation.carried(index, fill, {index - SPACING: before})
-        origins[mask] = fill.origins_over(mask.shape)[mask]
-        anchor = self._made_up(index, frame, mask, fill, origins)
+        frame = _Frame(index, in_float(self._clip.frame(index)), self._clip.mask(index))
+        real = self._real(index)
+        if real is None:
+            return Anchor(pixels=frame.pixels, origins=frame.origins())
+        before, fill = self._done.get(index - SPACING), real
+        if before is not None and real.leaves(frame.mask).any():
+            fill = self._propagation.carried(index, real, {index - SPACING: before})
+        anchor = _textured(frame, fill, self._soft(frame, fill))
         if fill is not real and index % (SPACING * SHARPENED) == 0:
-            hidden = open_part(mask, real)
-            texture = synthesized(anchor.pixels, hidden, closely=True)
-            anchor = _with_texture(anchor, index, frame, mask, real, texture)
+            anchor = _textured(frame, real, anchor, closely=True)
         return anchor
 
-    def _made_up(
-        self,
-        index: int,
-        frame: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        fill: Fill,
-        origins: NDArray[np.float32],
-    ) -> Anchor:
-        """The frame with what no other one shows: the network's colors, texture from around."""
-        rest = open_part(mask, fill)
-        left = around_mask(rest)
-        if left is None:
-            return Anchor(pixels=put_together(frame, mask, fill, None, None), origins=origins)
-        asked = left.grown(SEAM, mask.shape)
-        pixels = put_together(frame, mask, fill, asked, self._network(index, asked))
-        soft = Anchor(pixels=pixels, origins=origins)
-        return _with_texture(soft, index, frame, mask, fill, synthesized(pixels, rest))
+    def _soft(self, frame: _Frame, fill: Fill) -> Anchor:
+        """A frame with a fill, and the network's colors where that leaves something open."""
+        origins = frame.origins()
+        origins[frame.mask] = fill.origins_over(frame.mask.shape)[frame.mask]
+        left, asked, said = around_mask(fill.leaves(frame.mask)), None, None
+        if left is not None:
+            asked = left.grown(SEAM, frame.mask.shape)
+            said = self._network(frame.index, asked)
+        pixels = put_together(frame.pixels, frame.mask, fill, asked, said)
+        return Anchor(pixels=pixels, origins=origins)
 
 
-def _with_texture(
-    anchor: Anchor,
-    index: int,
-    frame: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    fill: Fill,
-    texture: Synthesis | None,
-) -> Anchor:
-    """An anchor with texture where a fill leaves something open, if there is any."""
-    rest = open_part(mask, fill)
+def _textured(frame: _Frame, fill: Fill, anchor: Anchor, closely: bool = False) -> Anchor:
+    """An anchor with texture where a fill leaves something open, if any can be found."""
+    rest = fill.leaves(frame.mask)
     left = around_mask(rest)
-    if texture is None or left is None:
+    texture = None if left is None else synthesized(anchor.pixels, rest, closely)
+    if left is None or texture is None:
         return anchor
-    asked = left.grown(SEAM, mask.shape)
-    pixels = put_together(frame, mask, fill, asked, asked.of(texture.pixels))
+    asked = left.grown(SEAM, rest.shape)
+    pixels = put_together(frame.pixels, frame.mask, fill, asked, asked.of(texture.pixels))
     origins = anchor.origins.copy()
-    made_up = rest & (fill.origins_over(mask.shape)[..., 3] <= 0)
-    origins[made_up, 0], origins[made_up, 3] = index, 1
+    made_up = rest & (fill.origins_over(rest.shape)[..., 3] <= 0)
+    origins[made_up, 0], origins[made_up, 3] = frame.index, 1
     origins[made_up, 1:3] = texture.places[made_up]
     return Anchor(pixels=pixels, origins=origins)

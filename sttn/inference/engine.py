@@ -1,6 +1,7 @@
 """Runs the generator over a clip, window by window, in memory that does not grow with length.
 
-Real pixels come first: what other frames show of a hole is fetched from them, and the network
+Real pixels come first: what other frames show of a hole is fetched from them. What none shows is
+made up once in several frames, by the network and with texture, and carried along; the network
 fills what is left. Every frame is encoded once. Of a window only the frames that are wanted are
 decoded, and of those only the rectangle around their holes; the last transformer block is limited
 likewise.
@@ -190,8 +191,9 @@ class _Engine:
         window = window_around(index, len(self._clip), self._config, self._clip.clean)
         plan = Plan(window=window, wanted=(index,), regions=(region,))
         (completed,) = self._window_batches.over([plan], self._complete)
-        said = completed[plan][0]
-        return np.asarray(((said.float() + 1) / 2).clamp(0, 1).cpu().numpy(), np.float32)
+        opinion = Overlap(self._config)
+        opinion.add(index, 1, completed[plan][0])
+        return opinion.take(index)
 
     def _complete(self, plans: Sequence[Plan]) -> dict[Plan, list[Tensor]]:
         """The pixels (h, w, 3) in [-1, 1] around each wanted frame's hole, by plan."""

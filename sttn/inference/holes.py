@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sttn.errors import CancelledError
 from sttn.inference.anchors import SPACING, Anchors, Network
 from sttn.inference.clip import Clip, Origins, Pixels
-from sttn.inference.laying import SEAM, open_part, put_together
+from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Fusion, Propagation
 from sttn.propagation.motion import Recent
@@ -87,10 +87,12 @@ class Holes:
         self._look_ahead(index)
         fill = self._real(index)
         assert fill is not None, "the frame has a hole"
-        if self._anchors is not None and open_part(self._clip.mask(index), fill).any():
+        mask = self._clip.mask(index)
+        if self._anchors is not None and fill.leaves(mask).any():
             fill = self._anchors.completed(index, fill)
+        del self._begun[index]
         self._fills[index] = fill
-        return around_mask(open_part(self._clip.mask(index), fill))
+        return around_mask(fill.leaves(mask))
 
     def _look_ahead(self, index: int) -> None:
         """Have a frame's real pixels looked for, and the next ones' while the network computes."""
@@ -137,6 +139,5 @@ class Holes:
             said: What the network says of the rectangle that it was asked for, in [0, 1]; None
                 where nothing was left to ask.
         """
-        self._begun.pop(index, None)
         frame, mask = self._clip.frame(index), self._clip.mask(index)
         return put_together(frame, mask, self._fills.pop(index, None), self.asked(index), said)

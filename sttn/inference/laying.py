@@ -13,14 +13,6 @@ SEAM = 6
 """Pixels around what the network fills, at which its colors are matched to what is there."""
 
 
-def open_part(mask: NDArray[np.bool_], fill: Fill | None) -> NDArray[np.bool_]:
-    """(H, W), what real pixels leave open of a hole."""
-    rest = mask.copy()
-    if fill is not None:
-        fill.box.of(rest)[fill.trust >= 1] = False
-    return rest
-
-
 def put_together(
     frame: Pixels,
     mask: NDArray[np.bool_],
@@ -34,8 +26,8 @@ def put_together(
         frame: (H, W, 3).
         mask: (H, W), True inside the hole.
         fill: Real pixels, if they were looked for.
-        asked: The rectangle that the network was asked for; None where nothing was left to ask.
-        said: (h, w, 3) in [0, 1], what it says.
+        asked: A rectangle around what is left; None where nothing is.
+        said: (h, w, 3) in [0, 1], what the network, or texture, says of it.
     """
     result = np.array(frame)
     if fill is not None:

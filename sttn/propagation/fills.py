@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.model.region import Region
+from sttn.propagation.traces import nearest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,12 @@ class Fill:
     origins: NDArray[np.float32]
     """(h, w, 4): frame, column and row that most of a pixel was fetched from, and how much of it
     shows what is there; where that is 0 the rest is arbitrary."""
+
+    def leaves(self, hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(H, W), what of a hole (H, W) is left for others to fill."""
+        rest = hole.copy()
+        self.box.of(rest)[self.trust >= 1] = False
+        return rest
 
     def over(
         self, size: tuple[int, ...], region: Region
@@ -90,10 +97,7 @@ def through_anchors(
     for index, anchor in anchors.items():
         some = (origins[..., 3] > 0) & (origins[..., 0] == index)
         at = origins[some][:, 1:3]
-        x, y = (
-            np.rint(at[:, axis]).clip(0, anchor.origins.shape[1 - axis] - 1).astype(np.int64)
-            for axis in (0, 1)
-        )
+        x, y = nearest(at, anchor.origins.shape)
         through = anchor.origins[y, x]
         through[:, 1:3] += at - np.column_stack([x, y])
         through[:, 3] *= origins[some][:, 3]

@@ -101,10 +101,9 @@ class Propagation:
             real: Its real pixels.
             anchors: By index.
         """
-        frame, rest = in_float(self._frames[index]).copy(), self._masks[index].copy()
-        known = real.trust >= 1
+        frame, known = in_float(self._frames[index]).copy(), real.trust >= 1
         real.box.of(frame)[known] = real.pixels[known]
-        real.box.of(rest)[known] = False
+        rest = real.leaves(self._masks[index])
         offers = self._offered(index, frame, rest, self._of_anchors(index, anchors))
         if offers is None:
             return real

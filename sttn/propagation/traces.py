@@ -97,11 +97,11 @@ def by_flow(
         search, who, at = _Search(start), np.arange(len(start)), start
         for frame in _frames(index, direction, farthest, count):
             step = motion.step(frame - direction, direction)
-            x, y = _nearest(at, step.sound.shape)
+            x, y = nearest(at, step.sound.shape)
             sound = step.sound[y, x]
             who, at = who[sound], at[sound]
             at = at + sampled(step.flow, at)
-            x, y = _nearest(at, step.sound.shape)
+            x, y = nearest(at, step.sound.shape)
             search.look(frame, who, at, visible(frame)[y, x])
             left = search.unfinished[who]
             who, at = who[left], at[left]
@@ -130,7 +130,7 @@ def by_camera(
             shown = visible(frame)
             height, width = shown.shape
             inside = ((at >= EDGE) & (at <= (width - 1 - EDGE, height - 1 - EDGE))).all(-1)
-            x, y = _nearest(at, shown.shape)
+            x, y = nearest(at, shown.shape)
             search.look(frame, who, at.astype(np.float32), inside & shown[y, x])
             who = who[search.unfinished[who]]
             if not len(who):
@@ -176,9 +176,10 @@ def _frames(index: int, direction: int, farthest: int, count: int) -> range:
     )
 
 
-def _nearest(
+def nearest(
     places: NDArray[np.floating], size: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns and rows of the pixels nearest to N places (N, 2), within rows and columns."""
     x = np.rint(places[:, 0]).clip(0, size[1] - 1).astype(np.int64)
     y = np.rint(places[:, 1]).clip(0, size[0] - 1).astype(np.int64)
     return x, y
