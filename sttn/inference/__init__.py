@@ -1,7 +1,7 @@
 """Completing clips of any length with a trained generator."""
 
 from sttn.inference.clip import Origins
-from sttn.inference.engine import complete, completed_frames
+from sttn.inference.completing import complete, completed_frames
 from sttn.inference.store import MemoryBudget
 from sttn.inference.windows import DEFAULT_PRESET, PRESETS, Preset, WindowConfig
 

@@ -1,6 +1,9 @@
 """The clip as the caller hands it over: checked frame by frame when it is read."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from copy import copy
 from threading import Lock
 from typing import Any
 
@@ -55,6 +58,7 @@ class Clip:
             raise InvalidClipError(f"frame {min(both)} cannot be clean frame and handle at once")
         self._frames = frames
         self._masks = masks
+        self._at: Sequence[int] = range(len(frames))  # what the caller calls them
         self._reading = Lock()
         self.clean = clean
         self.handles = handles
@@ -67,7 +71,7 @@ class Clip:
         self._holes: dict[int, Region | None] = {}
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._at)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,26 +81,28 @@ class Clip:
     def frame(self, index: int) -> Pixels:
         """One frame."""
         with self._reading:
-            frame = self._frames[index]
+            frame = self._frames[self._at[index]]
         if frame.shape != self._shape or frame.dtype != self._type:
             raise InvalidClipError(
-                f"frame {index} is {frame.dtype} {frame.shape}, "
+                f"frame {self._at[index]} is {frame.dtype} {frame.shape}, "
                 f"the first one {self._type} {self._shape}"
             )
         if not np.isfinite(frame).all():
-            raise InvalidClipError(f"frame {index} holds NaN or inf; replace them first")
+            raise InvalidClipError(f"frame {self._at[index]} holds NaN or inf; replace them first")
         return frame
 
     def mask(self, index: int) -> Mask:
         """One mask."""
         with self._reading:
-            mask = self._masks[index]
+            mask = self._masks[self._at[index]]
         if mask.shape != self.size or mask.dtype != np.bool_:
             raise InvalidClipError(
-                f"mask {index} is {mask.dtype} {mask.shape}; give bool {self.size}"
+                f"mask {self._at[index]} is {mask.dtype} {mask.shape}; give bool {self.size}"
             )
         if index in self.clean and mask.any():
-            raise InvalidClipError(f"clean frame {index} has a hole; its mask must be empty")
+            raise InvalidClipError(
+                f"clean frame {self._at[index]} has a hole; its mask must be empty"
+            )
         return mask
 
     def hole(self, index: int) -> Region | None:
@@ -104,6 +110,18 @@ class Clip:
         if index not in self._holes:
             self._holes[index] = around_mask(self.mask(index))
         return self._holes[index]
+
+    def part(self, indices: Sequence[int]) -> Clip:
+        """Some of its frames, in rising order, as a clip of their own."""
+        part, place = copy(self), {index: position for position, index in enumerate(indices)}
+        part._at = [self._at[index] for index in indices]
+        part.clean, part.handles = (
+            frozenset(place[index] for index in kind if index in place)
+            for kind in (self.clean, self.handles)
+        )
+        part.returned = [place[index] for index in self.returned if index in place]
+        part._holes = {}
+        return part
 
     def _require_raster(self) -> None:
         shape = self._shape

@@ -1,32 +1,26 @@
 """Runs the generator over a clip, window by window, in memory that does not grow with length.
 
-Real pixels come first: what other frames show of a hole is fetched from them. What none shows is
-made up once in several frames, by the network and with texture, and carried along; the network
-fills what is left. Every frame is encoded once. Of a window only the frames that are wanted are
-decoded, and of those only the rectangle around their holes; the last transformer block is limited
-likewise.
+Every frame is encoded once. Of a window only the frames that are wanted are decoded, and of those
+only the rectangle around their holes; the last transformer block is limited likewise.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sttn.errors import CancelledError
 from sttn.inference.batches import Batches
 from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.holes import Holes
 from sttn.inference.overlap import Overlap
-from sttn.inference.plans import Plan, by_shape, gathered, plans_of
-from sttn.inference.store import FeatureStore, MemoryBudget
+from sttn.inference.plans import Plan, by_shape
+from sttn.inference.store import FeatureStore
 from sttn.inference.windows import WindowConfig, clip_references, window_around
 from sttn.model import Generator
 from sttn.model.region import Region, Span, around
-from sttn.propagation import FUSION_WEIGHTS, load_fusion
 
 FRAMES_AT_ONCE = 4
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""
@@ -35,106 +29,7 @@ FRAMES_IN_SPAN = 2
 """Frames that share a region on a CPU; a GPU takes all that are wanted at once."""
 
 
-def never() -> bool:
-    """The answer of a caller that does not cancel."""
-    return False
-
-
-def complete(
-    frames: Pixels,
-    masks: NDArray[np.bool_],
-    generator: Generator,
-    window: WindowConfig | None = None,
-    *,
-    clean: Collection[int] = (),
-    handles: Collection[int] = (),
-) -> Pixels:
-    """Fill the holes of a clip.
-
-    Args:
-        frames: (T, H, W, 3) uint8, or float32 in [0, 1]; H and W multiples of 48.
-        masks: (T, H, W) bool, True inside the hole.
-        generator: The network, on the device and in the precision that shall compute.
-        window: How the clip is cut; the default suits most shots.
-        clean: Indices of clean frames, see :func:`completed_frames`.
-        handles: Indices of handles, likewise.
-
-    Returns:
-        (T, H, W, 3) of the type of ``frames``, without clean frames and handles; outside the
-        holes bit for bit ``frames``.
-
-    Raises:
-        InvalidClipError: shapes or types do not fit.
-        OutOfMemoryError: not even one window fits into memory.
-    """
-    completed = completed_frames(frames, masks, generator, window, clean=clean, handles=handles)
-    return np.stack([frame for _, frame in completed])
-
-
-def completed_frames(
-    frames: Sequence[Pixels] | Pixels,
-    masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
-    generator: Generator,
-    window: WindowConfig | None = None,
-    *,
-    clean: Collection[int] = (),
-    handles: Collection[int] = (),
-    batch: int = 1,
-    budget: MemoryBudget | None = None,
-    fusion: Path = FUSION_WEIGHTS,
-    origins: Callable[[int, Origins], None] | None = None,
-    cancelled: Callable[[], bool] = never,
-) -> Iterator[tuple[int, Pixels]]:
-    """Fill the holes of a clip, handing over each frame as soon as it is final.
-
-    Frames and masks are read by index when they are needed, so they may live on disk.
-
-    Args:
-        frames: T frames (H, W, 3), read by index; as in :func:`complete`.
-        masks: T masks (H, W) bool, True inside the hole.
-        generator: The network, on the device and in the precision that shall compute.
-        window: How the clip is cut.
-        clean: Indices of clean frames: painted by an artist, without a hole. Every window copies
-            from them, wherever they lie in the clip; they are not returned.
-        handles: Indices of frames that are context only and not returned.
-        batch: Windows computed at once, halved whenever memory runs out.
-        budget: Memory for the features of frames that later windows need.
-        fusion: Weights of the network that decides which real pixels to believe.
-        origins: Told, before a frame is handed over, where its real pixels come from; not told of
-            frames without any.
-        cancelled: Asked before every batch of windows, and often while real pixels are waited for.
-
-    Yields:
-        Index and completed frame, in order of the index.
-
-    Raises:
-        InvalidClipError: shapes, types or indices do not fit.
-        CancelledError: ``cancelled`` answered True.
-        CheckpointError: ``fusion`` cannot be used.
-        OutOfMemoryError: not even one window fits into memory.
-    """
-    clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
-    config = window or WindowConfig()
-    parameter = next(generator.parameters())
-    device, precision = parameter.device, parameter.dtype
-    store = FeatureStore(device, budget or MemoryBudget())
-    chooses = load_fusion(device, precision, fusion) if config.propagate else None
-    engine = _Engine(clip, generator, config, store, batch)
-    holes = Holes(clip, chooses, engine.alone if config.texture else None, cancelled)
-    try:
-        for plans in gathered(plans_of(clip, config, holes.asked), batch):
-            if cancelled():
-                raise CancelledError("cancelled by the caller")
-            # What lies before these windows gets no further share.
-            yield from engine.finished(plans[0].window.neighbors[0], holes, origins)
-            engine.run(plans)
-        yield from engine.finished(len(clip), holes, origins)
-    finally:
-        holes.close()
-        store.close()
-
-
-class _Engine:
+class Engine:
     """Features of frames still needed, and what windows said about frames not yet final."""
 
     def __init__(

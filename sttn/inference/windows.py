@@ -30,6 +30,9 @@ class WindowConfig:
     texture: bool = True
     """Give what no frame shows texture of its surroundings, once in several frames, and carry it
     along; the network alone leaves it soft. Nothing without ``propagate``."""
+    part_at_cuts: bool = True
+    """Complete what lies between two cuts on its own, so that nothing is copied from another
+    picture."""
     truncate: bool = False
     """Cut completed pixels down to 8 bits window by window, as released; rounds once otherwise."""
 
@@ -49,7 +52,13 @@ class WindowConfig:
     @classmethod
     def released(cls) -> WindowConfig:
         """The test procedure of the released code, to compare with published numbers."""
-        return cls(max_references=None, overlap="running", propagate=False, truncate=True)
+        return cls(
+            max_references=None,
+            overlap="running",
+            propagate=False,
+            part_at_cuts=False,
+            truncate=True,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from sttn.model import Generator, ModelConfig
 from sttn.training.state import initialize
 from tests.benchmarks.plain_path import plain_path
 
-ALONE = WindowConfig(propagate=False)
+ALONE = WindowConfig(propagate=False, part_at_cuts=False)
 """The network without real pixels, whose arithmetic most of these tests are about."""
 
 

@@ -1,0 +1,151 @@
+"""Completes clips of any length: what lies between two cuts after the other, in order.
+
+Real pixels come first: what other frames show of a hole is fetched from them. What none shows is
+made up once in several frames, by the network and with texture, and carried along; the network
+fills what is left.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.errors import CancelledError
+from sttn.inference.clip import Clip, Origins, Pixels
+from sttn.inference.cuts import stretches
+from sttn.inference.engine import Engine
+from sttn.inference.holes import Holes
+from sttn.inference.plans import gathered, plans_of
+from sttn.inference.store import FeatureStore, MemoryBudget
+from sttn.inference.windows import WindowConfig
+from sttn.model import Generator
+from sttn.propagation import FUSION_WEIGHTS, load_fusion
+
+Told = Callable[[int, Origins], None]
+"""Takes in where the real pixels of a frame come from, by its index."""
+
+
+def never() -> bool:
+    """The answer of a caller that does not cancel."""
+    return False
+
+
+def complete(
+    frames: Pixels,
+    masks: NDArray[np.bool_],
+    generator: Generator,
+    window: WindowConfig | None = None,
+    *,
+    clean: Collection[int] = (),
+    handles: Collection[int] = (),
+) -> Pixels:
+    """Fill the holes of a clip.
+
+    Args:
+        frames: (T, H, W, 3) uint8, or float32 in [0, 1]; H and W multiples of 48.
+        masks: (T, H, W) bool, True inside the hole.
+        generator: The network, on the device and in the precision that shall compute.
+        window: How the clip is cut; the default suits most shots.
+        clean: Indices of clean frames, see :func:`completed_frames`.
+        handles: Indices of handles, likewise.
+
+    Returns:
+        (T, H, W, 3) of the type of ``frames``, without clean frames and handles; outside the
+        holes bit for bit ``frames``.
+
+    Raises:
+        InvalidClipError: shapes or types do not fit.
+        OutOfMemoryError: not even one window fits into memory.
+    """
+    completed = completed_frames(frames, masks, generator, window, clean=clean, handles=handles)
+    return np.stack([frame for _, frame in completed])
+
+
+def completed_frames(
+    frames: Sequence[Pixels] | Pixels,
+    masks: Sequence[NDArray[np.bool_]] | NDArray[np.bool_],
+    generator: Generator,
+    window: WindowConfig | None = None,
+    *,
+    clean: Collection[int] = (),
+    handles: Collection[int] = (),
+    batch: int = 1,
+    budget: MemoryBudget | None = None,
+    fusion: Path = FUSION_WEIGHTS,
+    origins: Told | None = None,
+    cancelled: Callable[[], bool] = never,
+) -> Iterator[tuple[int, Pixels]]:
+    """Fill the holes of a clip, handing over each frame as soon as it is final.
+
+    Frames and masks are read by index when they are needed, so they may live on disk.
+
+    Args:
+        frames: T frames (H, W, 3), read by index; as in :func:`complete`.
+        masks: T masks (H, W) bool, True inside the hole.
+        generator: The network, on the device and in the precision that shall compute.
+        window: How the clip is cut.
+        clean: Indices of clean frames: painted by an artist, without a hole. Every window copies
+            from them, wherever they lie in the clip; they are not returned.
+        handles: Indices of frames that are context only and not returned.
+        batch: Windows computed at once, halved whenever memory runs out.
+        budget: Memory for the features of frames that later windows need.
+        fusion: Weights of the network that decides which real pixels to believe.
+        origins: Told, before a frame is handed over, where its real pixels come from; not told of
+            frames without any.
+        cancelled: Asked before every batch of windows, and often while real pixels are waited for.
+
+    Yields:
+        Index and completed frame, in order of the index.
+
+    Raises:
+        InvalidClipError: shapes, types or indices do not fit.
+        CancelledError: ``cancelled`` answered True.
+        CheckpointError: ``fusion`` cannot be used.
+        OutOfMemoryError: not even one window fits into memory.
+    """
+    clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
+    config = window or WindowConfig()
+    parameter = next(generator.parameters())
+    device, precision = parameter.device, parameter.dtype
+    chooses = load_fusion(device, precision, fusion) if config.propagate else None
+    parts = stretches(clip, cancelled) if config.part_at_cuts else [list(range(len(clip)))]
+    for indices in parts:
+        if set(indices).isdisjoint(clip.returned):
+            continue
+        part, store = clip.part(indices), FeatureStore(device, budget or MemoryBudget())
+        engine = Engine(part, generator, config, store, batch)
+        holes = Holes(part, chooses, engine.alone if config.texture else None, cancelled)
+        told = None if origins is None else partial(_told_of_clip, origins, indices)
+        try:
+            for place, completed in _completed(part, config, batch, engine, holes, told, cancelled):
+                yield indices[place], completed
+        finally:
+            holes.close()
+            store.close()
+
+
+def _completed(
+    clip: Clip,
+    config: WindowConfig,
+    batch: int,
+    engine: Engine,
+    holes: Holes,
+    origins: Told | None,
+    cancelled: Callable[[], bool],
+) -> Iterator[tuple[int, Pixels]]:
+    for plans in gathered(plans_of(clip, config, holes.asked), batch):
+        if cancelled():
+            raise CancelledError("cancelled by the caller")
+        # What lies before these windows gets no further share.
+        yield from engine.finished(plans[0].window.neighbors[0], holes, origins)
+        engine.run(plans)
+    yield from engine.finished(len(clip), holes, origins)
+
+
+def _told_of_clip(tell: Told, indices: Sequence[int], place: int, origins: Origins) -> None:
+    """Tell of a part's frame by what its frames are called in the clip."""
+    whole, fetched = origins.copy(), origins[..., 0] >= 0
+    whole[fetched, 0] = np.array(indices)[origins[fetched, 0].astype(np.int64)]
+    tell(indices[place], whole)

@@ -1,0 +1,120 @@
+"""Cuts: where a clip goes on with another picture, across which nothing may be copied.
+
+Two successive frames belong together if one looks like the other once it is moved along the flow.
+Both are made so small for that that grain goes, and only what is finer than the light is compared,
+so that a flash or a fade is no cut.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sttn.errors import CancelledError
+from sttn.footage import Image
+from sttn.inference.clip import Clip
+from sttn.propagation.closing import closed
+from sttn.propagation.flow import DisFlow, warped
+from sttn.propagation.motion import in_8_bits
+
+PIXELS = 54 * 30
+"""Of the small images that are compared."""
+
+SHORTEST = 16
+"""Pixels of their short side at least."""
+
+LIGHT = 2.0
+"""Pixels of the blur that is taken for light and left out."""
+
+FLAT = 3.0
+"""Steps of 8 bits: a frame with less in it can be told from no other, and is passed over."""
+
+ALIKE = 0.5
+"""Correlation from which on frames belong together. On eleven real clips successive frames have
+0.76 or more, frames of different clips 0.35 or less."""
+
+SHOWN = 0.1
+"""Share of a frame that both have to show outside their holes, or nothing is known."""
+
+
+class _Small(NamedTuple):
+    """What is compared of a frame."""
+
+    gray: Image
+    """(h, w, 3), a membrane over the hole."""
+    known: NDArray[np.bool_]
+    """(h, w), outside the hole."""
+
+
+def stretches(clip: Clip, cancelled: Callable[[], bool]) -> list[list[int]]:
+    """The indices of the frames between cuts, in order, each with all clean frames.
+
+    A cut is one change between two that are none: a single frame of another picture, as a
+    flashgun or a fault leaves it, parts nothing.
+
+    Raises:
+        CancelledError: the caller does not want to go on.
+        InvalidClipError: a frame or mask does not fit.
+    """
+    changes = list(_changes(clip, cancelled))
+    alike = [True, *(likeness >= ALIKE for _, likeness in changes), True]
+    cuts = [
+        index
+        for place, (index, _) in enumerate(changes, start=1)
+        if len(changes) > 1 and not alike[place] and alike[place - 1] and alike[place + 1]
+    ]
+    ends = [0, *cuts, len(clip)]
+    moments = [index for index in range(len(clip)) if index not in clip.clean]
+    return [
+        sorted({*clip.clean, *(index for index in moments if start <= index < end)})
+        for start, end in pairwise(ends)
+    ]
+
+
+def _changes(clip: Clip, cancelled: Callable[[], bool]) -> Iterator[tuple[int, float]]:
+    """Frames that can be told, and how much each is like the one before, -1 to 1."""
+    estimate, before = DisFlow(finest=0), None
+    for index in range(len(clip)):
+        if cancelled():
+            raise CancelledError("cancelled by the caller")
+        if index in clip.clean:
+            continue
+        frame = _small(clip, index)
+        detail = _detail(frame.gray)[frame.known]
+        if not len(detail) or detail.std() < FLAT:
+            continue
+        if before is not None:
+            yield index, _likeness(estimate, before, frame)
+        before = frame
+
+
+def _small(clip: Clip, index: int) -> _Small:
+    height, width = clip.size
+    scale = min(1.0, max((PIXELS / (height * width)) ** 0.5, SHORTEST / min(height, width)))
+    size = round(width * scale), round(height * scale)
+    gray = cv2.cvtColor(in_8_bits(clip.frame(index)), cv2.COLOR_RGB2GRAY)
+    hole = cv2.resize(clip.mask(index).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    known = hole == 0
+    shrunk = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    whole = closed(shrunk[..., None], known).clip(0, 255).round().astype(np.uint8)
+    return _Small(np.repeat(whole, 3, axis=2), known)
+
+
+def _likeness(estimate: DisFlow, before: _Small, after: _Small) -> float:
+    """Correlation of what is finer than the light, outside both holes; 1 where none can be had."""
+    known = before.known & after.known
+    if known.mean() < SHOWN:
+        return 1.0
+    moved = warped(after.gray, estimate(before.gray, after.gray))
+    here, there = (_detail(gray)[known] for gray in (before.gray, moved))
+    length = np.sqrt(np.square(here).mean() * np.square(there).mean())
+    return float((here * there).mean() / length) if length > 0 else 1.0
+
+
+def _detail(gray: NDArray[np.generic]) -> NDArray[np.float32]:
+    """(h, w), what is finer than the light."""
+    single = gray[..., 0].astype(np.float32)
+    return np.asarray(single - cv2.GaussianBlur(single, (0, 0), LIGHT), np.float32)

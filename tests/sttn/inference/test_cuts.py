@@ -1,0 +1,180 @@
+"""Cuts are found where there are some, and nothing crosses them: who completes an edited movie."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sttn.errors import CancelledError, InvalidClipError
+from sttn.inference import WindowConfig, complete, completed_frames
+from sttn.inference.clip import Clip
+from sttn.inference.completing import never
+from sttn.inference.cuts import stretches
+from sttn.model import Generator, ModelConfig
+from sttn.training.state import initialize
+
+SIZE = 96, 144
+
+
+def panned(seed: int, count: int, by: int = 3) -> np.ndarray:
+    """(T, 96, 144, 3) uint8, a camera that pans over a picture."""
+    rng = np.random.default_rng(seed)
+    wide = rng.normal(size=(SIZE[0], SIZE[1] + by * count, 3)).astype(np.float32)
+    wide = sum(cv2.GaussianBlur(wide, (0, 0), sigma) * sigma for sigma in (2.0, 6.0, 20.0))
+    wide = (128 + 40 * (wide - wide.mean()) / wide.std()).clip(0, 255).astype(np.uint8)
+    return np.stack([wide[:, by * i : by * i + SIZE[1]] for i in range(count)])
+
+
+def with_hole(frames: np.ndarray) -> np.ndarray:
+    """Masks with a hole in the middle of every frame."""
+    masks = np.zeros(frames.shape[:3], np.bool_)
+    masks[:, 30:60, 50:90] = True
+    return masks
+
+
+def found(frames: np.ndarray, masks: np.ndarray | None = None, clean: tuple[int, ...] = ()) -> list:
+    masks = with_hole(frames) if masks is None else masks
+    return stretches(Clip(frames, masks, frozenset(clean), frozenset()), never)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    generator = Generator(ModelConfig(channels=16, blocks=2)).eval()
+    initialize(generator)
+    return generator
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(2, 8), st.integers(2, 8), st.integers(0, 99))
+def test_a_cut_is_found_where_it_is(before, after, seed):
+    frames = np.concatenate([panned(seed, before), panned(seed + 100, after)])
+
+    assert found(frames) == [list(range(before)), list(range(before, before + after))]
+
+
+def test_the_object_that_is_removed_does_not_hide_a_cut():
+    """It may be the only thing that both pictures show."""
+    frames = np.concatenate([panned(1, 5), panned(2, 5)])
+    masks = np.zeros(frames.shape[:3], np.bool_)
+    masks[:, 10:90, 30:120] = True
+    frames[masks] = np.broadcast_to(panned(3, 1)[0][masks[0]], (10, masks[0].sum(), 3)).reshape(
+        -1, 3
+    )
+
+    assert len(found(frames, masks)) == 2
+
+
+def flash(frames: np.ndarray) -> np.ndarray:
+    frames[4] = (frames[4] * 0.3 + 170).astype(np.uint8)
+    return frames
+
+
+def strange_frame(frames: np.ndarray) -> np.ndarray:
+    frames[4] = panned(77, 1)[0]
+    return frames
+
+
+def fade(frames: np.ndarray) -> np.ndarray:
+    return (frames * np.linspace(1, 0, len(frames))[:, None, None, None]).astype(np.uint8)
+
+
+def grain(frames: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 25, frames.shape)
+    return (frames + noise).clip(0, 255).astype(np.uint8)
+
+
+def grain_alone(frames: np.ndarray) -> np.ndarray:
+    return grain(np.full_like(frames, 120))
+
+
+def nothing_alike(frames: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, frames.shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("change", [flash, strange_frame, fade, grain, grain_alone, nothing_alike])
+def test_what_is_no_cut_parts_nothing(change):
+    """Real pixels would be lost to a clip that is parted for nothing."""
+    assert found(change(panned(5, 9))) == [list(range(9))]
+
+
+def test_black_between_two_pictures_hides_no_cut():
+    """A fade to black and out of it again."""
+    black = np.zeros((3, *SIZE, 3), np.uint8)
+    frames = np.concatenate([panned(1, 5), black, panned(2, 5)])
+
+    assert found(frames) == [list(range(8)), list(range(8, 13))]
+
+
+def test_clean_frames_belong_to_every_stretch_and_are_no_cut():
+    """An artist's clean plate may look like nothing else in the clip."""
+    frames = np.concatenate([panned(1, 4), panned(3, 1), panned(2, 4), panned(4, 1)])
+    masks = with_hole(frames)
+    masks[[4, 9]] = False
+
+    assert found(frames, masks, clean=(4, 9)) == [[0, 1, 2, 3, 4, 9], [4, 5, 6, 7, 8, 9]]
+
+
+def test_frames_that_show_nothing_are_not_told_apart():
+    frames = np.concatenate([panned(1, 4), panned(2, 4)])
+
+    assert len(found(frames, np.ones(frames.shape[:3], np.bool_))) == 1
+
+
+def test_each_side_of_a_cut_is_completed_as_if_it_were_alone(generator):
+    """Nothing of the next scene shines through, and origins still name frames of the clip."""
+    sides = panned(1, 6), panned(2, 7)
+    frames = np.concatenate(sides)
+    masks = with_hole(frames)
+    told: dict[int, np.ndarray] = {}
+
+    results = completed_frames(frames, masks, generator, origins=told.__setitem__)
+    together = np.stack([frame for _, frame in results])
+
+    alone = [complete(side, with_hole(side), generator) for side in sides]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+    for index, origins in told.items():
+        fetched = origins[..., 0][origins[..., 0] >= 0]
+        assert len(fetched)
+        assert ((fetched < 6) == (index < 6)).all()
+    assert set(told) == set(range(13))
+
+
+def test_cuts_may_be_left_alone(generator):
+    """Who compares with the released procedure sees the clip in one piece."""
+    frames = np.concatenate([panned(1, 5), panned(2, 5)])
+    masks = with_hole(frames)
+    kept = WindowConfig(propagate=False, part_at_cuts=False)
+
+    parted, whole = (
+        complete(frames, masks, generator, config)
+        for config in (WindowConfig(propagate=False), kept)
+    )
+
+    assert (parted != whole).any()
+
+
+def test_handles_beyond_a_cut_are_not_returned(generator):
+    frames = np.concatenate([panned(1, 4), panned(2, 4)])
+
+    results = completed_frames(frames, with_hole(frames), generator, handles=range(4, 8), clean=())
+
+    assert [index for index, _ in results] == [0, 1, 2, 3]
+
+
+def test_what_is_wrong_is_told_by_its_index_in_the_clip(generator):
+    frames = np.concatenate([panned(1, 4), panned(2, 4)]).astype(np.float32) / 255
+    masks = with_hole(frames)
+    frames[6, 0, 0, 0] = np.nan
+
+    with pytest.raises(InvalidClipError, match="frame 6 holds NaN"):
+        complete(frames, masks, generator)
+
+
+def test_looking_for_cuts_can_be_cancelled(generator):
+    frames = panned(1, 6)
+
+    with pytest.raises(CancelledError):
+        next(completed_frames(frames, with_hole(frames), generator, cancelled=lambda: True))
