@@ -59,6 +59,7 @@ class Clip:
         self._frames = frames
         self._masks = masks
         self._at: Sequence[int] = range(len(frames))  # what the caller calls them
+        self._window: Region | None = None
         self._reading = Lock()
         self.clean = clean
         self.handles = handles
@@ -76,6 +77,8 @@ class Clip:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
+        if self._window is not None:
+            return self._window.size
         return self._shape[0], self._shape[1]
 
     def frame(self, index: int) -> Pixels:
@@ -89,21 +92,21 @@ class Clip:
             )
         if not np.isfinite(frame).all():
             raise InvalidClipError(f"frame {self._at[index]} holds NaN or inf; replace them first")
-        return frame
+        return self._seen(frame)
 
     def mask(self, index: int) -> Mask:
         """One mask."""
         with self._reading:
             mask = self._masks[self._at[index]]
-        if mask.shape != self.size or mask.dtype != np.bool_:
+        if mask.shape != self._shape[:2] or mask.dtype != np.bool_:
             raise InvalidClipError(
-                f"mask {self._at[index]} is {mask.dtype} {mask.shape}; give bool {self.size}"
+                f"mask {self._at[index]} is {mask.dtype} {mask.shape}; give bool {self._shape[:2]}"
             )
         if index in self.clean and mask.any():
             raise InvalidClipError(
                 f"clean frame {self._at[index]} has a hole; its mask must be empty"
             )
-        return mask
+        return self._seen(mask)
 
     def hole(self, index: int) -> Region | None:
         """The rectangle around a frame's hole in pixels; None where there is none."""
@@ -122,6 +125,15 @@ class Clip:
         part.returned = [place[index] for index in self.returned if index in place]
         part._holes = {}
         return part
+
+    def within(self, window: Region) -> Clip:
+        """A part of every frame, as a clip of its own."""
+        inside = copy(self)
+        inside._window, inside._holes = window, {}
+        return inside
+
+    def _seen(self, image: NDArray[Any]) -> NDArray[Any]:
+        return image if self._window is None else np.ascontiguousarray(self._window.of(image))
 
     def _require_raster(self) -> None:
         shape = self._shape

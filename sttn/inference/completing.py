@@ -17,11 +17,13 @@ from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.cuts import stretches
 from sttn.inference.engine import Engine
 from sttn.inference.holes import Holes
+from sttn.inference.picture import picture_of, whole
 from sttn.inference.plans import gathered, plans_of
 from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig
 from sttn.model import Generator
-from sttn.propagation import FUSION_WEIGHTS, load_fusion
+from sttn.model.region import Region
+from sttn.propagation import FUSION_WEIGHTS, Fusion, load_fusion
 
 Told = Callable[[int, Origins], None]
 """Takes in where the real pixels of a frame come from, by its index."""
@@ -114,34 +116,56 @@ def completed_frames(
     for indices in parts:
         if set(indices).isdisjoint(clip.returned):
             continue
-        part, store = clip.part(indices), FeatureStore(device, budget or MemoryBudget())
-        engine = Engine(part, generator, config, store, batch)
-        holes = Holes(part, chooses, engine.alone if config.texture else None, cancelled)
+        store = FeatureStore(device, budget or MemoryBudget())
         told = None if origins is None else partial(_told_of_clip, origins, indices)
         try:
-            for place, completed in _completed(part, config, batch, engine, holes, told, cancelled):
+            engine = Engine(clip.part(indices), generator, config, store, batch)
+            for place, completed in _completed(engine, config, batch, chooses, told, cancelled):
                 yield indices[place], completed
         finally:
-            holes.close()
             store.close()
 
 
 def _completed(
-    clip: Clip,
+    engine: Engine,
     config: WindowConfig,
     batch: int,
-    engine: Engine,
-    holes: Holes,
+    fusion: Fusion | None,
     origins: Told | None,
     cancelled: Callable[[], bool],
 ) -> Iterator[tuple[int, Pixels]]:
-    for plans in gathered(plans_of(clip, config, holes.asked), batch):
-        if cancelled():
-            raise CancelledError("cancelled by the caller")
-        # What lies before these windows gets no further share.
-        yield from engine.finished(plans[0].window.neighbors[0], holes, origins)
-        engine.run(plans)
-    yield from engine.finished(len(clip), holes, origins)
+    """What lies between two cuts: the picture, and the bars around it laid beside."""
+    clip = engine.clip
+    picture = whole(clip) if fusion is None else picture_of(clip, cancelled)
+
+    def alone(index: int, part: Region) -> NDArray[np.float32]:
+        return engine.alone(index, picture.placed(part))
+
+    def asked(index: int) -> Region | None:
+        part = holes.asked(index)
+        return None if part is None else picture.placed(part)
+
+    def told(index: int, fetched: Origins) -> None:
+        assert origins is not None, "somebody wants to know"
+        origins(index, picture.origins(fetched))
+
+    def finished(before: int) -> Iterator[tuple[int, Pixels]]:
+        tell = None if origins is None else told
+        for index, completed in engine.finished(before, holes, tell):
+            yield index, picture.laid(clip, index, completed)
+
+    inside = clip.within(picture.even)
+    holes = Holes(inside, fusion, alone if config.texture else None, cancelled)
+    try:
+        for plans in gathered(plans_of(clip, config, asked), batch):
+            if cancelled():
+                raise CancelledError("cancelled by the caller")
+            # What lies before these windows gets no further share.
+            yield from finished(plans[0].window.neighbors[0])
+            engine.run(plans)
+        yield from finished(len(clip))
+    finally:
+        holes.close()
 
 
 def _told_of_clip(tell: Told, indices: Sequence[int], place: int, origins: Origins) -> None:

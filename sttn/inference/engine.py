@@ -40,7 +40,7 @@ class Engine:
         store: FeatureStore,
         batch: int,
     ) -> None:
-        self._clip, self._config = clip, config
+        self.clip, self._config = clip, config
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(generator.parameters())
         self._device, self._precision = parameter.device, parameter.dtype
@@ -57,8 +57,8 @@ class Engine:
         self, before: int, holes: Holes, origins: Callable[[int, Origins], None] | None
     ) -> Iterator[tuple[int, Pixels]]:
         """The frames before an index that were not handed over yet, final now."""
-        while self._returned < len(self._clip.returned):
-            index = self._clip.returned[self._returned]
+        while self._returned < len(self.clip.returned):
+            index = self.clip.returned[self._returned]
             if index >= before:
                 return
             self._returned += 1
@@ -83,7 +83,7 @@ class Engine:
     @torch.inference_mode()
     def alone(self, index: int, region: Region) -> NDArray[np.float32]:
         """What a window around a frame says of a rectangle of it, (h, w, 3) in [0, 1]."""
-        window = window_around(index, len(self._clip), self._config, self._clip.clean)
+        window = window_around(index, len(self.clip), self._config, self.clip.clean)
         plan = Plan(window=window, wanted=(index,), regions=(region,))
         (completed,) = self._window_batches.over([plan], self._complete)
         opinion = Overlap(self._config)
@@ -108,7 +108,7 @@ class Engine:
         for span, found in zip(
             spans, self._generator.transform(features, mask, spans, lend), strict=True
         ):
-            decode = partial(self._generator.decode, pixels=span.region, size=self._clip.size)
+            decode = partial(self._generator.decode, pixels=span.region, size=self.clip.size)
             decoded = torch.cat(list(self._frame_batches.over(found.flatten(0, 1), decode)))
             images = iter(decoded.permute(0, 2, 3, 1))
             for plan in plans:
@@ -138,9 +138,9 @@ class Engine:
     def _encoded(self, indices: Sequence[int]) -> tuple[Sequence[int], Tensor]:
         inside = []
         for index in indices:
-            pixels = torch.from_numpy(np.ascontiguousarray(self._clip.frame(index)))
+            pixels = torch.from_numpy(np.ascontiguousarray(self.clip.frame(index)))
             scaled = pixels.to(self._device).float() / (255 if pixels.dtype == torch.uint8 else 1)
-            hole = torch.from_numpy(np.ascontiguousarray(self._clip.mask(index)))
+            hole = torch.from_numpy(np.ascontiguousarray(self.clip.mask(index)))
             hidden = hole.to(self._device).float()[None]
             inside.append((scaled.permute(2, 0, 1).clamp(0, 1) * 2 - 1) * (1 - hidden))
             if (mask := self._generator.feature_mask(hidden)) is not None:
