@@ -7,7 +7,9 @@ anchor takes from the one before it what that has made up already.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from sttn.inference.clip import Clip
 from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Anchor, Fill, Propagation
+from sttn.propagation.closing import touched
 from sttn.propagation.flow import grid
 from sttn.propagation.motion import in_float
 from sttn.texture import synthesized
@@ -22,8 +25,12 @@ from sttn.texture import synthesized
 SPACING = 16
 """Frames from one anchor to the next; places are followed by flow over a few more."""
 
-SHARPENED = 4
-"""Anchors from one whose carried texture is made sharp again to the next: carrying softens it."""
+CHOICE = 4
+"""Frames of which the sharpest becomes the anchor: what is copied in a blurred one is blurred."""
+
+SOFTENED = 0.8
+"""Share of its detail below which carried texture is made sharp again: a camera that moves softens
+it on the way, one that stands does not."""
 
 KEPT = 2
 """Anchors that are kept: those around a frame."""
@@ -49,6 +56,13 @@ class _Frame:
         return origins
 
 
+class _Done(NamedTuple):
+    """An anchor, and how much detail its texture had when it was made."""
+
+    anchor: Anchor
+    detail: float
+
+
 class Anchors:
     """Every :data:`SPACING`-th frame of a clip, completed when it is first needed.
 
@@ -70,47 +84,70 @@ class Anchors:
     ) -> None:
         self._clip, self._propagation = clip, propagation
         self._real, self._network = real, network
-        self._done: dict[int, Anchor] = {}
+        self._frames: dict[int, int] = {}
+        self._done: dict[int, _Done] = {}
 
     def completed(self, index: int, real: Fill) -> Fill:
         """Real pixels of a frame's hole, and what its anchors show of the rest."""
-        before = index - index % SPACING
-        if index == before:
-            return self[index].fill(real.box, self._clip.mask(index))
-        around = [at for at in (before, before + SPACING) if at < len(self._clip)]
-        return self._propagation.carried(index, real, {at: self[at] for at in around})
+        block = index // SPACING
+        if index == self._frame_of(block):
+            return self._anchor(block).fill(real.box, self._clip.mask(index))
+        before = block if index > self._frame_of(block) else block - 1
+        around = [at for at in (before, before + 1) if 0 <= at * SPACING < len(self._clip)]
+        anchors = {self._frame_of(at): self._anchor(at) for at in around}
+        return self._propagation.carried(index, real, anchors)
 
-    def __getitem__(self, index: int) -> Anchor:
-        for at in reversed(self._missing(index)):
+    def _frame_of(self, block: int) -> int:
+        """The frame of some successive ones that is the anchor: the sharpest of the first."""
+        if block not in self._frames:
+            first = block * SPACING
+            some = range(first, min(first + CHOICE, len(self._clip)))
+            self._frames[block] = max(some, key=self._shown_detail)
+        return self._frames[block]
+
+    def _shown_detail(self, index: int) -> float:
+        """Of a frame outside its hole."""
+        return _detail(in_float(self._clip.frame(index)), ~touched(self._clip.mask(index)))
+
+    def _anchor(self, block: int) -> Anchor:
+        for at in reversed(self._missing(block)):
             self._done[at] = self._completed(at)
             for old in sorted(self._done)[:-KEPT]:
                 del self._done[old]
-        return self._done[index]
+        return self._done[block].anchor
 
-    def _missing(self, index: int) -> list[int]:
-        """An anchor and those that it builds on, as far as they are not done; itself first."""
+    def _missing(self, block: int) -> list[int]:
+        """Blocks whose anchors are not done: one and those that it builds on; itself first."""
         missing = []
-        for at in range(index, -1, -SPACING):
+        for at in range(block, -1, -1):
             if at in self._done:
                 break
             missing.append(at)
-            real = self._real(at)
-            if real is None or not real.leaves(self._clip.mask(at)).any():
+            index = self._frame_of(at)
+            real = self._real(index)
+            if real is None or not real.leaves(self._clip.mask(index)).any():
                 break
         return missing
 
-    def _completed(self, index: int) -> Anchor:
+    def _completed(self, block: int) -> _Done:
+        index = self._frame_of(block)
         frame = _Frame(index, in_float(self._clip.frame(index)), self._clip.mask(index))
         real = self._real(index)
         if real is None:
-            return Anchor(pixels=frame.pixels, origins=frame.origins())
-        before, fill = self._done.get(index - SPACING), real
-        if before is not None and real.leaves(frame.mask).any():
-            fill = self._propagation.carried(index, real, {index - SPACING: before})
+            return _Done(Anchor(pixels=frame.pixels, origins=frame.origins()), 0)
+        rest = real.leaves(frame.mask)
+        before, fill = self._done.get(block - 1) if rest.any() else None, real
+        if before is not None:
+            anchors = {self._frame_of(block - 1): before.anchor}
+            fill = self._propagation.carried(index, real, anchors)
         anchor = _textured(frame, fill, self._soft(frame, fill))
-        if fill is not real and index % (SPACING * SHARPENED) == 0:
+        detail = _detail(anchor.pixels, rest)
+        if before is not None and detail < SOFTENED * before.detail:
             anchor = _textured(frame, real, anchor, closely=True)
-        return anchor
+            detail = _detail(anchor.pixels, rest)
+        elif before is not None:
+            detail = max(detail, before.detail)
+        return _Done(anchor, detail)
 
     def _soft(self, frame: _Frame, fill: Fill) -> Anchor:
         """A frame with a fill, and the network's colors where that leaves something open."""
@@ -124,11 +161,18 @@ class Anchors:
         return Anchor(pixels=pixels, origins=origins)
 
 
+def _detail(pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    """How much an image (H, W, 3) changes from pixel to pixel in a part of it."""
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    changes = np.abs(cv2.Laplacian(gray, cv2.CV_32F))[where]
+    return float(changes.mean()) if len(changes) else 0.0
+
+
 def _textured(frame: _Frame, fill: Fill, anchor: Anchor, closely: bool = False) -> Anchor:
     """An anchor with texture where a fill leaves something open, if any can be found."""
     rest = fill.leaves(frame.mask)
     left = around_mask(rest)
-    texture = None if left is None else synthesized(anchor.pixels, rest, closely)
+    texture = None if left is None else synthesized(anchor.pixels, rest, closely, frame.mask)
     if left is None or texture is None:
         return anchor
     asked = left.grown(SEAM, rest.shape)

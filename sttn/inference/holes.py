@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import CancelledError
-from sttn.inference.anchors import SPACING, Anchors, Network
+from sttn.inference.anchors import CHOICE, SPACING, Anchors, Network
 from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
@@ -47,7 +47,7 @@ class Holes:
         self._propagation: Propagation | None = None
         self._anchors: Anchors | None = None
         if fusion is not None:
-            at_once = AHEAD + 1 + (SPACING if network is not None else 0)
+            at_once = AHEAD + 1 + (SPACING + CHOICE if network is not None else 0)
             self._propagation = Propagation(
                 self._frame, clip.mask, len(clip), fusion, at_once=at_once
             )

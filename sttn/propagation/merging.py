@@ -17,6 +17,9 @@ from sttn.propagation.traces import Trace
 LEAST_TRUST, MOST_TRUST = 0.02, 0.95
 """Weights of what was fetched that count as none and as all."""
 
+DECIDED = 3
+"""Power of the weights of what was made up: where candidates differ little, their mean is soft."""
+
 LEAST_WEIGHT = 1e-4
 """Of all that was found: less is as good as nothing."""
 
@@ -66,10 +69,11 @@ def merged(offers: Offers, known: Seen, weights: Tensor) -> Fill:
 
 
 def anything(weights: Tensor) -> Tensor:
-    """Weights by which whatever was found is better than the fill in space."""
+    """Weights by which whatever was found is better than the fill in space, the best by far."""
     found = weights[1:].sum(0)
     kept = torch.cat([(weights[0] * (found < LEAST_WEIGHT))[None], weights[1:]])
-    return kept / kept.sum(0).clamp(min=LEAST_WEIGHT)
+    decided = (kept / kept.amax(0).clamp(min=LEAST_WEIGHT)) ** DECIDED
+    return decided / decided.sum(0).clamp(min=LEAST_WEIGHT)
 
 
 def _mixed(weights: Tensor, pixels: Tensor) -> Tensor:

@@ -72,7 +72,10 @@ class Synthesis(NamedTuple):
 
 
 def synthesized(
-    image: NDArray[np.float32], hole: NDArray[np.bool_], closely: bool = False
+    image: NDArray[np.float32],
+    hole: NDArray[np.bool_],
+    closely: bool = False,
+    unseen: NDArray[np.bool_] | None = None,
 ) -> Synthesis | None:
     """Fill a hole with texture of its surroundings; the same for the same image.
 
@@ -80,6 +83,7 @@ def synthesized(
         image: (H, W, 3) in [0, 1], inside the hole a first guess of its colors.
         hole: (H, W), True somewhere.
         closely: The guess is right but for sharpness, so smaller images are of no use.
+        unseen: (H, W), what is not copied from, the hole included: what was filled before is soft.
 
     Returns:
         None where too little is known to copy from.
@@ -88,8 +92,9 @@ def synthesized(
     assert region is not None, "there is something to fill"
     box = region.grown(max(SURROUNDINGS, *region.size), hole.shape)
     inside = np.ascontiguousarray(box.of(hole))
+    hidden = inside if unseen is None else np.ascontiguousarray(box.of(unseen))
     found = _from_coarse_to_fine(
-        np.dstack([box.of(image), _roughness(box.of(image), inside)]), inside, closely
+        np.dstack([box.of(image), _roughness(box.of(image), hidden)]), inside, hidden, closely
     )
     if found is None:
         return None
@@ -124,7 +129,7 @@ class _Held(NamedTuple):
 
 
 def _from_coarse_to_fine(
-    image: NDArray[np.float32], hole: NDArray[np.bool_], closely: bool
+    image: NDArray[np.float32], hole: NDArray[np.bool_], unseen: NDArray[np.bool_], closely: bool
 ) -> _Found | None:
     deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
     too_large = math.log2(hole.size / LARGEST) / 2
@@ -134,6 +139,7 @@ def _from_coarse_to_fine(
     for level in range(halvings, -1, -1):
         size = (max(1, image.shape[1] >> level), max(1, image.shape[0] >> level))
         guess, missing = _area(image, size), _area(hole.astype(np.float32), size) > 0
+        hidden = _area(unseen.astype(np.float32), size) > 0
         if missing.size > LARGEST:
             if found is None:
                 return None
@@ -146,7 +152,7 @@ def _from_coarse_to_fine(
         rounds, held = (of[min(halvings - level, len(of) - 1)] for of in (ROUNDS, HELD))
         rounds = ROUNDS[-1] if closely else rounds
         colors = _Held(guess[..., :3], held if level else 0)
-        found = _textured(start, missing, found and found.nearest, int(rounds), colors)
+        found = _textured(start, missing, hidden, found and found.nearest, int(rounds), colors)
     return found
 
 
@@ -164,6 +170,7 @@ def _copied(
 def _textured(
     image: NDArray[np.float32],
     hole: NDArray[np.bool_],
+    unseen: NDArray[np.bool_],
     coarser: NDArray[np.int64] | None,
     rounds: int,
     held: _Held,
@@ -171,7 +178,8 @@ def _textured(
     """Patches and pixels in turn at one size; None where no whole patch is known."""
     square = np.ones((SIDE, SIDE), np.uint8)
     known = (~hole).astype(np.uint8)
-    whole = cv2.erode(known, square, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    seen = (~unseen).astype(np.uint8)
+    whole = cv2.erode(seen, square, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     if not whole.any():
         return None
     touching = 1 - cv2.erode(known, square)

@@ -52,6 +52,18 @@ def test_gravel_goes_on_under_a_matte_that_never_moves(gravel, generator):
     assert changes.mean(1).max() < 1.5
 
 
+def test_a_blurred_frame_lends_no_texture(gravel, generator):
+    """Somebody bumped into the tripod as the camera began to run."""
+    frames, masks = gravel
+    shaken = frames.copy()
+    shaken[0] = cv2.blur(frames[0], (9, 9))
+    shaken[masks] = 0
+
+    steady, result = (complete(each, masks, generator)[4:] for each in (frames, shaken))
+
+    assert sharpness(result, masks[4:]) > 0.9 * sharpness(steady, masks[4:])
+
+
 def test_the_network_is_asked_once_in_a_while(gravel, generator, monkeypatch):
     """What it makes up is carried along, so it costs less than frame by frame."""
     frames, masks = gravel
@@ -122,7 +134,7 @@ def test_texture_that_is_carried_far_is_made_sharp_again(generator, monkeypatch)
     some = slice(4 * SPACING, 4 * SPACING + 8)
 
     sharp = complete(frames, masks, generator)[some]
-    monkeypatch.setattr("sttn.inference.anchors.SHARPENED", 1000)
+    monkeypatch.setattr("sttn.inference.anchors.SOFTENED", 0)
     softened = complete(frames, masks, generator)[some]
 
     assert sharpness(sharp, masks[some]) > 1.15 * sharpness(softened, masks[some])

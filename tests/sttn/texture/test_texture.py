@@ -71,6 +71,20 @@ def test_places_tell_where_texture_is_from(bricks, hole):
     assert np.abs(bricks[y, x] - filled.pixels[hole]).mean() < 0.03
 
 
+def test_what_was_filled_before_is_not_copied(bricks, hole):
+    """It is softer than the plate, and would make all that is made of it soft."""
+    unseen = hole.copy()
+    unseen[20:76, 20:60] = True
+    image = guessed(bricks, hole)
+    image[unseen & ~hole] = cv2.GaussianBlur(bricks, (0, 0), 2)[unseen & ~hole]
+
+    filled, from_all = synthesized(image, hole, unseen=unseen), synthesized(image, hole)
+
+    x, y = filled.places[hole].astype(int).T
+    assert not unseen[y, x].any()
+    assert sharpness(filled.pixels, hole) > 1.1 * sharpness(from_all.pixels, hole)
+
+
 def test_large_rasters_copy_what_a_smaller_image_found(bricks, hole, monkeypatch):
     """Memory for patches does not grow with the raster; the wall goes on all the same."""
     guess = guessed(bricks, hole)
