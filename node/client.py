@@ -8,7 +8,6 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 """
 
 import contextlib
-import os
 import queue
 import threading
 import uuid
@@ -17,6 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
+from mmap import mmap
 from types import TracebackType
 from typing import Any
 
@@ -34,6 +34,7 @@ from node.connection import (
     never,
 )
 from node.errors import CancelledError, ClipError, JobError, ServerLostError
+from node.shared_memory import SharedMemory
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access
@@ -100,7 +101,8 @@ class InpaintClient:
             patience_seconds: How long a connection may be broken, or a server busy, before the
                 work counts as lost.
             compress: Send pixels compressed, without loss; pays on networks of 1 Gbit/s and less.
-            shared_memory: Hand pixels over in memory, to a server on this machine that allows it.
+            shared_memory: Hand pixels over in memory, both ways, to a server on this machine that
+                allows it.
 
         Raises:
             ServerUnreachableError: nothing answers in that time.
@@ -111,7 +113,7 @@ class InpaintClient:
             address, access or Access.from_environment(), connect_seconds, patience_seconds
         )
         self._compression = pb.SHUFFLED_ZLIB if compress else pb.NONE
-        self._shares_memory = shared_memory and hasattr(os, "memfd_create")
+        self._memory = SharedMemory(self._server, shared_memory)
 
     def __enter__(self) -> "InpaintClient":
         return self
@@ -364,45 +366,26 @@ class InpaintClient:
         )
         for missing in answer.missing:
             content = contents[missing.digest]
-            if self._shares_memory and self._take(missing.digest, content):
+            if self._memory.sent(missing.digest, content):
                 continue
             requests = _upload_requests(missing.digest, content, missing.committed)
             self._server.wait(plates.Upload.future(requests), cancelled)
 
-    def _take(self, name: str, content: bytes) -> bool:
-        # A server elsewhere, or one that does not allow it, gets uploads from then on.
-        memory = os.memfd_create("sttn-plate")
-        try:
-            with open(memory, "wb", buffering=0, closefd=False) as file:
-                file.write(content)
-            request = pb.TakeRequest(
-                digest=name, size=len(content), process=os.getpid(), descriptor=memory
-            )
-            self._server.plates.Take(request, timeout=ANSWER_SECONDS)
-            return True
-        except grpc.RpcError as error:
-            if error.code() not in (
-                grpc.StatusCode.FAILED_PRECONDITION,
-                grpc.StatusCode.INVALID_ARGUMENT,
-                grpc.StatusCode.UNIMPLEMENTED,
-            ):
-                raise
-            self._shares_memory = False
-            return False
-        finally:
-            os.close(memory)
-
     def _download(self, image: pb.Image) -> NDArray[Any]:
-        content = bytearray()
+        received = bytearray()
+        given: list[mmap] = []
 
-        def rest() -> None:
-            request = pb.DownloadRequest(digest=image.digest, offset=len(content))
+        def fetch() -> None:
+            if memory := self._memory.fetched(image):
+                given.append(memory)
+                return
+            request = pb.DownloadRequest(digest=image.digest, offset=len(received))
             for chunk in self._server.plates.Download(request):
-                codec.check_chunk(chunk, len(content))
-                content.extend(chunk.data)
+                codec.check_chunk(chunk, len(received))
+                received.extend(chunk.data)
 
-        self._server.retrying(lambda: _known(rest), never)
-        return codec.decode_image(image, bytes(content))
+        self._server.retrying(lambda: _known(fetch), never)
+        return codec.decode_image(image, given[0] if given else bytes(received))
 
     def _cancel(self, job_id: str) -> None:
         # A server that is gone took its jobs with it; a client that is closed leaves its jobs to

@@ -23,14 +23,14 @@ class AdminService(inpaint_pb2_grpc.AdminServicer):
         workers: Workers,
         limits: LimitsConfig,
         metrics: Metrics,
-        takes_memory: bool,
+        shares_memory: bool,
         drain: Callable[[], None],
     ) -> None:
         self._scheduler = scheduler
         self._workers = workers
         self._limits = limits
         self._metrics = metrics
-        self._takes_memory = takes_memory
+        self._shares_memory = shares_memory
         self._drain = drain
 
     async def GetCapabilities(
@@ -46,7 +46,7 @@ class AdminService(inpaint_pb2_grpc.AdminServicer):
             frames_per_job=self._limits.frames_per_job,
             types=[pb.FLOAT16, pb.FLOAT32],
             compressions=[pb.NONE, pb.SHUFFLED_ZLIB],
-            shared_memory=self._takes_memory,
+            shared_memory=self._shares_memory,
         )
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.Models:

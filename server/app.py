@@ -77,15 +77,15 @@ async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIt
         await workers.start()
         scheduler = Scheduler(workers, store, config.limits, metrics)
         asked = asyncio.Event()
-        limits, takes_memory = config.limits, config.shared_memory
+        limits, shares_memory = config.limits, config.shared_memory
         inpaint_pb2_grpc.add_PlatesServicer_to_server(
-            PlatesService(store, scheduler, limits, metrics, takes_memory), server
+            PlatesService(store, scheduler, limits, metrics, shares_memory), server
         )
         inpaint_pb2_grpc.add_InpaintServicer_to_server(
             InpaintService(scheduler, workers, store, limits, metrics, gate), server
         )
         inpaint_pb2_grpc.add_AdminServicer_to_server(
-            AdminService(scheduler, workers, limits, metrics, takes_memory, asked.set), server
+            AdminService(scheduler, workers, limits, metrics, shares_memory, asked.set), server
         )
         names = [service.full_name for service in inpaint_pb2.DESCRIPTOR.services_by_name.values()]
         health = Health(server, names)

@@ -118,7 +118,8 @@ class ServerConfig:
     security: SecurityConfig = field(default_factory=SecurityConfig)
     """Who may connect."""
     shared_memory: bool = False
-    """Take plates from the memory of clients on this machine, of the same user (Linux)."""
+    """Take plates from the memory of clients on this machine and of the same user, and give
+    completed frames back the same way (Linux)."""
     metrics_address: str | None = None
     """HOST:PORT of a page of figures for Prometheus; none without it."""
     reflection: bool = True

@@ -55,13 +55,13 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         scheduler: Scheduler,
         limits: LimitsConfig,
         metrics: Metrics,
-        takes_memory: bool,
+        shares_memory: bool,
     ) -> None:
         self._store = store
         self._scheduler = scheduler
         self._limits = limits
         self._metrics = metrics
-        self._takes_memory = takes_memory
+        self._shares_memory = shares_memory
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write-uploads")
 
     async def FindMissing(
@@ -96,10 +96,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
     async def Take(self, request: pb.TakeRequest, context: Context) -> pb.UploadResponse:
         """Copy one content from the memory of a client on this machine."""
         async with status_codes(context, self._metrics):
-            if not self._takes_memory:
-                raise RefusedError(
-                    "shared memory is not enabled on this server (--shared-memory); upload instead"
-                )
+            self._require_shared_memory()
             header = pb.UploadHeader(digest=request.digest, size=request.size)
             if header.digest in self._store:
                 return pb.UploadResponse(committed=header.size)
@@ -124,6 +121,16 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                     offset += len(data)
                     self._metrics.sent.inc(len(data))
             self._scheduler.fetched(request.digest)
+
+    async def Give(self, request: pb.GiveRequest, context: Context) -> pb.GiveResponse:
+        """Copy one content into the memory of a client on this machine."""
+        async with status_codes(context, self._metrics):
+            self._require_shared_memory()
+            with open_content(self._store.folder, request.digest) as file:
+                size = await asyncio.to_thread(shared_memory.give, request, file)
+            self._metrics.sent.inc(size)
+            self._scheduler.fetched(request.digest)
+            return pb.GiveResponse(size=size)
 
     @staticmethod
     async def _header(requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadHeader:
@@ -159,6 +166,13 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         writing.result()
         if not finished:
             raise BrokenUploadError("the upload broke off before its finish")
+
+    def _require_shared_memory(self) -> None:
+        if not self._shares_memory:
+            raise RefusedError(
+                "shared memory is not enabled on this server (--shared-memory); "
+                "upload and download instead"
+            )
 
     def _require_place(self) -> None:
         if self._store.uploads >= self._limits.uploads:

@@ -1,8 +1,10 @@
-"""Contents from the memory of a client on the same machine (Linux memfd)."""
+"""Contents from and to the memory of a client on the same machine (Linux memfd)."""
 
+import io
 import os
-import stat
+import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 from server.errors import InvalidRequestError
 from server.plates import Upload
@@ -28,20 +30,7 @@ def take(request: pb.TakeRequest, upload: Upload, path: Path) -> None:
         InvalidRequestError: no such memory, not ours to read, or not what the digest says.
         StoreFullError: the disk is full.
     """
-    link = f"/proc/{request.process}/fd/{request.descriptor}"
-    try:
-        if not os.readlink(link).startswith(PREFIX):
-            raise InvalidRequestError(
-                f"descriptor {request.descriptor} is not a memfd named sttn-*"
-            )
-        descriptor = os.open(link, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise InvalidRequestError(
-            f"cannot read the memory of process {request.process}: {error.strerror}; upload instead"
-        ) from None
-    with open(descriptor, "rb", buffering=0) as memory:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidRequestError("that is no memory")
+    with _opened(request.process, request.descriptor, os.O_RDONLY) as memory:
         upload.resume()
         memory.seek(upload.committed)
         while upload.committed < request.size:
@@ -50,3 +39,51 @@ def take(request: pb.TakeRequest, upload: Upload, path: Path) -> None:
                 break
             upload.extend(data)
         upload.finish(path)
+
+
+def give(request: pb.GiveRequest, content: BinaryIO) -> int:
+    """Copy a content into a client's memfd; blocks, and belongs in a thread.
+
+    Args:
+        request: Which memory.
+        content: From its start on.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        InvalidRequestError: no such memory, not ours to write, or not as large as the content.
+    """
+    size = os.fstat(content.fileno()).st_size
+    with _opened(request.process, request.descriptor, os.O_RDWR) as memory:
+        if os.fstat(memory.fileno()).st_size != size:
+            raise InvalidRequestError(f"that memory must be {size} bytes large")
+        shutil.copyfileobj(content, memory, codec.CHUNK_BYTES)
+    return size
+
+
+def _opened(process: int, descriptor: int, flags: int) -> io.FileIO:
+    """A client's memory; nothing else that a process has open."""
+    link = f"/proc/{process}/fd/{descriptor}"
+    try:
+        # Looked at before, since opening a device or a pipe does things; and after, since what a
+        # number means may change in between.
+        _require_memory(os.readlink(link), descriptor)
+        opened = os.open(link, flags | os.O_NONBLOCK)
+    except OSError as error:
+        raise InvalidRequestError(
+            f"cannot open the memory of process {process}: {error.strerror}; "
+            "send and fetch it in chunks instead"
+        ) from None
+    memory = io.FileIO(opened, "r" if flags == os.O_RDONLY else "r+")
+    try:
+        _require_memory(os.readlink(f"/proc/self/fd/{opened}"), descriptor)
+    except InvalidRequestError:
+        memory.close()
+        raise
+    return memory
+
+
+def _require_memory(name: str, descriptor: int) -> None:
+    if not name.startswith(PREFIX):
+        raise InvalidRequestError(f"descriptor {descriptor} is not a memfd named sttn-*")

@@ -4,6 +4,7 @@ import hashlib
 import sys
 import zlib
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def image_bytes(image: pb.Image) -> int:
     return image.width * image.height * len(image.channels) * dtype.itemsize
 
 
-def decode_image(image: pb.Image, content: bytes) -> NDArray[Any]:
+def decode_image(image: pb.Image, content: bytes | mmap) -> NDArray[Any]:
     """The array (H, W, C) that a description and its bytes stand for; read-only.
 
     Raises:
@@ -124,7 +125,7 @@ def decode_image(image: pb.Image, content: bytes) -> NDArray[Any]:
     return flat.reshape(image.height, image.width, len(image.channels))
 
 
-def _inflated(content: bytes, expected: int) -> bytes:
+def _inflated(content: bytes | mmap, expected: int) -> bytes:
     # Never more than the description promises, whatever the stream would grow to.
     stream = zlib.decompressobj()
     try:

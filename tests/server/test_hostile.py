@@ -25,7 +25,7 @@ from tests.server.test_service import refusal, upload
 
 DEATHS = 1000
 METHODS = {
-    "Plates": ("FindMissing", "Upload", "Take", "Download"),
+    "Plates": ("FindMissing", "Upload", "Take", "Download", "Give"),
     "Inpaint": ("Submit", "Watch", "Get", "Cancel", "GetStatus"),
 }
 

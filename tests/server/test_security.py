@@ -212,12 +212,13 @@ def test_the_network_wants_both_tls_and_a_credential(settings, tmp_path):
 # Shared memory
 
 
-def test_plates_are_handed_over_in_memory(address_with_memory):
-    """On one machine pixels need no network; the fill is the same."""
+def test_pixels_are_handed_over_in_memory_both_ways(address_with_memory):
+    """On one machine they need no network; the fill is the same."""
     address, _ = address_with_memory
     calls = []
     with InpaintClient(address, shared_memory=True) as client:
         client._server.plates.Upload = lambda *_: calls.append("uploaded")
+        client._server.plates.Download = lambda *_: calls.append("downloaded")
         completed = dict(client.inpaint([PLATE], [MASK]))
 
     assert not calls
@@ -261,8 +262,8 @@ def test_only_memory_that_was_named_for_it_is_read(address_with_memory, tmp_path
         for attempt, told in (
             (lambda: take(file.fileno()), "is not a memfd"),
             (lambda: take(other), "is not a memfd"),
-            (lambda: take(9999), "cannot read"),
-            (lambda: take(memory, process=2**22 - 1), "cannot read"),
+            (lambda: take(9999), "cannot open"),
+            (lambda: take(memory, process=2**22 - 1), "cannot open"),
             (lambda: take(memory), "another digest"),
             (lambda: take(memory, codec.digest(b"pixels"), size=7), "6 bytes, not 7"),
         ):
@@ -272,3 +273,48 @@ def test_only_memory_that_was_named_for_it_is_read(address_with_memory, tmp_path
         assert take(memory, codec.digest(b"pixels")).committed == 6
     os.close(memory)
     os.close(other)
+
+
+def test_only_memory_that_was_named_for_it_is_written(address_with_memory, tmp_path):
+    """No client has the server write into a file, or beyond what it asked for."""
+    address, _ = address_with_memory
+    target = tmp_path / "target"
+    target.write_bytes(b"as it was")
+    memory, small, other = (
+        os.memfd_create(name) for name in ("sttn-plate", "sttn-small", "something")
+    )
+    os.ftruncate(memory, 6)
+    os.ftruncate(small, 5)
+    with target.open("r+b") as file, grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.PlatesStub(channel)
+        name = codec.digest(b"pixels")
+        upload(stub, b"pixels")
+
+        def give(descriptor, name=name):
+            request = pb.GiveRequest(digest=name, process=os.getpid(), descriptor=descriptor)
+            return stub.Give(request)
+
+        for attempt, code, told in (
+            (lambda: give(file.fileno()), grpc.StatusCode.INVALID_ARGUMENT, "is not a memfd"),
+            (lambda: give(other), grpc.StatusCode.INVALID_ARGUMENT, "is not a memfd"),
+            (lambda: give(small), grpc.StatusCode.INVALID_ARGUMENT, "6 bytes large"),
+            (lambda: give(9999), grpc.StatusCode.INVALID_ARGUMENT, "cannot open"),
+            (lambda: give(memory, SECRET), grpc.StatusCode.NOT_FOUND, "no content"),
+        ):
+            refused, details = refusal(attempt)
+            assert refused is code
+            assert told in details
+        assert give(memory).size == 6
+        assert os.pread(memory, 10, 0) == b"pixels"
+    assert target.read_bytes() == b"as it was"
+    for descriptor in (memory, small, other):
+        os.close(descriptor)
+
+
+def test_memory_is_given_to_nobody_unless_it_is_enabled(address):
+    """Off by default, in both directions."""
+    with grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.PlatesStub(channel)
+        code, details = refusal(lambda: stub.Give(pb.GiveRequest(digest=SECRET)))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "--shared-memory" in details
