@@ -17,7 +17,7 @@ from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.cuts import stretches
 from sttn.inference.engine import Engine
 from sttn.inference.holes import Holes
-from sttn.inference.picture import picture_of, whole
+from sttn.inference.picture import picture_of, whole_frame
 from sttn.inference.plans import gathered, plans_of
 from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig
@@ -136,7 +136,7 @@ def _completed(
 ) -> Iterator[tuple[int, Pixels]]:
     """What lies between two cuts: the picture, and the bars around it laid beside."""
     clip = engine.clip
-    picture = whole(clip) if fusion is None else picture_of(clip, cancelled)
+    picture = whole_frame(clip) if fusion is None else picture_of(clip, cancelled)
 
     def alone(index: int, part: Region) -> NDArray[np.float32]:
         return engine.alone(index, picture.placed(part))
@@ -170,6 +170,6 @@ def _completed(
 
 def _told_of_clip(tell: Told, indices: Sequence[int], place: int, origins: Origins) -> None:
     """Tell of a part's frame by what its frames are called in the clip."""
-    whole, fetched = origins.copy(), origins[..., 0] >= 0
-    whole[fetched, 0] = np.array(indices)[origins[fetched, 0].astype(np.int64)]
-    tell(indices[place], whole)
+    of_clip, fetched = origins.copy(), origins[..., 0] >= 0
+    of_clip[fetched, 0] = np.array(indices)[origins[fetched, 0].astype(np.int64)]
+    tell(indices[place], of_clip)

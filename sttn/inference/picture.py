@@ -80,7 +80,7 @@ class Picture:
         return result
 
 
-def whole(clip: Clip) -> Picture:
+def whole_frame(clip: Clip) -> Picture:
     """The picture of frames that are nothing else."""
     height, width = clip.size
     return Picture(size=clip.size, region=Region(0, height, 0, width))

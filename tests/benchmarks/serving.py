@@ -98,14 +98,16 @@ def measure_upload(address: str, megabytes: int, rounds: int) -> dict[str, float
     }
 
 
-def measure_overhead(address: str, frames: int, rounds: int) -> dict[str, float]:
+def measure_overhead(
+    address: str, frames: int, rounds: int, shared_memory: bool = False
+) -> dict[str, float]:
     """A whole clip: sending, work, fetching, against the same work in this process."""
     rng = np.random.default_rng(1)
     masks = np.zeros((frames, *SHAPE[:2]), np.bool_)
     masks[:, 300:700, 600:1100] = True
     engine = WorkingEngine(WORK_SECONDS)
     ratios, firsts = [], []
-    with InpaintClient(address) as client:
+    with InpaintClient(address, shared_memory=shared_memory) as client:
         for number in range(rounds + 1):
             plates = rng.random((frames, *SHAPE), np.float32).astype(np.float16)
             start = time.perf_counter()
@@ -254,10 +256,12 @@ def main() -> None:
         with socket.create_server(("localhost", 0)) as probe:
             address = f"localhost:{probe.getsockname()[1]}"
         with server_process(
-            address, Path(folder) / "log", "--seconds", str(WORK_SECONDS)
+            address, Path(folder) / "log", "--seconds", str(WORK_SECONDS), "--shared-memory"
         ) as process:
             figures |= measure_upload(address, chosen.megabytes, chosen.rounds)
             figures |= measure_overhead(address, chosen.frames, chosen.rounds)
+            handed_over = measure_overhead(address, chosen.frames, chosen.rounds, True)
+            figures |= {f"shared_memory_{name}": each for name, each in handed_over.items()}
             figures |= measure_cancel(address, chosen.rounds)
             figures |= measure_slow_readers(address, 20, process.pid)
             figures |= measure_crowd(address, chosen.clients, chosen.seconds, process.pid)

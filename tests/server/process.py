@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--drain-seconds", type=float, default=10)
     parser.add_argument("--keepalive-seconds", type=float, default=20)
     parser.add_argument("--tokens", type=Path)
+    parser.add_argument("--shared-memory", action="store_true")
     parser.add_argument("--file-bytes", type=int, help="largest file the system lets it write")
     chosen = parser.parse_args()
     if chosen.file_bytes is not None:
@@ -69,6 +70,7 @@ def main() -> None:
             drain_seconds=chosen.drain_seconds, keepalive_seconds=chosen.keepalive_seconds
         ),
         security=SecurityConfig(tokens=chosen.tokens),
+        shared_memory=chosen.shared_memory,
     )
     asyncio.run(app.serve(config))
 
