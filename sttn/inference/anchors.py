@@ -102,7 +102,9 @@ class Anchors:
         if block not in self._frames:
             first = block * SPACING
             some = range(first, min(first + CHOICE, len(self._clip)))
-            self._frames[block] = max(some, key=self._shown_detail)
+            # What an artist painted may be another picture.
+            photographed = [index for index in some if index not in self._clip.clean]
+            self._frames[block] = max(photographed or some, key=self._shown_detail)
         return self._frames[block]
 
     def _shown_detail(self, index: int) -> float:
