@@ -82,6 +82,7 @@ def test_the_server_sees_arrays_and_indices_only(tmp_path, quiet):
         "SubmitRequest.client",
         "WatchRequest.job_id",
         "GetRequest.job_id",
+        "GiveRequest.digest",
         "CancelRequest.job_id",
     }
     assert json.loads(engine.path.read_text()) == {
