@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.benchmarks import edges
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 pytestmark = pytest.mark.slow
@@ -112,6 +114,7 @@ def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path)
     assert result["errors"] == 0
     assert result["upload_over_raw"] > 0
     assert result["whole_over_in_process"] > 1
+    assert result["shared_memory_whole_over_in_process"] > 1
     for name in ("first_frame", "cancel_beyond", "health_p95", "memory_above", "slow_reader"):
         assert name in printed
 
@@ -153,3 +156,18 @@ def test_real_pixels_and_texture_are_compared_with_the_network_alone(tmp_path):
     assert list(told) == ["network alone", "with real pixels", "and with texture"]
     assert result["ratio"]["network alone"] == 1
     assert all(name in printed for name in told)
+
+
+def test_a_color_that_is_off_along_the_edge_is_told(tmp_path, capsys):
+    """Noise cancels out, one channel that is two steps too bright does not."""
+    rng = np.random.default_rng(0)
+    truth = np.full((6, 48, 48, 3), 100, np.uint8)
+    masks = np.zeros(truth.shape[:3], np.bool_)
+    masks[:, 8:40, 8:40] = True
+    completed = truth + rng.integers(-3, 4, truth.shape) + (0, 2, 0)
+    completed[:, 12:36, 12:36] = 255  # well inside, nobody sees a seam
+
+    assert edges.shift(completed, truth, masks) == pytest.approx(2, abs=0.3)
+
+    edges.main(write_clip(tmp_path))
+    assert "Telea" in capsys.readouterr().out.splitlines()[0]
