@@ -112,8 +112,7 @@ def completed_frames(
     parameter = next(generator.parameters())
     device, precision = parameter.device, parameter.dtype
     chooses = load_fusion(device, precision, fusion) if config.propagate else None
-    parts = stretches(clip, cancelled) if config.part_at_cuts else [list(range(len(clip)))]
-    for indices in parts:
+    for indices in _parts(clip, config, cancelled):
         if set(indices).isdisjoint(clip.returned):
             continue
         store = FeatureStore(device, budget or MemoryBudget())
@@ -124,6 +123,14 @@ def completed_frames(
                 yield indices[place], completed
         finally:
             store.close()
+
+
+def _parts(clip: Clip, config: WindowConfig, cancelled: Callable[[], bool]) -> list[list[int]]:
+    """Indices of the frames that are completed together."""
+    if not config.part_at_cuts:
+        return [list(range(len(clip)))]
+    # Bars look alike on both sides of a cut.
+    return stretches(clip.within(picture_of(clip, cancelled).region), cancelled)
 
 
 def _completed(

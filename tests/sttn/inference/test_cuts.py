@@ -124,6 +124,19 @@ def test_each_side_of_a_cut_is_completed_as_if_it_were_alone(generator):
     assert set(told) == set(range(13))
 
 
+def test_bars_that_all_scenes_share_hide_no_cut(generator):
+    """A letterboxed movie."""
+    sides = panned(1, 6), panned(2, 7)
+    for side in sides:
+        side[:, :14] = side[:, -14:] = 0
+    frames = np.concatenate(sides)
+
+    together = complete(frames, with_hole(frames), generator)
+
+    alone = [complete(side, with_hole(side), generator) for side in sides]
+    np.testing.assert_array_equal(together, np.concatenate(alone))
+
+
 def test_cuts_may_be_left_alone(generator):
     """Who compares with the released procedure sees the clip in one piece."""
     frames = np.concatenate([panned(1, 5), panned(2, 5)])
