@@ -16,14 +16,6 @@ ALONE = WindowConfig(propagate=False, part_at_cuts=False)
 """The network without real pixels, whose arithmetic most of these tests are about."""
 
 
-@pytest.fixture(scope="module")
-def generator() -> Generator:
-    torch.manual_seed(0)
-    generator = Generator(ModelConfig(channels=16, blocks=2)).eval()
-    initialize(generator)
-    return generator
-
-
 def clip(length: int, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, 48, 96, 3) and masks with a moving hole."""
     rng = np.random.default_rng(length)

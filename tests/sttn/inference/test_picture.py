@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,21 +10,11 @@ from sttn.inference import complete, completed_frames
 from sttn.inference.clip import Clip
 from sttn.inference.completing import never
 from sttn.inference.picture import picture_of
-from sttn.model import Generator, ModelConfig
 from sttn.model.region import Region
-from sttn.training.state import initialize
 from tests.sttn.inference.moving import SIZE, panned, with_hole
 
 WHOLE = Region(0, SIZE[0], 0, SIZE[1])
 LETTERBOX = Region(13, 77, 0, SIZE[1])
-
-
-@pytest.fixture(scope="module")
-def generator() -> Generator:
-    torch.manual_seed(0)
-    generator = Generator(ModelConfig(channels=16, blocks=2)).eval()
-    initialize(generator)
-    return generator
 
 
 def barred(frames: np.ndarray, picture: Region, noise: int = 0) -> np.ndarray:
