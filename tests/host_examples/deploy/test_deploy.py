@@ -1,10 +1,11 @@
-"""Deployment examples, tested as far as a machine without systemd's manager or Envoy allows."""
+"""Deployment examples: what can be said of them without running them (test_envoy.py runs one)."""
 
 import json
 import re
 import shlex
 import shutil
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,10 @@ def test_the_containers_files_and_command_exist():
 
     assert all((ROOT / part).exists() for part in copied)
     assert settings(json.loads(command)).security.closed
+
+
+def test_a_machine_without_a_desktop_can_load_opencv():
+    """Containers and render nodes have no X libraries, without which opencv-python does not load."""
+    (distribution,) = metadata.packages_distributions()["cv2"]
+
+    assert distribution == "opencv-python-headless"
