@@ -7,7 +7,6 @@ anchor takes from the one before it what that has made up already.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,10 +26,6 @@ SPACING = 16
 
 CHOICE = 4
 """Frames of which the sharpest becomes the anchor: what is copied in a blurred one is blurred."""
-
-SOFTENED = 0.8
-"""Share of its detail below which carried texture is made sharp again: a camera that moves softens
-it on the way, one that stands does not."""
 
 KEPT = 2
 """Anchors that are kept: those around a frame."""
@@ -56,13 +51,6 @@ class _Frame:
         return origins
 
 
-class _Done(NamedTuple):
-    """An anchor, and how much detail its texture had when it was made."""
-
-    anchor: Anchor
-    detail: float
-
-
 class Anchors:
     """Every :data:`SPACING`-th frame of a clip, completed when it is first needed.
 
@@ -85,7 +73,7 @@ class Anchors:
         self._clip, self._propagation = clip, propagation
         self._real, self._network = real, network
         self._frames: dict[int, int] = {}
-        self._done: dict[int, _Done] = {}
+        self._done: dict[int, Anchor] = {}
 
     def completed(self, index: int, real: Fill) -> Fill:
         """Real pixels of a frame's hole, and what its anchors show of the rest."""
@@ -116,7 +104,7 @@ class Anchors:
             self._done[at] = self._completed(at)
             for old in sorted(self._done)[:-KEPT]:
                 del self._done[old]
-        return self._done[block].anchor
+        return self._done[block]
 
     def _missing(self, block: int) -> list[int]:
         """Blocks whose anchors are not done: one and those that it builds on; itself first."""
@@ -131,25 +119,16 @@ class Anchors:
                 break
         return missing
 
-    def _completed(self, block: int) -> _Done:
+    def _completed(self, block: int) -> Anchor:
         index = self._frame_of(block)
         frame = _Frame(index, in_float(self._clip.frame(index)), self._clip.mask(index))
-        real = self._real(index)
-        if real is None:
-            return _Done(Anchor(pixels=frame.pixels, origins=frame.origins()), 0)
-        rest = real.leaves(frame.mask)
-        before, fill = self._done.get(block - 1) if rest.any() else None, real
-        if before is not None:
-            anchors = {self._frame_of(block - 1): before.anchor}
-            fill = self._propagation.carried(index, real, anchors)
-        anchor = _textured(frame, fill, self._soft(frame, fill))
-        detail = _detail(anchor.pixels, rest)
-        if before is not None and detail < SOFTENED * before.detail:
-            anchor = _textured(frame, real, anchor, closely=True)
-            detail = _detail(anchor.pixels, rest)
-        elif before is not None:
-            detail = max(detail, before.detail)
-        return _Done(anchor, detail)
+        fill = self._real(index)
+        if fill is None:
+            return Anchor(pixels=frame.pixels, origins=frame.origins())
+        before = self._done.get(block - 1)
+        if before is not None and fill.leaves(frame.mask).any():
+            fill = self._propagation.carried(index, fill, {self._frame_of(block - 1): before})
+        return _textured(frame, fill, self._soft(frame, fill))
 
     def _soft(self, frame: _Frame, fill: Fill) -> Anchor:
         """A frame with a fill, and the network's colors where that leaves something open."""
@@ -170,11 +149,11 @@ def _detail(pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
     return float(changes.mean()) if len(changes) else 0.0
 
 
-def _textured(frame: _Frame, fill: Fill, anchor: Anchor, closely: bool = False) -> Anchor:
+def _textured(frame: _Frame, fill: Fill, anchor: Anchor) -> Anchor:
     """An anchor with texture where a fill leaves something open, if any can be found."""
     rest = fill.leaves(frame.mask)
     left = around_mask(rest)
-    texture = None if left is None else synthesized(anchor.pixels, rest, closely, frame.mask)
+    texture = None if left is None else synthesized(anchor.pixels, rest, frame.mask)
     if left is None or texture is None:
         return anchor
     asked = left.grown(SEAM, rest.shape)

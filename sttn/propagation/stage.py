@@ -32,7 +32,7 @@ from sttn.propagation.traces import (
     Visible,
     by_camera,
     by_flow,
-    sampled,
+    sampled_sharply,
 )
 
 TELEA_RADIUS = 3.0
@@ -156,7 +156,7 @@ class Propagation:
         ]
         candidates = [
             self._candidate(index, around, asked, trace, fetched)
-            for trace, fetched in zip(traces, _fetched(traces, sources.frame), strict=True)
+            for trace, fetched in zip(traces, _fetched(traces, sources), strict=True)
         ]
         return Offers(
             box=box,
@@ -196,15 +196,16 @@ def _surroundings(
     return surroundings(known.astype(np.float32), scaled[1], hole, wider & ~hole)
 
 
-def _fetched(traces: list[Trace], frame: Callable[[int], NDArray[Any]]) -> NDArray[np.float32]:
+def _fetched(traces: list[Trace], sources: _Sources) -> NDArray[np.float32]:
     """The pixels (K, N, 3) that K traces lead to, 0 where they lead nowhere."""
     frames = np.stack([trace.frames for trace in traces])
     places = np.stack([trace.places for trace in traces])
     pixels = np.zeros((*frames.shape, 3), np.float32)
     for source in np.unique(frames[frames >= 0]):
         some = frames == source
-        shown = frame(int(source))
-        pixels[some] = sampled(shown, places[some]) / np.float32(steps(shown))
+        shown, visible = sources.frame(int(source)), sources.visible(int(source))
+        fetched = sampled_sharply(shown, places[some], visible) / np.float32(steps(shown))
+        pixels[some] = fetched.clip(0, 1)
     return pixels
 
 

@@ -23,6 +23,13 @@ LATER = 4
 EDGE = 1.0
 """Pixels of a frame's border from which nothing is fetched by the camera's motion."""
 
+KERNEL = 4
+"""Pixels in every direction that an interpolated one depends on at most (Lanczos)."""
+
+ENOUGH = 0.7
+"""Share of that kernel that must show: the rest of it is left out. The more is asked for the softer
+are fills, since the first frame that shows a place often does so at its hole's very edge."""
+
 Points = NDArray[np.float32]
 """(N, 2) x and y in pixels."""
 
@@ -139,32 +146,64 @@ def by_camera(
     return found
 
 
-def sampled(image: NDArray[Any], places: Points) -> NDArray[np.float32]:
-    """What an image (H, W, C) shows at N places, bilinear, the border repeated: (N, C)."""
+def sampled(
+    image: NDArray[Any], places: Points, interpolation: int = cv2.INTER_LINEAR
+) -> NDArray[np.float32]:
+    """What an image (H, W, C) shows at N places, the border repeated: (N, C).
+
+    Args:
+        image: (H, W, C).
+        places: (N, 2).
+        interpolation: One of OpenCV's.
+    """
     count, row = len(places), 256  # OpenCV takes no map of more than 32,767 rows
     if not count:
         return np.zeros((0, image.shape[-1]), np.float32)
-    corner, part = _around(image, places)
+    corner, rows, columns = _around(image.shape, places)
     maps = np.resize(places - corner, (-(-count // row), row, 2))
     found = cv2.remap(  # type: ignore[call-overload]  # the stubs know no 2-channel maps
-        part, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image[rows, columns].astype(np.float32),
+        maps,
+        None,
+        interpolation,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(found, np.float32).reshape(-1, image.shape[-1])[:count]
 
 
-def _around(image: NDArray[Any], places: Points) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The part of an image that holds some places, and its corner x, y: the rest costs nothing."""
-    (left, right), (top, bottom) = (
-        _reach(places[:, axis], image.shape[1 - axis]) for axis in (0, 1)
-    )
-    part = image[top:bottom, left:right].astype(np.float32)
-    return np.array([left, top], np.float32), part
+def sampled_sharply(
+    image: NDArray[Any], places: Points, visible: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """As :func:`sampled`, but as sharp as the image, from which a mean of neighbors takes detail.
+
+    Args:
+        image: (H, W, C).
+        places: (N, 2).
+        visible: (H, W), pixels that are looked at. Where these are too few, neighbors have to do.
+    """
+    if not len(places):
+        return sampled(image, places)
+    corner, rows, columns = _around(image.shape, places)
+    part, shows, at = image[rows, columns], visible[rows, columns, np.newaxis], places - corner
+    shown = np.concatenate([np.where(shows, part, 0), shows], axis=-1, dtype=np.float32)
+    found = sampled(shown, at, cv2.INTER_LANCZOS4)
+    share = found[:, -1:]
+    few = share[:, 0] < ENOUGH
+    result: NDArray[np.float32] = found[:, :-1] / share.clip(ENOUGH)
+    result[few] = sampled(part, at[few])
+    return result
 
 
-def _reach(places: NDArray[np.float32], limit: int) -> tuple[int, int]:
-    """First and last, excluded, of the rows or columns that some places lie between."""
-    first = min(max(math.floor(places.min()), 0), limit - 1)
-    return first, min(max(math.ceil(places.max()), first), limit - 1) + 1
+def _around(size: tuple[int, ...], places: Points) -> tuple[NDArray[np.float32], slice, slice]:
+    """The part of an image that some places depend on: corner x, y, rows and columns."""
+    across, down = (_reach(places[:, axis], size[1 - axis]) for axis in (0, 1))
+    return np.array([across.start, down.start], np.float32), down, across
+
+
+def _reach(places: NDArray[np.float32], limit: int) -> slice:
+    """The rows or columns that some places depend on."""
+    first = min(max(math.floor(places.min()) - KERNEL, 0), limit - 1)
+    return slice(first, min(max(math.ceil(places.max()) + KERNEL, first), limit - 1) + 1)
 
 
 def _frames(index: int, direction: int, farthest: int, count: int) -> range:

@@ -74,7 +74,6 @@ class Synthesis(NamedTuple):
 def synthesized(
     image: NDArray[np.float32],
     hole: NDArray[np.bool_],
-    closely: bool = False,
     unseen: NDArray[np.bool_] | None = None,
 ) -> Synthesis | None:
     """Fill a hole with texture of its surroundings; the same for the same image.
@@ -82,7 +81,6 @@ def synthesized(
     Args:
         image: (H, W, 3) in [0, 1], inside the hole a first guess of its colors.
         hole: (H, W), True somewhere.
-        closely: The guess is right but for sharpness, so smaller images are of no use.
         unseen: (H, W), what is not copied from, the hole included: what was filled before is soft.
 
     Returns:
@@ -94,7 +92,7 @@ def synthesized(
     inside = np.ascontiguousarray(box.of(hole))
     hidden = inside if unseen is None else np.ascontiguousarray(box.of(unseen))
     found = _from_coarse_to_fine(
-        np.dstack([box.of(image), _roughness(box.of(image), hidden)]), inside, hidden, closely
+        np.dstack([box.of(image), _roughness(box.of(image), hidden)]), inside, hidden
     )
     if found is None:
         return None
@@ -129,12 +127,11 @@ class _Held(NamedTuple):
 
 
 def _from_coarse_to_fine(
-    image: NDArray[np.float32], hole: NDArray[np.bool_], unseen: NDArray[np.bool_], closely: bool
+    image: NDArray[np.float32], hole: NDArray[np.bool_], unseen: NDArray[np.bool_]
 ) -> _Found | None:
     deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
     too_large = math.log2(hole.size / LARGEST) / 2
-    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)))
-    halvings = max(min(halvings, 1) if closely else halvings, math.ceil(too_large))
+    halvings = max(0, math.ceil(math.log2(deepest / DEPTH)), math.ceil(too_large))
     found: _Found | None = None
     for level in range(halvings, -1, -1):
         size = (max(1, image.shape[1] >> level), max(1, image.shape[0] >> level))
@@ -150,7 +147,6 @@ def _from_coarse_to_fine(
             larger = cv2.resize(found.image, size, interpolation=cv2.INTER_CUBIC)
             start[missing] = larger[missing]
         rounds, held = (of[min(halvings - level, len(of) - 1)] for of in (ROUNDS, HELD))
-        rounds = ROUNDS[-1] if closely else rounds
         colors = _Held(guess[..., :3], held if level else 0)
         found = _textured(start, missing, hidden, found and found.nearest, int(rounds), colors)
     return found

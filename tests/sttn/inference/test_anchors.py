@@ -116,7 +116,7 @@ def test_an_artists_frame_is_an_anchor_as_it_is(gravel, generator):
     assert np.abs(inside.astype(float) - 200).mean() < 12
 
 
-def test_texture_that_is_carried_far_is_made_sharp_again(generator, monkeypatch):
+def test_texture_that_is_carried_far_stays_sharp(generator):
     """A long hand-held shot: what is carried through every anchor would go soft on the way."""
     rng = np.random.default_rng(7)
     ground = cv2.GaussianBlur(rng.uniform(0, 255, (120, 170, 3)).astype(np.float32), (0, 0), 1.2)
@@ -127,14 +127,12 @@ def test_texture_that_is_carried_far_is_made_sharp_again(generator, monkeypatch)
         cv2.warpAffine(ground, np.array([[1, 0, x], [0, 1, y]]), (144, 96), flags=flags)
         for x, y in at
     ]
-    frames = np.stack(views).clip(0, 255).round().astype(np.uint8)
-    masks = np.zeros(frames.shape[:3], np.bool_)
+    truth = np.stack(views).clip(0, 255).round().astype(np.uint8)
+    masks = np.zeros(truth.shape[:3], np.bool_)
     masks[:, 24:72, 50:100] = True
-    frames[masks] = 0
+    frames = np.where(masks[..., None], np.uint8(0), truth)
     some = slice(4 * SPACING, 4 * SPACING + 8)
 
-    sharp = complete(frames, masks, generator)[some]
-    monkeypatch.setattr("sttn.inference.anchors.SOFTENED", 0)
-    softened = complete(frames, masks, generator)[some]
+    result = complete(frames, masks, generator)
 
-    assert sharpness(sharp, masks[some]) > 1.15 * sharpness(softened, masks[some])
+    assert sharpness(result[some], masks[some]) > 0.8 * sharpness(truth[some], masks[some])

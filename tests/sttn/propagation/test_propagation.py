@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from time import sleep
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from sttn.propagation import Fusion, Propagation, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
 from sttn.propagation.motion import Motion, Recent
-from sttn.propagation.traces import by_camera, by_flow, sampled
+from sttn.propagation.traces import by_camera, by_flow, sampled, sampled_sharply
 
 CPU = torch.device("cpu")
 
@@ -222,6 +223,44 @@ def offered() -> tuple:
     wrong = candidate(around, np.where(wider[..., None], noise, 0), distance)
     nothing = candidate(around, np.zeros_like(truth), np.zeros_like(distance))
     return truth, around, right, wrong, nothing
+
+
+def between_pixels(shape):
+    """Every pixel of an image half a pixel on, where a mean of neighbors takes most detail."""
+    rows, columns = np.indices(shape).reshape(2, -1)
+    return np.stack([columns + 0.5, rows + 0.5], axis=1).astype(np.float32)
+
+
+def test_what_is_fetched_is_as_sharp_as_the_plate():
+    """A fill that is softer than its surroundings is seen at once."""
+    wave = np.sin(np.arange(64) * 2 * np.pi / 4).astype(np.float32)
+    image = np.repeat((wave[:, None] + wave)[..., None], 3, axis=2)
+    places, visible = between_pixels((64, 64)), np.ones((64, 64), np.bool_)
+
+    sharp = sampled_sharply(image, places, visible).reshape(64, 64, 3)[8:-8, 8:-8]
+    soft = sampled(image, places).reshape(64, 64, 3)[8:-8, 8:-8]
+
+    assert sharp.std() > 0.95 * image.std()
+    assert soft.std() < 0.75 * image.std()
+
+
+@given(st.integers(0, 2**16), st.sampled_from([np.uint8, np.float16, np.float32]))
+@settings(max_examples=30)
+def test_nothing_of_what_is_removed_is_fetched(seed, dtype):
+    """Beside a hole only what shows is looked at: the removed object leaves no halo."""
+    rng = np.random.default_rng(seed)
+    visible = np.ones((40, 40), np.bool_)
+    visible[10:30, 12:28] = False
+    image = (255 * rng.random((40, 40, 3))).astype(dtype)
+    other = np.where(visible[..., None], image, dtype(rng.integers(2, 100)))
+    rows, columns = np.nonzero(visible)
+    places = np.stack([columns, rows], axis=1) + rng.uniform(-0.4, 0.4, (len(rows), 2))
+    clear = ~cv2.dilate((~visible).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    places = places[clear[rows, columns]].astype(np.float32)
+
+    assert np.array_equal(
+        sampled_sharply(image, places, visible), sampled_sharply(other, places, visible)
+    )
 
 
 def test_a_candidate_is_corrected_by_what_it_misses_the_margin_by():
