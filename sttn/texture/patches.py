@@ -52,7 +52,7 @@ def voted(
     total = _laid(columns, shares, places, size)
     said = chosen.unflatten(1, (-1, SIDE * SIDE)).unbind(1)
     sums = [_laid(columns, channel * shares, places, size) for channel in said]
-    return torch.stack(sums) / total.clamp(min=1e-12)
+    return torch.stack(sums) / total.clamp(min=1e-30)
 
 
 def _laid(columns: Tensor, values: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,7 +2,8 @@
 
 Small images are compared whole, by one matrix product; in large ones a good place is handed from
 neighbor to neighbor and tried around, for all patches at once (Barnes et al., PatchMatch, SIGGRAPH
-2009).
+2009). What was found often before is found less readily, or a hole would be paved with a few smooth
+patches (Kaspar et al., Self Tuning Texture Optimization, Eurographics 2015).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,12 +11,20 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 COMPARED_WHOLE = 60_000_000
 """Pairs of patches up to which every one is compared with every other."""
 
 COMPARED_AT_ONCE = 4_000_000
 """Of these, pairs whose distances are in memory together."""
+
+REPEATS = 0.3
+"""What every further use of a place counts beside the distance that is usual: enough to lay another
+patch that is nearly as good. At 2 worse ones were laid, which blurs."""
+
+REPEATED_WITHIN = 7
+"""Pixels on a side over which uses of a place are a mean."""
 
 ROUNDS = 2
 """Times that good places are handed on and tried around."""
@@ -43,17 +52,30 @@ class Search:
         self._height, self._width = allowed.shape
         self._sources = self._allowed.nonzero()[:, 0]
         self._lots = torch.Generator().manual_seed(0)
+        self._worn = torch.zeros(len(rows))
 
     def nearest(self, queries: Tensor, start: Tensor | None) -> Tensor:
         """Where the most similar patches lie, (Q,), by row and column in one number.
+
+        What is found here is found less readily the next time, the more so the more often.
 
         Args:
             queries: (Q, N), the patches that are looked for.
             start: (Q,) places to begin at; None compares with every patch.
         """
         if start is None or len(queries) * len(self._sources) <= COMPARED_WHOLE:
-            return self._whole(queries)
-        return self._around(queries, start)
+            best = self._whole(queries)
+        else:
+            best = self._around(queries, start)
+        self._worn = REPEATS * self._missed(queries, best).median() * self._repeats(best)
+        return best
+
+    def _repeats(self, found: Tensor) -> Tensor:
+        """How often every place (H * W,) was found beyond once, a mean over its surroundings."""
+        uses = torch.bincount(found, minlength=len(self._allowed)).float()
+        image = uses.view(1, 1, self._height, self._width)
+        mean = functional.avg_pool2d(image, REPEATED_WITHIN, 1, REPEATED_WITHIN // 2)
+        return (mean.flatten() - 1).clamp(min=0)
 
     def _whole(self, queries: Tensor) -> Tensor:
         known, sought = (
@@ -63,7 +85,7 @@ class Search:
                 (queries, self._asked),
             )
         )
-        squares = known.square().sum(1)
+        squares = known.square().sum(1) + self._worn[self._sources]
         at_once = max(1, COMPARED_AT_ONCE // len(known))
         found = [
             torch.addmm(squares, some, known.T, alpha=-2).argmin(1)
@@ -106,11 +128,15 @@ class Search:
         return rows * self._width + (places % self._width + right).clamp(0, self._width - 1)
 
     def _distances(self, queries: Tensor, places: Tensor) -> Tensor:
-        """Squared distances (Q,); infinite where nothing may be found."""
+        """How readily places are found (Q,); infinite where nothing may be."""
         within = places.clamp(0, len(self._allowed) - 1)
-        missed = self._rows.index_select(0, within).sub_(queries)
-        apart = self._where[within] - self._where[self._asked]
-        distances: Tensor = torch.linalg.vecdot(missed, missed)
-        distances = distances + torch.linalg.vecdot(apart, apart)
         forbidden = ~self._allowed[within] | (within != places)
+        distances = self._missed(queries, within) + self._worn[within]
         return distances.masked_fill(forbidden, torch.inf)
+
+    def _missed(self, queries: Tensor, places: Tensor) -> Tensor:
+        """Squared distances (Q,), of patches and of where they lie."""
+        missed = self._rows.index_select(0, places).sub_(queries)
+        apart = self._where[places] - self._where[self._asked]
+        squared: Tensor = torch.linalg.vecdot(missed, missed) + torch.linalg.vecdot(apart, apart)
+        return squared

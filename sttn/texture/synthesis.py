@@ -33,7 +33,7 @@ what goes where is up to the guess, how it looks is not. In the largest image no
 SURROUNDINGS = 64
 """Pixels around a hole that are copied from at least; or as many as the hole is large."""
 
-SPREAD, SPREAD_AT_LAST = 3.0, 1.0
+SPREAD, SPREAD_AT_LAST = 3.0, 0.7
 """Pixels from its center at which a patch says little; fewer in the last round, so that what it
 lays is sharp."""
 

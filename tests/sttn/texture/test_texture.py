@@ -56,6 +56,23 @@ def test_a_wall_goes_on_behind_what_is_removed(bricks, hole):
     np.testing.assert_array_equal(filled.pixels[away], bricks[away])
 
 
+def test_a_large_hole_is_not_paved_with_one_patch(monkeypatch):
+    """Gravel that repeats like tiles is seen at once, however well each of them fits."""
+    noise = np.random.default_rng(3).random((96, 144, 1)).astype(np.float32)
+    gravel = np.repeat(cv2.GaussianBlur(noise, (0, 0), 1.5)[..., None], 3, axis=2)
+    hole = np.zeros(gravel.shape[:2], np.bool_)
+    hole[24:72, 40:104] = True
+    guess = guessed(gravel, hole)
+
+    def used() -> int:
+        return len(np.unique(synthesized(guess, hole).places[hole], axis=0))
+
+    various = used()
+    monkeypatch.setattr("sttn.texture.search.REPEATS", 0)
+    assert various > 1.2 * used()
+    assert various > 0.5 * hole.sum()
+
+
 def test_the_same_shot_is_filled_the_same_way_twice(bricks, hole):
     """A farm that renders a frame again must not change it."""
     guess = guessed(bricks, hole)
