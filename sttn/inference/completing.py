@@ -23,7 +23,7 @@ from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig
 from sttn.model import Generator
 from sttn.model.region import Region
-from sttn.propagation import FUSION_WEIGHTS, Fusion, load_fusion
+from sttn.propagation import FUSION_WEIGHTS, Propagation, Shelf, load_fusion
 
 Told = Callable[[int, Origins], None]
 """Takes in where the real pixels of a frame come from, by its index."""
@@ -111,15 +111,22 @@ def completed_frames(
     config = window or WindowConfig()
     parameter = next(generator.parameters())
     device, precision = parameter.device, parameter.dtype
-    chooses = load_fusion(device, precision, fusion) if config.propagate else None
+    limits = budget or MemoryBudget()
+    propagation: Callable[..., Propagation] | None = None
+    if config.propagate:
+        propagation = partial(
+            Propagation,
+            fusion=load_fusion(device, precision, fusion),
+            shelf=Shelf(limits.real_pixels_gigabytes * 1e9),
+        )
     for indices in _parts(clip, config, cancelled):
         if set(indices).isdisjoint(clip.returned):
             continue
-        store = FeatureStore(device, budget or MemoryBudget())
+        store = FeatureStore(device, limits)
         told = None if origins is None else partial(_told_of_clip, origins, indices)
         try:
             engine = Engine(clip.part(indices), generator, config, store, batch)
-            for place, completed in _completed(engine, config, batch, chooses, told, cancelled):
+            for place, completed in _completed(engine, config, batch, propagation, told, cancelled):
                 yield indices[place], completed
         finally:
             store.close()
@@ -137,13 +144,13 @@ def _completed(
     engine: Engine,
     config: WindowConfig,
     batch: int,
-    fusion: Fusion | None,
+    propagation: Callable[..., Propagation] | None,
     origins: Told | None,
     cancelled: Callable[[], bool],
 ) -> Iterator[tuple[int, Pixels]]:
     """What lies between two cuts: the picture, and the bars around it laid beside."""
     clip = engine.clip
-    picture = whole_frame(clip) if fusion is None else picture_of(clip, cancelled)
+    picture = whole_frame(clip) if propagation is None else picture_of(clip, cancelled)
 
     def alone(index: int, part: Region) -> NDArray[np.float32]:
         return engine.alone(index, picture.placed(part))
@@ -162,7 +169,7 @@ def _completed(
             yield index, picture.laid(clip, index, completed)
 
     inside = clip.within(picture.even)
-    holes = Holes(inside, fusion, alone if config.texture else None, cancelled)
+    holes = Holes(inside, propagation, alone if config.texture else None, cancelled)
     try:
         for plans in gathered(plans_of(clip, config, asked), batch):
             if cancelled():

@@ -12,7 +12,7 @@ from sttn.inference.anchors import CHOICE, SPACING, Anchors, Network
 from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
-from sttn.propagation import Fill, Fusion, Propagation
+from sttn.propagation import Fill, Propagation
 from sttn.propagation.motion import Recent
 
 THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
@@ -30,7 +30,8 @@ class Holes:
 
     Args:
         clip: The clip.
-        fusion: Decides which real pixels to believe; None leaves every hole to the network.
+        propagation: Begins to look for real pixels in the clip; None leaves every hole to the
+            network.
         network: Fills what no frame shows, once for every anchor; None leaves it to whoever asks
             what is left, frame by frame.
         cancelled: Asked often while real pixels are waited for.
@@ -39,18 +40,16 @@ class Holes:
     def __init__(
         self,
         clip: Clip,
-        fusion: Fusion | None,
+        propagation: Callable[..., Propagation] | None,
         network: Network | None,
         cancelled: Callable[[], bool],
     ) -> None:
         self._clip, self._cancelled = clip, cancelled
         self._propagation: Propagation | None = None
         self._anchors: Anchors | None = None
-        if fusion is not None:
+        if propagation is not None:
             at_once = AHEAD + 1 + (SPACING + CHOICE if network is not None else 0)
-            self._propagation = Propagation(
-                self._frame, clip.mask, len(clip), fusion, at_once=at_once
-            )
+            self._propagation = propagation(self._frame, clip.mask, len(clip), at_once=at_once)
             self._looked = Recent[int, Fill | None](AHEAD + 1, self._propagation.fill)
             if network is not None:
                 self._anchors = Anchors(clip, self._propagation, self._real, network)

@@ -3,7 +3,7 @@
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,17 +15,20 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBudget:
-    """Memory that the features of a clip may take; what exceeds all of it waits on disk."""
+    """Memory that what is kept of a clip may take; the rest waits on disk."""
 
     device_gigabytes: float = 2.0
-    """On the device that computes, beside the network and the window under way."""
+    """Features on the device that computes, beside the network and the window under way."""
     host_gigabytes: float = 4.0
-    """In host memory, for what the device has no room for."""
+    """Features in host memory, for what the device has no room for."""
+    real_pixels_gigabytes: float = 2.0
+    """Frames and their motion in host memory, while hidden places are followed through them: 1.5 KB
+    for every pixel of the raster where nothing waits on disk."""
 
     def __post_init__(self) -> None:
-        for name in ("device_gigabytes", "host_gigabytes"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        for name, gigabytes in asdict(self).items():
+            if gigabytes < 0:
+                raise ValueError(f"{name} must be at least 0, got {gigabytes}")
 
 
 class FeatureStore:

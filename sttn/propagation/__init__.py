@@ -2,6 +2,7 @@
 
 from sttn.propagation.fills import Anchor, Fill
 from sttn.propagation.fusion import FUSION_WEIGHTS, Fusion, load_fusion
+from sttn.propagation.shelf import Shelf
 from sttn.propagation.stage import Propagation
 
-__all__ = ["FUSION_WEIGHTS", "Anchor", "Fill", "Fusion", "Propagation", "load_fusion"]
+__all__ = ["FUSION_WEIGHTS", "Anchor", "Fill", "Fusion", "Propagation", "Shelf", "load_fusion"]

@@ -15,6 +15,7 @@ from sttn.model.region import around_mask
 from sttn.propagation.camera import camera_motion, homography_flow
 from sttn.propagation.closing import CAUTION, closed, grown
 from sttn.propagation.flow import DisFlow, Flow, grid, warped
+from sttn.propagation.shelf import Shelf
 
 TOLERANCE = 6.0
 """Pixels by which the way there and back may miss its start."""
@@ -72,6 +73,7 @@ class Motion:
         frames: Frames (H, W, 3) by index, uint8 or float in [0, 1].
         masks: Masks (H, W) bool, True inside the hole.
         kept: Pairs of frames whose steps are kept.
+        shelf: Where they wait.
     """
 
     def __init__(
@@ -79,8 +81,9 @@ class Motion:
         frames: Recent[int, NDArray[Any]],
         masks: Recent[int, NDArray[np.bool_]],
         kept: int,
+        shelf: Shelf,
     ) -> None:
-        self._frames, self._masks = frames, masks
+        self._frames, self._masks, self._shelf = frames, masks, shelf
         self._estimate = DisFlow(finest=0, rounds=10)
         self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
         self._closed = Recent[int, Image](2, self._closing)
@@ -103,7 +106,11 @@ class Motion:
             flows.append(_completed(flow, homography_flow(camera, *flow.shape[:2]), known[start]))
         sound = [_sound(there, back) for there, back in (flows, flows[::-1])]
         there, back = (
-            Step(flow=flow.astype(np.float16), sound=agrees, camera=camera)
+            Step(
+                flow=self._shelf.kept(flow.astype(np.float16)),
+                sound=self._shelf.kept(agrees),
+                camera=camera,
+            )
             for flow, agrees, camera in zip(flows, sound, cameras, strict=True)
         )
         return there, back

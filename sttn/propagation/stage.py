@@ -25,6 +25,7 @@ from sttn.propagation.fills import Anchor, Fill, nothing, through_anchors
 from sttn.propagation.fusion import Fusion, Seen, seen
 from sttn.propagation.merging import Offers, anything, merged
 from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float, steps
+from sttn.propagation.shelf import Shelf
 from sttn.propagation.traces import (
     FARTHEST,
     FARTHEST_BY_CAMERA,
@@ -58,6 +59,7 @@ class Propagation:
         mask: Gives masks (H, W) bool by index, True inside the hole.
         count: Frames of the clip.
         fusion: Decides what to believe, on the device that shall compute.
+        shelf: Where frames and their motion wait.
         at_once: Successive frames that threads may be looking at.
     """
 
@@ -67,14 +69,18 @@ class Propagation:
         mask: Callable[[int], NDArray[np.bool_]],
         count: int,
         fusion: Fusion,
+        shelf: Shelf | None = None,
         at_once: int = 1,
     ) -> None:
         self._count, self._fusion = count, fusion
+        shelf = shelf or Shelf()
         within = 2 * FARTHEST_BY_CAMERA + at_once
-        self._frames = Recent[int, NDArray[Any]](within, lambda i: _kept(frame(i)))
-        self._masks = Recent[int, NDArray[np.bool_]](within, mask)
-        self._visible = Recent[int, NDArray[np.bool_]](within, lambda i: ~touched(self._masks[i]))
-        self._motion = Motion(self._frames, self._masks, within)
+        self._frames = Recent[int, NDArray[Any]](within, lambda i: shelf.kept(_kept(frame(i))))
+        self._masks = Recent[int, NDArray[np.bool_]](within, lambda i: shelf.kept(mask(i)))
+        self._visible = Recent[int, NDArray[np.bool_]](
+            within, lambda i: shelf.kept(~touched(self._masks[i]))
+        )
+        self._motion = Motion(self._frames, self._masks, within, shelf)
         self._real = _Sources(
             frame=self._frames.__getitem__,
             visible=self._visible.__getitem__,

@@ -82,7 +82,7 @@ def test_the_containers_files_and_command_exist():
 
 
 def test_a_machine_without_a_desktop_can_load_opencv():
-    """Containers and render nodes have no X libraries, without which opencv-python does not load."""
+    """Containers and render nodes lack a desktop's libraries; opencv-python does not load there."""
     (distribution,) = metadata.packages_distributions()["cv2"]
 
     assert distribution == "opencv-python-headless"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sttn.errors import CheckpointError
-from sttn.propagation import Fusion, Propagation, load_fusion
+from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
 from sttn.propagation.motion import Motion, Recent
@@ -79,6 +79,43 @@ def test_threads_find_what_one_alone_finds(panned):
     for index, fill in enumerate(together):
         np.testing.assert_array_equal(fill.pixels, alone.fill(index).pixels)
         np.testing.assert_array_equal(fill.origins, alone.fill(index).origins)
+
+
+def test_large_rasters_wait_on_disk(panned, tmp_path, monkeypatch):
+    """Memory has a budget: what exceeds it changes no pixel and leaves no file."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    frames, masks, _ = panned
+    fills = []
+    for shelf in (Shelf(), Shelf(0)):
+        stage = Propagation(
+            frames.__getitem__, masks.__getitem__, len(frames), load_fusion(CPU), shelf
+        )
+        fills.append(stage.fill(9))
+
+    np.testing.assert_array_equal(fills[0].pixels, fills[1].pixels)
+    np.testing.assert_array_equal(fills[0].trust, fills[1].trust)
+    assert not list(tmp_path.iterdir())
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(0, 200))
+@settings(max_examples=40, deadline=None)
+def test_a_shelf_holds_what_fits_and_has_room_again(sizes, limit):
+    """Whatever is dropped makes room; whatever does not fit is the same in a file."""
+    shelf, held = Shelf(limit), []
+    for number, size in enumerate(sizes):
+        array = np.full(size, number, np.uint8)
+        held.append(shelf.kept(array))
+        assert sum(a.size for a in held if not isinstance(a, np.memmap)) <= limit
+        np.testing.assert_array_equal(held[-1], array)
+        del array
+        if number % 3 == 2:
+            del held[0]
+    held.clear()
+
+    whole = shelf.kept(np.zeros(limit + 1, np.uint8)), shelf.kept(np.zeros(max(limit, 1), np.uint8))
+
+    assert isinstance(whole[0], np.memmap)
+    assert isinstance(whole[1], np.memmap) == (limit == 0)
 
 
 def test_a_value_is_made_once_whoever_asks():
@@ -181,7 +218,7 @@ def test_the_result_does_not_depend_on_the_order_in_which_frames_are_asked_for(p
 def test_places_are_followed_to_where_they_show(panned, follow):
     """A pan by 5.3 and 0.4 pixels a frame: what is hidden shows to the left later on."""
     frames, masks, _ = panned
-    motion = Motion(frames, masks, 30)
+    motion = Motion(frames, masks, 30, Shelf())
     start = np.array([[75.0, 48.0]], np.float32)
 
     first, second, before, _ = follow(motion, lambda i: ~masks[i], len(frames), 8, start)
