@@ -17,7 +17,7 @@ from sttn.propagation.traces import Trace
 LEAST_TRUST, MOST_TRUST = 0.02, 0.95
 """Weights of what was fetched that count as none and as all."""
 
-DECIDED = 3
+DECIDED = 8
 """Power of the weights of what was made up: where candidates differ little, their mean is soft."""
 
 LEAST_WEIGHT = 1e-4

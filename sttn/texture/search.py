@@ -19,9 +19,9 @@ COMPARED_WHOLE = 60_000_000
 COMPARED_AT_ONCE = 4_000_000
 """Of these, pairs whose distances are in memory together."""
 
-REPEATS = 0.3
+REPEATS = 0.1
 """What every further use of a place counts beside the distance that is usual: enough to lay another
-patch that is nearly as good. At 2 worse ones were laid, which blurs."""
+patch that is nearly as good. At 0.3 already worse ones were laid, which blurs."""
 
 REPEATED_WITHIN = 7
 """Pixels on a side over which uses of a place are a mean."""
