@@ -18,6 +18,7 @@ import trustme
 from host_examples.standalone.image_files import write_image
 from host_examples.standalone.movie_writer import MovieWriter
 from sttn.model import Generator, ModelConfig
+from tests.server.certificates import signed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -127,10 +128,7 @@ def test_command_works(desk, server, command):
 def test_the_server_of_a_facility_starts(tmp_path):
     """With certificates and tokens of one's own; only the port and the store are the test's."""
     (command,) = [line for line in commands() if "0.0.0.0" in line]
-    authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
-    certificate.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
-    certificate.private_key_pem.write_to_path(tmp_path / "server.key")
+    signed(trustme.CA(), tmp_path, "server", "localhost")
     for name in ("tokens", "admin-tokens"):
         (tmp_path / name).write_text("somebody correct-horse-battery-staple\n")
         (tmp_path / name).chmod(0o600)

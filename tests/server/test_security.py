@@ -17,6 +17,7 @@ from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access, open_channel
 from server.security import Tokens, require_valid
 from tests.conftest import server, serving
+from tests.server.certificates import signed
 from tests.server.engines import FakeEngine
 from tests.server.test_service import refusal, upload
 
@@ -38,14 +39,10 @@ def authority(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
-    for name, identity in (("server", "localhost"), ("client", "artist@example.org")):
-        signed = ca.issue_cert(identity)
-        signed.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
-        signed.private_key_pem.write_to_path(folder / f"{name}.key")
+    signed(ca, folder, "server", "localhost")
+    signed(ca, folder, "client", "artist@example.org")
     yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
-    expired = ca.issue_cert("localhost", not_after=yesterday)
-    expired.cert_chain_pems[0].write_to_path(folder / "expired.pem")
-    expired.private_key_pem.write_to_path(folder / "expired.key")
+    signed(ca, folder, "expired", "localhost", not_after=yesterday)
     trustme.CA().cert_pem.write_to_path(folder / "stranger.pem")
     return folder
 

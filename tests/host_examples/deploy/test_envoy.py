@@ -15,6 +15,7 @@ import trustme
 from node.client import InpaintClient
 from node.errors import JobError
 from server.protocol.channel import Access
+from tests.server.certificates import signed
 from tests.server.process import ROOT, server_process
 
 EXAMPLE = ROOT / "host_examples" / "deploy" / "envoy.yaml"
@@ -42,9 +43,7 @@ def facility(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sttn")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
-    signed = authority.issue_cert("localhost")
-    signed.cert_chain_pems[0].write_to_path(folder / "server.pem")
-    signed.private_key_pem.write_to_path(folder / "server.key")
+    signed(authority, folder, "server", "localhost")
     for name, line in (("tokens", "ann hunter-two-of-two\n"), ("token", "hunter-two-of-two")):
         (folder / name).write_text(line)
         (folder / name).chmod(0o600)
