@@ -18,7 +18,7 @@ import trustme
 from host_examples.standalone.image_files import write_image
 from host_examples.standalone.movie_writer import MovieWriter
 from sttn.model import Generator, ModelConfig
-from tests.server.certificates import signed
+from tests.server.credentials import signed, token_file
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -130,8 +130,7 @@ def test_the_server_of_a_facility_starts(tmp_path):
     (command,) = [line for line in commands() if "0.0.0.0" in line]
     signed(trustme.CA(), tmp_path, "server", "localhost")
     for name in ("tokens", "admin-tokens"):
-        (tmp_path / name).write_text("somebody correct-horse-battery-staple\n")
-        (tmp_path / name).chmod(0o600)
+        token_file(tmp_path / name, "somebody correct-horse-battery-staple")
     command = command.replace(":50071", ":0").replace("/var/lib/sttn", "store")
 
     with subprocess.Popen(

@@ -17,7 +17,7 @@ from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access, open_channel
 from server.security import Tokens, require_valid
 from tests.conftest import server, serving
-from tests.server.certificates import signed
+from tests.server.credentials import signed, token_file
 from tests.server.engines import FakeEngine
 from tests.server.test_service import refusal, upload
 
@@ -25,12 +25,6 @@ PLATE = np.full((48, 48, 3), 0.5, np.float32)
 MASK = np.ones((48, 48), np.bool_)
 SECRET = codec.digest(b"secret")
 TOKEN = "correct-horse-battery-staple"
-
-
-def token_file(path, *lines):
-    path.write_text("\n".join(lines) + "\n")
-    path.chmod(0o600)
-    return path
 
 
 @pytest.fixture(scope="module")

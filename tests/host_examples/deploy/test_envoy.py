@@ -15,7 +15,7 @@ import trustme
 from node.client import InpaintClient
 from node.errors import JobError
 from server.protocol.channel import Access
-from tests.server.certificates import signed
+from tests.server.credentials import signed, token_file
 from tests.server.process import ROOT, server_process
 
 EXAMPLE = ROOT / "host_examples" / "deploy" / "envoy.yaml"
@@ -44,9 +44,8 @@ def facility(tmp_path_factory):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")
     signed(authority, folder, "server", "localhost")
-    for name, line in (("tokens", "ann hunter-two-of-two\n"), ("token", "hunter-two-of-two")):
-        (folder / name).write_text(line)
-        (folder / name).chmod(0o600)
+    token_file(folder / "tokens", "ann hunter-two-of-two")
+    token_file(folder / "token", "hunter-two-of-two")
     return folder
 
 
@@ -139,8 +138,7 @@ def test_a_client_finishes_on_another_server_when_its_own_dies(through, facility
 def test_tokens_are_asked_for_behind_envoy(through, facility):
     """TLS ends at Envoy; who may call is still the servers' to say."""
     _, address = through
-    (facility / "wrong").write_text("somebody-elses")
-    (facility / "wrong").chmod(0o600)
+    token_file(facility / "wrong", "somebody-elses")
 
     with pytest.raises(JobError, match="token"):
         client(address, facility, "wrong")

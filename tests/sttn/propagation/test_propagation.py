@@ -282,7 +282,7 @@ def test_what_is_fetched_is_as_sharp_as_the_plate():
 
 
 @given(st.integers(0, 2**16), st.sampled_from([np.uint8, np.float16, np.float32]))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_nothing_of_what_is_removed_is_fetched(seed, dtype):
     """Beside a hole only what shows is looked at: the removed object leaves no halo."""
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Certificates for tests: a facility's own authority and what it signs."""
+"""Credentials for tests: what a facility's own authority signs, and files of tokens."""
 
 from pathlib import Path
 
@@ -10,3 +10,10 @@ def signed(authority: trustme.CA, folder: Path, name: str, identity: str, **more
     made = authority.issue_cert(identity, **more)
     made.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
     made.private_key_pem.write_to_path(folder / f"{name}.key")
+
+
+def token_file(path: Path, *lines: str) -> Path:
+    """A file of tokens that only its owner can read."""
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o600)
+    return path
