@@ -8,14 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sttn.model.convolutions import Convolutions
 from sttn.model.region import Span
 
-MASKED_SCORE = -1e9
-"""Score given to a key patch inside a hole; its softmax weight becomes exactly 0."""
+MASKED_SCORE = -1e30
+"""Added to the score of a key patch inside a hole, which nothing of it outlives: its softmax weight
+becomes exactly 0, and where all are hidden, all weigh the same."""
 
 SUMMED_AT_ONCE = 2**15
 """Longest dot product taken in one go in float32: a whole frame's patch at 432x240 has 414,720
 elements, and summed in one go it moved completed pixels by 1e-4."""
+
+WORTH_LEAVING_OUT = 0.25
+"""Share of keys that are hidden from which on copying the others costs less than scoring all."""
 
 SCORES_AT_ONCE = 2**26
 """Most similarities held at a time, 256 MB; more queries take turns."""
@@ -34,10 +39,10 @@ def to_patches(features: Tensor, patch_height: int, patch_width: int) -> Tensor:
     Returns:
         (B, T * H/patch_height * W/patch_width, patch_height * patch_width * C).
     """
-    batch, frames, height, width, channels = features.shape
-    rows, columns = height // patch_height, width // patch_width
-    cut = features.reshape(batch, frames, rows, patch_height, columns, patch_width, channels)
-    return cut.transpose(3, 4).reshape(batch, frames * rows * columns, -1)
+    rows, columns = features.shape[2] // patch_height, features.shape[3] // patch_width
+    by_column = features.unflatten(3, (columns, patch_width))
+    cut: Tensor = by_column.unflatten(2, (rows, patch_height)).transpose(3, 4)
+    return cut.flatten(4).flatten(1, 3)
 
 
 def from_patches(
@@ -154,7 +159,8 @@ def attention_weights(query: Tensor, key: Tensor, hidden: Tensor | None) -> Tens
     # Queries are fewer than scores, and rounding them averages out.
     scores = _dot_products(query / query.shape[-1] ** 0.5, key)
     if hidden is not None:
-        scores = scores.masked_fill(hidden, MASKED_SCORE)
+        # Takes a third of the time of filling them in.
+        scores += hidden * MASKED_SCORE
     return torch.softmax(scores, dim=-1)
 
 
@@ -175,11 +181,11 @@ def _multiplied(query: Tensor, key: Tensor) -> Tensor:
 def _only_visible(
     key: Tensor, value: Tensor, hidden: Tensor
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Leave out keys that would weigh 0. On a GPU finding them would wait for the device."""
+    """Leave out keys that would weigh 0, if many; on a GPU finding them would wait for it."""
     seen = (~hidden[0, 0]).nonzero()[:, 0]
     if len(seen) == key.shape[1]:
         return key, value, None
-    if len(seen) == 0:
+    if len(seen) == 0 or len(seen) > (1 - WORTH_LEAVING_OUT) * key.shape[1]:
         return key, value, hidden
     return key[:, seen], value[:, seen], None
 
@@ -200,7 +206,7 @@ class PatchAttention(nn.Module):
         self.query_embedding = nn.Conv2d(channels, channels, 1)
         self.value_embedding = nn.Conv2d(channels, channels, 1)
         self.key_embedding = nn.Conv2d(channels, channels, 1)
-        self.output_linear = nn.Sequential(
+        self.output_linear = Convolutions(
             nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2, inplace=True)
         )
 
@@ -252,7 +258,6 @@ class PatchAttention(nn.Module):
         """Height and width of every head's patches, for features of a size."""
         return [(size[0] // divisor, size[1] // divisor) for divisor in self.patch_divisors]
 
-    def _shared_out(self, embedded: Tensor) -> list[Tensor]:
-        """The channels of every head, apart in memory: patches of wider rows are slow to cut."""
-        width = embedded.shape[-1] // len(self.patch_divisors)
-        return [channels.contiguous() for channels in embedded.split(width, dim=-1)]
+    def _shared_out(self, embedded: Tensor) -> tuple[Tensor, ...]:
+        """The channels of every head."""
+        return embedded.chunk(len(self.patch_divisors), dim=-1)

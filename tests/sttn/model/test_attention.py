@@ -45,6 +45,35 @@ def test_attend_is_equations_3_to_5():
         torch.testing.assert_close(result[0, i], expected)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5])
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
+def test_hidden_keys_weigh_nothing_whatever_their_share(share, precision):
+    """A few are scored and pushed down, many are left out: nothing of them shows either way."""
+    torch.manual_seed(1)
+    query, key, value = (torch.randn(1, 20, 8).to(precision) for _ in range(3))
+    hidden = (torch.arange(20) < 20 * share).reshape(1, 1, 20)
+    worse = torch.where(hidden.mT, torch.tensor(100.0, dtype=precision), value)
+
+    result = attend(query, key, value, hidden)
+
+    torch.testing.assert_close(attend(query, key, worse, hidden), result, rtol=0, atol=0)
+    visible = attend(query, key[:, ~hidden[0, 0]], value[:, ~hidden[0, 0]], None)
+    apart = 0.02 if precision == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(result, visible, rtol=apart, atol=apart)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
+def test_where_all_keys_are_hidden_all_weigh_the_same(precision):
+    """A window whose patches all lie in holes gets their mean, never NaN."""
+    query, key, value = (torch.randn(1, 5, 8).to(precision) for _ in range(3))
+
+    result = attend(query, key, value, torch.ones(1, 1, 5, dtype=torch.bool))
+
+    apart = 0.02 if precision == torch.bfloat16 else 1e-5
+    expected = value.mean(1, keepdim=True).expand_as(result)
+    torch.testing.assert_close(result, expected, rtol=apart, atol=apart)
+
+
 def test_a_patch_is_hidden_when_more_than_half_of_it_is_hole():
     """Half is still visible, as in the release."""
     mask = torch.zeros(1, 1, 1, 2, 4)
