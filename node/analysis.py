@@ -30,8 +30,16 @@ class Step:
     total: int
 
 
-Emit = Callable[[Step | tuple[int, Pixels]], None]
-"""Takes steps and frames; raises CancelledError once the run is stopped."""
+@dataclass(frozen=True, kw_only=True)
+class Cuts:
+    """The server found cuts: nothing is copied across them."""
+
+    before: tuple[int, ...]
+    """Frames on the timeline, in order."""
+
+
+Emit = Callable[[Step | Cuts | tuple[int, Pixels]], None]
+"""Takes steps, cuts and frames; raises CancelledError once the run is stopped."""
 
 
 @dataclass(kw_only=True)
@@ -79,7 +87,13 @@ def frames_completed(
             sending = _steps("sending", emit)
             parts = send(analysis.shot, found, connection, analysis.completed, sending, stopped)
             told(0, len(wanted))
-            ready = complete(analysis.shot, found, parts, connection, analysis.completed, stopped)
+
+            def cut_before(frames: list[int]) -> None:
+                emit(Cuts(before=tuple(frames)))
+
+            ready = complete(
+                analysis.shot, found, parts, connection, analysis.completed, cut_before, stopped
+            )
             with closing(ready):
                 for done, index in enumerate(ready):
                     analysis.finished.add(found.frames[index])

@@ -76,6 +76,9 @@ class Wishes:
     texture: bool = True
     """Give what no frame shows texture of its surroundings, unless the server's preset does not;
     False leaves it soft, as the network paints it."""
+    part_at_cuts: bool = True
+    """Complete what lies between two cuts on its own, unless the server's preset does not; False
+    takes every clip for one shot."""
 
 
 class InpaintClient:
@@ -215,6 +218,7 @@ class InpaintClient:
         wishes: Wishes = Wishes(),
         cancelled: Cancelled = never,
         origins: Callable[[int, NDArray[np.float32]], None] | None = None,
+        cuts: Callable[[list[int]], None] | None = None,
         resend: Callable[[int], pb.ClipFrame] | None = None,
     ) -> Generator[tuple[int, NDArray[Any]], None, None]:
         """Have a clip completed that was sent.
@@ -229,6 +233,8 @@ class InpaintClient:
                 index of the frame that most of a pixel was fetched from (-1 where none was),
                 column and row in it, and in (0, 1] how much of the pixel shows what is there.
                 Not told of frames without any.
+            cuts: Told, before the first frame, the indices of the frames that cuts were found
+                before; not told where there is none.
             resend: Sends a frame again, by its index: a server that was started anew may have
                 lost it. Without it such a loss is an error.
 
@@ -246,7 +252,7 @@ class InpaintClient:
         while True:
             job_id = uuid.uuid4().hex
             try:
-                for index, frame in self._job(job_id, clip, wishes, cancelled, origins):
+                for index, frame in self._job(job_id, clip, wishes, cancelled, origins, cuts):
                     yield index, frame
                     losses = 0
                     # Should the job have to be done again, this one is context only.
@@ -293,11 +299,12 @@ class InpaintClient:
         wishes: Wishes,
         cancelled: Cancelled,
         origins: Callable[[int, NDArray[np.float32]], None] | None,
+        cuts: Callable[[list[int]], None] | None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         windows = pb.Windows(
             neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
         )
-        for name in ("propagate", "texture"):
+        for name in ("propagate", "texture", "part_at_cuts"):
             if not getattr(wishes, name):
                 setattr(windows, name, False)
         request = pb.SubmitRequest(
@@ -326,6 +333,8 @@ class InpaintClient:
                     if origins is not None and ready.HasField("origins"):
                         origins(ready.index, self._download(ready.origins))
                     yield ready.index, completed
+                elif kind == "cuts" and cuts is not None:
+                    cuts(list(event.cuts.indices))
                 elif kind == "finished":
                     ended = True
                     _require_completed(event.finished)
@@ -466,6 +475,8 @@ def _told(event: pb.JobEvent) -> str:
         return f"{event.progress.frames_done} of {event.progress.frames} frames"
     if kind == "frame_ready":
         return f"frame {event.frame_ready.index}"
+    if kind == "cuts":
+        return f"cut before frame {', '.join(map(str, event.cuts.indices))}"
     if kind == "notice":
         return event.notice.message
     outcome = pb.Finished.Outcome.Name(event.finished.outcome).lower()

@@ -97,9 +97,11 @@ def complete(
     parts: list[list[ClipFrame]],
     connection: InpaintClient,
     completed: Completed,
+    cut_before: Callable[[list[int]], None],
     stopped: Callable[[], bool],
 ) -> Generator[int, None, None]:
-    """Have every part completed, one after the other.
+    """Have every part completed, one after the other; frames that the server finds a cut before
+    are told by their numbers.
 
     Yields:
         Index of each wanted frame, in order, as soon as all of its parts are kept.
@@ -124,6 +126,7 @@ def complete(
         reference_stride=params.reference_stride,
         propagate=params.propagate,
         texture=params.texture,
+        part_at_cuts=params.part_at_cuts,
     )
     for number, part in enumerate(survey.parts):
 
@@ -138,6 +141,7 @@ def complete(
             parts[number],
             wishes=wishes,
             cancelled=stopped,
+            cuts=lambda indices: cut_before([survey.frames[index] for index in indices]),
             origins=told if _fetches_detail(shot, part) else None,
             resend=resend,
         )

@@ -20,6 +20,7 @@ from enum import Enum
 from node.analysis import (
     Analysis,
     Connect,
+    Cuts,
     Emit,
     Step,
     Stopped,
@@ -282,7 +283,7 @@ class InpaintEffect:
         self.close()
         self._aborted.clear()
         self.message = ""
-        step = Step(stage="reading", done=0, total=0)
+        step, cuts = Step(stage="reading", done=0, total=0), set[int]()
         self._show(step)
 
         def go_on() -> None:
@@ -296,6 +297,9 @@ class InpaintEffect:
                 if isinstance(item, Step):
                     step = item
                     self._show(step)
+                elif isinstance(item, Cuts):
+                    cuts.update(item.before)
+                    self.message = _about(sorted(cuts))
                 else:
                     yield item
             self.state = State.DONE
@@ -311,3 +315,12 @@ class InpaintEffect:
             self.state = State.PARTIAL if step.done else State.RUNNING
         else:
             self.state = State.EXPORTING if step.stage == "reading" else State.SENDING
+
+
+def _about(cuts: list[int]) -> str:
+    """In words for the artist."""
+    frames = ", ".join(map(str, cuts))
+    return (
+        f"cut before frame {frames}: what lies on either side is completed on its own; "
+        "switch part_at_cuts off if this is one shot"
+    )

@@ -63,6 +63,9 @@ class Params:
     texture: bool = True
     """Give what no frame shows texture of its surroundings; off leaves it soft, as the network
     paints it."""
+    part_at_cuts: bool = True
+    """Complete what lies between two cuts on its own, so that nothing is copied from another
+    picture; off where a shot was taken for two, as after a wild pan."""
     detail: Annotated[float, Range(0, 1), Late()] = 1.0
     """Share of the plate's fine detail, too fine for the model raster, that a fill larger than
     the raster gets from the frames it was taken from."""

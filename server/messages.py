@@ -62,6 +62,15 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class CutsFound:
+    """Process: a clip falls into parts."""
+
+    job_id: str
+    indices: tuple[int, ...]
+    """Of the first frame behind each cut."""
+
+
+@dataclass(frozen=True)
 class FrameDone:
     """Process: a completed frame lies in the store."""
 
@@ -85,4 +94,4 @@ class JobDone:
 
 
 FromFrontEnd = Load | Unload | Run | Stop
-FromProcess = Ready | Failed | Loaded | FrameDone | JobDone
+FromProcess = Ready | Failed | Loaded | CutsFound | FrameDone | JobDone

@@ -94,6 +94,7 @@ class TorchModels:
         windows: pb.Windows,
         cancelled: Callable[[], bool],
         origins: Callable[[int, Origins], None] | None = None,
+        cuts: Callable[[list[int]], None] | None = None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Complete a clip with one of the models; see ``sttn.inference.completed_frames``.
 
@@ -114,6 +115,7 @@ class TorchModels:
             budget=self._config.memory,
             fusion=self._config.fusion,
             origins=origins,
+            cuts=cuts,
             cancelled=cancelled,
         )
 

@@ -19,7 +19,7 @@ from server.errors import (
 from server.jobs import Job, result_digests
 from server.journal import JobJournal
 from server.logs import log_job
-from server.messages import FrameDone, JobDone, Run
+from server.messages import CutsFound, FrameDone, JobDone, Run
 from server.metrics import Metrics
 from server.plates import PlateStore
 from server.protocol import inpaint_pb2 as pb
@@ -53,6 +53,7 @@ class Scheduler:
         self.draining = False
         self.frames_completed = 0
         workers.on_frame = self._on_frame
+        workers.on_cuts = self._on_cuts
         workers.on_done = self._on_done
         workers.on_death = self._on_death
         workers.on_idle = self._dispatch
@@ -186,6 +187,11 @@ class Scheduler:
         self._tell(job, pb.JobEvent(frame_ready=ready))
         progress = pb.Progress(frames_done=len(job.results), frames=job.wanted)
         self._tell(job, pb.JobEvent(progress=progress))
+
+    def _on_cuts(self, message: CutsFound) -> None:
+        job = self._jobs[message.job_id]
+        if not job.results:  # told already, where a process died and another one goes on
+            self._tell(job, pb.JobEvent(cuts=pb.Cuts(indices=message.indices)))
 
     def _on_done(self, message: JobDone) -> None:
         job = self._jobs[message.job_id]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from server.errors import ModelError, status_code
 from server.messages import (
+    CutsFound,
     Failed,
     FrameDone,
     FromFrontEnd,
@@ -57,6 +58,7 @@ class Models(Protocol):
         windows: pb.Windows,
         cancelled: Callable[[], bool],
         origins: Callable[[int, NDArray[np.float32]], None] | None = None,
+        cuts: Callable[[list[int]], None] | None = None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield index and completed frame, in order; see ``sttn.inference``."""
 
@@ -193,6 +195,7 @@ class _Worker:
             handles=handles,
             windows=request.windows,
             origins=origins.__setitem__ if request.origins else None,
+            cuts=lambda found: self._connection.send(CutsFound(order.job_id, tuple(found))),
             cancelled=lambda: self._is_stopped(order.job_id),
         )
         # The next frame is computed while this one is hashed and written.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from server.errors import ModelError, RefusedError, StartError
 from server.messages import (
+    CutsFound,
     Failed,
     FrameDone,
     FromProcess,
@@ -104,6 +105,7 @@ class Workers:
         self._stopping = False
         self._metrics = metrics
         self.on_frame: Callable[[FrameDone], None] = lambda message: None
+        self.on_cuts: Callable[[CutsFound], None] = lambda message: None
         self.on_done: Callable[[JobDone], None] = lambda message: None
         self.on_death: Callable[[Worker, str | None], None] = lambda worker, job_id: None
         self.on_idle: Callable[[], None] = lambda: None
@@ -242,6 +244,8 @@ class Workers:
         if isinstance(message, FrameDone):
             worker.count_frame(message)
             self.on_frame(message)
+        elif isinstance(message, CutsFound):
+            self.on_cuts(message)
         elif isinstance(message, JobDone):
             worker.job_id = None
             self.on_done(message)

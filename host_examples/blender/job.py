@@ -175,7 +175,8 @@ class Job:
         error, frames = self._work.error, len(self._frames)
         if not error:
             self.group.sttn.analyzed = self._fingerprint
-            return "DONE", f"{frames} frames finished"
+            noted = f"; {self._work.note}" if self._work.note else ""
+            return "DONE", f"{frames} frames finished{noted}"
         kept = f"; {self._shown} of {frames} frames are finished and shown" if self._shown else ""
         if self._cancelled:
             return ("PARTIAL" if self._shown else "CANCELLED"), f"cancelled{kept}"

@@ -44,6 +44,11 @@ class Work:
         self.error = ""
         """Why it ended early; empty while it runs and when all went well."""
 
+    @property
+    def note(self) -> str:
+        """What the artist has to know though all went well; empty for nothing."""
+        return "" if self.error else self._effect.message
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

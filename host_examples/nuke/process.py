@@ -99,7 +99,8 @@ def _end(job: Job) -> None:
     shown, total = _show_finished(job), len(job.frames)
     job.remove_export()
     if not job.cancelled and not job.work.error:
-        _tell(job.group, "DONE", f"{total} frames finished")
+        noted = f"; {job.work.note}" if job.work.note else ""
+        _tell(job.group, "DONE", f"{total} frames finished{noted}")
         return
     kept = f"; {shown} of {total} frames are finished and shown" if shown else ""
     if job.cancelled:

@@ -74,6 +74,8 @@ class SideProcess:
         self.stage, self.done, self.total = "reading", 0, len(frames)
         self.error = ""
         """Why it ended early; empty while it runs and when all went well."""
+        self.note = ""
+        """What the artist has to know though all went well; empty for nothing."""
         self._asked_to_end = False
 
     @property
@@ -135,7 +137,11 @@ class SideProcess:
                     self.done, self.total = int(progress.group(2)), int(progress.group(3))
                 else:
                     last = line.strip(_FRAME) or last
-        return "" if self._process.returncode == 0 else last or "it ended without a word"
+        if self._process.returncode == 0:
+            name, _, told = last.partition("sttn-inpaint: ")
+            self.note = "" if name else told
+            return ""
+        return last or "it ended without a word"
 
 
 def _flags(params: dict[str, Any]) -> list[str]:

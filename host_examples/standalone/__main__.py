@@ -150,6 +150,9 @@ def _run(
             writer.write(frame, pixels)
             written.append(frame)
         writer.close()
+        bar.close()
+        if effect.message:
+            print(f"sttn-inpaint: {effect.message}", file=sys.stderr)
     except KeyboardInterrupt:
         raise CancelledError(f"interrupted{_how_to_go_on(writer, frames, written)}") from None
     except NodeError as error:

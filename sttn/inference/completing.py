@@ -77,6 +77,7 @@ def completed_frames(
     budget: MemoryBudget | None = None,
     fusion: Path = FUSION_WEIGHTS,
     origins: Told | None = None,
+    cuts: Callable[[list[int]], None] | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> Iterator[tuple[int, Pixels]]:
     """Fill the holes of a clip, handing over each frame as soon as it is final.
@@ -96,6 +97,8 @@ def completed_frames(
         fusion: Weights of the network that decides which real pixels to believe.
         origins: Told, before a frame is handed over, where its real pixels come from; not told of
             frames without any.
+        cuts: Told, before the first frame is handed over, the indices of the frames that cuts were
+            found before; not told where there is none.
         cancelled: Asked before every batch of windows, and often while real pixels are waited for.
 
     Yields:
@@ -119,7 +122,10 @@ def completed_frames(
             fusion=load_fusion(device, precision, fusion),
             shelf=Shelf(limits.real_pixels_gigabytes * 1e9),
         )
-    for indices in _parts(clip, config, cancelled):
+    parts = _parts(clip, config, cancelled)
+    if cuts is not None and len(parts) > 1:
+        cuts([min(set(part) - clip.clean) for part in parts[1:]])
+    for indices in parts:
         if set(indices).isdisjoint(clip.returned):
             continue
         store = FeatureStore(device, limits)

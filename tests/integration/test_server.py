@@ -3,6 +3,7 @@
 import os
 import signal
 
+import cv2
 import grpc
 import numpy as np
 import pytest
@@ -87,6 +88,28 @@ def test_windows_are_cut_as_the_client_wishes(real):
     for other in (wider, denser):
         assert list(other) == list(usual)
         assert any((other[index] != usual[index]).any() for index in usual)
+
+
+def test_cuts_are_told_before_the_first_frame_unless_a_client_wants_none(real):
+    """An artist reads why nothing of what follows is copied, and can say that it is one shot."""
+    address, _ = real
+    rng = np.random.default_rng(1)
+    scenes = [cv2.GaussianBlur(rng.random((48, 120, 3), np.float32), (0, 0), 1.5) for _ in "ab"]
+    plates = np.stack([scenes[i >= 7][:, i : i + 96] for i in range(14)])
+    masks = np.zeros((14, 48, 96), np.bool_)
+    masks[:, 20:28, 40:52] = True
+    told: list[object] = []
+    with InpaintClient(address) as client:
+        sent = [client.send(plate, mask) for plate, mask in zip(plates, masks, strict=True)]
+        parted = {}
+        for index, frame in client.complete(sent, cuts=told.append):
+            told.append(index)
+            parted[index] = frame
+        one_shot = Wishes(part_at_cuts=False)
+        whole = dict(client.complete(sent, wishes=one_shot, cuts=told.append))
+
+    assert told == [[7], *range(14)]
+    assert any((parted[index] != whole[index]).any() for index in parted)
 
 
 def last_event(address, plates, masks):

@@ -10,7 +10,9 @@ import pytest
 from node.client import InpaintClient
 from node.effect import InpaintEffect, Params, State
 from node.errors import CancelledError, ClipError, ServerUnreachableError
+from tests.conftest import serving
 from tests.node.shots import Frames, rendered, shot
+from tests.server.engines import ScenesEngine
 
 
 def same(first: np.ndarray, second: np.ndarray) -> bool:
@@ -28,6 +30,20 @@ def test_an_analyzed_shot_renders_as_a_streamed_one(address, quiet):
     assert effect.state is State.DONE
     assert all(same(effect.render(frame), streamed[frame]) for frame in (1003, 1001, 1002))
     assert effect.get_frames_needed(1002)["Source"] == [(1002, 1002)]
+    effect.close()
+
+
+def test_cuts_are_told_by_their_frames_on_the_timeline(quiet):
+    """The artist reads why the second scene shows nothing of the first, and what to do about it."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+
+    with serving(ScenesEngine()) as address:
+        effect.analyze(clips.source.frames, lambda: InpaintClient(address), quiet)
+
+    assert effect.state is State.DONE
+    assert effect.message.startswith("cut before frame 1003: ")
+    assert "part_at_cuts" in effect.message
     effect.close()
 
 

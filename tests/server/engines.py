@@ -86,6 +86,12 @@ class DyingEngine:
             yield index, frame
 
 
+class ScenesEngine(FakeEngine):
+    """Finds a cut before the third frame."""
+
+    cuts = (2,)
+
+
 class BrokenEngine:
     """Has a defect."""
 
@@ -152,9 +158,11 @@ class FakeModels:
         return 0
 
     def completed_frames(
-        self, model, frames, masks, *, clean, handles, windows, cancelled, origins=None
+        self, model, frames, masks, *, clean, handles, windows, cancelled, origins=None, cuts=None
     ):
         told = {} if origins is None else {"origins": origins}
+        if cuts is not None and hasattr(self._engine, "cuts"):
+            cuts(list(self._engine.cuts))
         return self._engine(
             frames, masks, clean=clean, handles=handles, cancelled=cancelled, **told
         )

@@ -15,6 +15,8 @@ import pytest
 
 from host_examples.drawing import Box, draw
 from node.effect import describe_in_context
+from tests.conftest import serving
+from tests.server.engines import ScenesEngine
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "host_examples" / "nuke"
@@ -309,6 +311,20 @@ def test_a_side_process_that_is_not_there_is_named(nuke, process, group):
 
     assert group["state"].value() == "ERROR"
     assert "cannot start /nowhere/sttn-inpaint" in group["message"].value()
+
+
+@pytest.mark.parametrize("nodes_python", [(3, 10), (99,)])
+def test_cuts_are_told_where_the_work_is_done(nuke, process, group, monkeypatch, nodes_python):
+    """In Nuke's own Python and in sttn-inpaint's."""
+    monkeypatch.setattr(sys.modules["host_examples.nuke.job"], "NODES_PYTHON", nodes_python)
+    group["command"].setValue(str(Path(sys.executable).with_name("sttn-inpaint")))
+    with serving(ScenesEngine()) as address:
+        group["server"].setValue(address)
+        process.process(group)
+        finish(nuke, group)
+
+    assert group["state"].value() == "DONE"
+    assert group["message"].value().startswith("4 frames finished; cut before frame 1003: ")
 
 
 def test_the_farm_waits_renders_and_saves(nuke, process, group, address, capsys):

@@ -13,6 +13,7 @@ import pytest
 
 from host_examples.standalone.image_files import read_image, write_image
 from tests.conftest import FakeEngine, serving
+from tests.server.engines import ScenesEngine
 
 COMMAND = [sys.executable, "-m", "host_examples.standalone"]
 
@@ -180,6 +181,18 @@ def test_a_server_lost_in_the_middle_leaves_finished_frames_and_says_how_to_go_o
         "clean.1002.exr",
     ]
     assert "go on with the same command and --resume" in told
+
+
+def test_cuts_are_told_at_the_end(shot):
+    """Whoever wonders about the second scene finds the frame and the flag."""
+    with serving(ScenesEngine()) as address:
+        done = run(
+            *(shot / "plate.####.exr", "--matte-channel", "A", "--server", address),
+            *("--output", shot / "clean.####.exr"),
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert last_line(done).startswith("sttn-inpaint: cut before frame 1003: ")
 
 
 @pytest.mark.slow

@@ -98,8 +98,9 @@ def test_each_side_of_a_cut_is_completed_as_if_it_were_alone(generator):
     frames = np.concatenate(sides)
     masks = with_hole(frames)
     told: dict[int, np.ndarray] = {}
+    cuts: list[list[int]] = []
 
-    results = completed_frames(frames, masks, generator, origins=told.__setitem__)
+    results = completed_frames(frames, masks, generator, origins=told.__setitem__, cuts=cuts.append)
     together = np.stack([frame for _, frame in results])
 
     alone = [complete(side, with_hole(side), generator) for side in sides]
@@ -109,6 +110,7 @@ def test_each_side_of_a_cut_is_completed_as_if_it_were_alone(generator):
         assert len(fetched)
         assert ((fetched < 6) == (index < 6)).all()
     assert set(told) == set(range(13))
+    assert cuts == [[6]]
 
 
 def test_bars_that_all_scenes_share_hide_no_cut(generator):
