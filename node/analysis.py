@@ -87,12 +87,14 @@ def frames_completed(
             sending = _steps("sending", emit)
             parts = send(analysis.shot, found, connection, analysis.completed, sending, stopped)
             told(0, len(wanted))
-
-            def cut_before(frames: list[int]) -> None:
-                emit(Cuts(before=tuple(frames)))
-
             ready = complete(
-                analysis.shot, found, parts, connection, analysis.completed, cut_before, stopped
+                analysis.shot,
+                found,
+                parts,
+                connection,
+                analysis.completed,
+                lambda frames: emit(Cuts(before=tuple(frames))),
+                stopped,
             )
             with closing(ready):
                 for done, index in enumerate(ready):

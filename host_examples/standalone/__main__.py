@@ -150,9 +150,6 @@ def _run(
             writer.write(frame, pixels)
             written.append(frame)
         writer.close()
-        bar.close()
-        if effect.message:
-            print(f"sttn-inpaint: {effect.message}", file=sys.stderr)
     except KeyboardInterrupt:
         raise CancelledError(f"interrupted{_how_to_go_on(writer, frames, written)}") from None
     except NodeError as error:
@@ -161,6 +158,8 @@ def _run(
         results.close()
         bar.close()
         writer.discard()
+    if effect.message:
+        print(f"sttn-inpaint: {effect.message}", file=sys.stderr)
 
 
 def _how_to_go_on(writer: Writer, frames: Sequence[int], written: Sequence[int]) -> str:
