@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 
 from sttn.footage import Image
 from sttn.model.region import around_mask
-from sttn.propagation.camera import camera_motion, homography_flow
+from sttn.propagation.behind import PAD, moved_behind, plane_behind
 from sttn.propagation.closing import CAUTION, closed, grown
 from sttn.propagation.flow import DisFlow, Flow, grid, warped
 from sttn.propagation.shelf import Shelf
 
 TOLERANCE = 6.0
 """Pixels by which the way there and back may miss its start."""
-
-PAD = 16
-"""Known pixels around a hole that a membrane hangs from."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -62,31 +59,35 @@ class Step:
     """(H, W, 2) x and y in pixels, continued inside holes."""
     sound: NDArray[np.bool_]
     """(H, W), where the way back agrees and the frame is not left."""
-    camera: NDArray[np.float64]
-    """(3, 3) homography of the camera's own motion."""
+    plane: NDArray[np.float64]
+    """(3, 3) homography that most of what lies in and around the hole moves by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A frame as the flow is estimated in it."""
+
+    image: Image
+    """(H, W, 3), with something in its hole."""
+    hole: NDArray[np.bool_]
+    """(H, W)."""
+    unknown: NDArray[np.bool_]
+    """(H, W), the part of the hole in which that moves like nothing in the shot."""
 
 
 class Motion:
     """Steps between the successive frames of a clip, computed once and kept for a while.
 
     Args:
-        frames: Frames (H, W, 3) by index, uint8 or float in [0, 1].
-        masks: Masks (H, W) bool, True inside the hole.
+        shown: Frames by index.
         kept: Pairs of frames whose steps are kept.
         shelf: Where they wait.
     """
 
-    def __init__(
-        self,
-        frames: Recent[int, NDArray[Any]],
-        masks: Recent[int, NDArray[np.bool_]],
-        kept: int,
-        shelf: Shelf,
-    ) -> None:
-        self._frames, self._masks, self._shelf = frames, masks, shelf
+    def __init__(self, shown: Callable[[int], Shown], kept: int, shelf: Shelf) -> None:
+        self._shown, self._shelf = shown, shelf
         self._estimate = DisFlow(finest=0, rounds=10)
         self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
-        self._closed = Recent[int, Image](2, self._closing)
 
     def step(self, start: int, direction: int) -> Step:
         """From a frame to its neighbor in a direction of time, 1 or -1."""
@@ -95,37 +96,36 @@ class Motion:
 
     def _between(self, first: int) -> tuple[Step, Step]:
         """The steps from a frame to the next one, and back."""
-        ends = (first, first + 1)
-        images = [self._closed[index] for index in ends]
-        known = [~grown(self._masks[index], CAUTION) for index in ends]
-        flows, cameras = [], []
-        for start, end in ((0, 1), (1, 0)):
-            flow = self._estimate(images[start], images[end])
-            camera = camera_motion(flow, known[start])
-            cameras.append(camera)
-            flows.append(_completed(flow, homography_flow(camera, *flow.shape[:2]), known[start]))
+        ends = [self._shown(index) for index in (first, first + 1)]
+        flows, planes = [], []
+        for start, end in (ends, ends[::-1]):
+            flow = self._estimate(start.image, end.image)
+            known = ~grown(start.unknown, CAUTION)
+            planes.append(plane_behind(flow, known, start.hole))
+            flows.append(moved_behind(flow, known, planes[-1]))
         sound = [_sound(there, back) for there, back in (flows, flows[::-1])]
         there, back = (
             Step(
                 flow=self._shelf.kept(flow.astype(np.float16)),
                 sound=self._shelf.kept(agrees),
-                camera=camera,
+                plane=plane,
             )
-            for flow, agrees, camera in zip(flows, sound, cameras, strict=True)
+            for flow, agrees, plane in zip(flows, sound, planes, strict=True)
         )
         return there, back
 
-    def _closing(self, index: int) -> Image:
-        """A frame in 8 bits with a membrane over its hole."""
-        frame, hole = in_8_bits(self._frames[index]), around_mask(self._masks[index])
-        if hole is None:
-            return frame
-        box = hole.grown(PAD, frame.shape[:2])
-        known = ~box.of(self._masks[index])
-        result = frame.copy()
-        filled = closed(box.of(frame).astype(np.float32), known)
-        box.of(result)[~known] = filled.clip(0, 255)[~known].astype(np.uint8)
-        return result
+
+def behind_membrane(frame: NDArray[Any], mask: NDArray[np.bool_]) -> Shown:
+    """A frame (H, W, 3) with a membrane over its hole (H, W), of which nothing is known."""
+    image, hole = in_8_bits(frame), around_mask(mask)
+    if hole is None:
+        return Shown(image=image, hole=mask, unknown=mask)
+    box = hole.grown(PAD, mask.shape)
+    known = ~box.of(mask)
+    result = image.copy()
+    filled = closed(box.of(image).astype(np.float32), known)
+    box.of(result)[~known] = filled.clip(0, 255)[~known].astype(np.uint8)
+    return Shown(image=result, hole=mask, unknown=mask)
 
 
 def in_8_bits(frame: NDArray[Any]) -> Image:
@@ -143,18 +143,6 @@ def in_float(frame: NDArray[Any]) -> NDArray[np.float32]:
 def steps(frame: NDArray[Any]) -> int:
     """What a frame that is uint8, or float in [0, 1], calls white."""
     return 255 if frame.dtype == np.uint8 else 1
-
-
-def _completed(flow: Flow, camera: Flow, known: NDArray[np.bool_]) -> Flow:
-    """The flow where it is known, and there only; elsewhere the camera's with a membrane's bend."""
-    unknown = around_mask(~known)
-    if unknown is None:
-        return flow
-    box = unknown.grown(PAD, known.shape)
-    rest = closed(box.of(flow - camera), box.of(known))
-    result = flow.copy()
-    box.of(result)[...] = box.of(camera) + rest
-    return result
 
 
 def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sttn.model.region import around_mask
+from sttn.propagation.behind import PAD
 from sttn.propagation.candidates import (
     MARGIN,
     Candidate,
@@ -23,16 +24,24 @@ from sttn.propagation.candidates import (
 from sttn.propagation.closing import grown, touched
 from sttn.propagation.fills import Anchor, Fill, nothing, through_anchors
 from sttn.propagation.fusion import Fusion, Seen, seen
-from sttn.propagation.merging import Offers, anything, merged
-from sttn.propagation.motion import PAD, Motion, Recent, in_8_bits, in_float, steps
+from sttn.propagation.merging import HALF, Offers, anything, merged
+from sttn.propagation.motion import (
+    Motion,
+    Recent,
+    Shown,
+    behind_membrane,
+    in_8_bits,
+    in_float,
+    steps,
+)
 from sttn.propagation.shelf import Shelf
 from sttn.propagation.traces import (
     FARTHEST,
-    FARTHEST_BY_CAMERA,
+    FARTHEST_BY_PLANE,
     Trace,
     Visible,
-    by_camera,
     by_flow,
+    by_plane,
     sampled_sharply,
 )
 
@@ -41,14 +50,15 @@ TELEA_RADIUS = 3.0
 
 
 class _Sources(NamedTuple):
-    """Frames that may be fetched from."""
+    """Frames that may be fetched from, and how places are followed there."""
 
+    motion: Motion
     frame: Callable[[int], NDArray[Any]]
     visible: Visible
     by_flow: int
     """Frames over which places are followed by flow."""
-    by_camera: int
-    """Frames over which they are followed by the camera's motion alone."""
+    by_plane: int
+    """Frames over which they are followed as if all lay in one plane."""
 
 
 class Propagation:
@@ -74,19 +84,24 @@ class Propagation:
     ) -> None:
         self._count, self._fusion = count, fusion
         shelf = shelf or Shelf()
-        within = 2 * FARTHEST_BY_CAMERA + at_once
+        within = 2 * FARTHEST_BY_PLANE + at_once
         self._frames = Recent[int, NDArray[Any]](within, lambda i: shelf.kept(_kept(frame(i))))
         self._masks = Recent[int, NDArray[np.bool_]](within, lambda i: shelf.kept(mask(i)))
         self._visible = Recent[int, NDArray[np.bool_]](
             within, lambda i: shelf.kept(~touched(self._masks[i]))
         )
-        self._motion = Motion(self._frames, self._masks, within, shelf)
+        self._shelf = shelf
+        rough = Motion(lambda i: behind_membrane(self._frames[i], self._masks[i]), within, shelf)
+        self._filled = Recent[int, Shown](within, self._roughly_filled)
+        self._motion = Motion(self._filled.__getitem__, within, shelf)
         self._real = _Sources(
+            motion=self._motion,
             frame=self._frames.__getitem__,
             visible=self._visible.__getitem__,
             by_flow=FARTHEST,
-            by_camera=FARTHEST_BY_CAMERA,
+            by_plane=FARTHEST_BY_PLANE,
         )
+        self._at_first = self._real._replace(motion=rough)
 
     @torch.inference_mode()
     def fill(self, index: int) -> Fill | None:
@@ -117,15 +132,31 @@ class Propagation:
         origins = through_anchors(anchors, made_up.origins)
         return real.completed_by(dataclasses.replace(made_up, origins=origins))
 
+    @torch.inference_mode()
+    def _roughly_filled(self, index: int) -> Shown:
+        """A frame in which motion is looked for again, now inside its hole as well."""
+        frame, mask = self._frames[index], self._masks[index]
+        offers = self._offered(index, frame, mask, self._at_first)
+        if offers is None:
+            return Shown(image=in_8_bits(frame), hole=mask, unknown=mask)
+        fill, hole = self._merged(offers), offers.around.hole
+        in_space, trust = offers.around.pixels, fill.trust[..., None]
+        pixels = in_space + trust * (fill.pixels - in_space)
+        image, unknown = in_8_bits(frame).copy(), mask.copy()
+        fill.box.of(image)[hole] = in_8_bits(pixels)[hole]
+        fill.box.of(unknown)[fill.trust >= HALF] = False
+        return Shown(image=self._shelf.kept(image), hole=mask, unknown=self._shelf.kept(unknown))
+
     def _of_anchors(self, index: int, anchors: Mapping[int, Anchor]) -> _Sources:
         all_of_it = np.ones(self._masks[index].shape, np.bool_)
         none_of_it = ~all_of_it
         farthest = max((abs(anchor - index) for anchor in anchors), default=0)
         return _Sources(
+            motion=self._motion,
             frame=lambda source: anchors[source].pixels,
             visible=lambda source: all_of_it if source in anchors else none_of_it,
             by_flow=min(farthest, FARTHEST),
-            by_camera=farthest,
+            by_plane=farthest,
         )
 
     def _merged(
@@ -155,10 +186,10 @@ class Propagation:
         rows, columns = np.nonzero(wider)
         start = np.stack([columns, rows], axis=1).astype(np.float32)
         asked = (rows - box.top, columns - box.left)
-        context = (self._motion, sources.visible, self._count, index, start)
+        context = (sources.motion, sources.visible, self._count, index, start)
         traces = [
             *by_flow(*context, sources.by_flow),
-            *by_camera(*context, sources.by_camera),
+            *by_plane(*context, sources.by_plane),
         ]
         candidates = [
             self._candidate(index, around, asked, trace, fetched)

@@ -14,14 +14,14 @@ from sttn.propagation.motion import Motion
 FARTHEST = 20
 """Frames over which a place is followed by flow; errors add up on the way."""
 
-FARTHEST_BY_CAMERA = 40
-"""Frames over which a place is followed by the camera's motion alone."""
+FARTHEST_BY_PLANE = 40
+"""Frames over which a place is followed as if all lay in one plane."""
 
 LATER = 4
 """Frames beyond the first in which a place shows that a second look is taken at it."""
 
 EDGE = 1.0
-"""Pixels of a frame's border from which nothing is fetched by the camera's motion."""
+"""Pixels of a frame's border from which nothing is fetched that was followed in a plane."""
 
 KERNEL = 4
 """Pixels in every direction that an interpolated one depends on at most (Lanczos)."""
@@ -118,22 +118,22 @@ def by_flow(
     return found
 
 
-def by_camera(
+def by_plane(
     motion: Motion,
     visible: Visible,
     count: int,
     index: int,
     start: Points,
-    farthest: int = FARTHEST_BY_CAMERA,
+    farthest: int = FARTHEST_BY_PLANE,
 ) -> list[Trace]:
-    """Follow places by the camera's motion alone; arguments and result as in :func:`by_flow`."""
+    """Follow places as if all lay in one plane; arguments and result as in :func:`by_flow`."""
     found: list[Trace] = []
     for direction in (1, -1):
         search, who = _Search(start), np.arange(len(start))
-        camera = np.eye(3)
+        moved = np.eye(3)
         for frame in _frames(index, direction, farthest, count):
-            camera = motion.step(frame - direction, direction).camera @ camera
-            at = cv2.perspectiveTransform(start[None, who].astype(np.float64), camera)[0]
+            moved = motion.step(frame - direction, direction).plane @ moved
+            at = cv2.perspectiveTransform(start[None, who].astype(np.float64), moved)[0]
             shown = visible(frame)
             height, width = shown.shape
             inside = ((at >= EDGE) & (at <= (width - 1 - EDGE, height - 1 - EDGE))).all(-1)

@@ -15,8 +15,8 @@ from sttn.errors import CheckpointError
 from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
-from sttn.propagation.motion import Motion, Recent
-from sttn.propagation.traces import by_camera, by_flow, sampled, sampled_sharply
+from sttn.propagation.motion import Motion, Recent, behind_membrane
+from sttn.propagation.traces import by_flow, by_plane, sampled, sampled_sharply
 
 CPU = torch.device("cpu")
 
@@ -153,8 +153,8 @@ def test_a_float_plate_is_filled_like_an_8_bit_one(panned):
 
     fills = [propagation(f, masks, load_fusion(CPU)).fill(4) for f in (frames, floats)]
 
-    np.testing.assert_allclose(fills[0].pixels, fills[1].pixels, atol=3e-4)  # half floats
-    np.testing.assert_allclose(fills[0].trust, fills[1].trust, atol=1e-3)
+    np.testing.assert_allclose(fills[0].pixels, fills[1].pixels, atol=2e-3)  # half a step
+    np.testing.assert_allclose(fills[0].trust, fills[1].trust, atol=2e-2)
 
 
 def test_what_the_hole_hides_does_not_matter(panned):
@@ -214,11 +214,11 @@ def test_the_result_does_not_depend_on_the_order_in_which_frames_are_asked_for(p
     np.testing.assert_array_equal(whole.fill(15).pixels, later.pixels)
 
 
-@pytest.mark.parametrize("follow", [by_flow, by_camera])
+@pytest.mark.parametrize("follow", [by_flow, by_plane])
 def test_places_are_followed_to_where_they_show(panned, follow):
     """A pan by 5.3 and 0.4 pixels a frame: what is hidden shows to the left later on."""
     frames, masks, _ = panned
-    motion = Motion(frames, masks, 30, Shelf())
+    motion = Motion(lambda i: behind_membrane(frames[i], masks[i]), 30, Shelf())
     start = np.array([[75.0, 48.0]], np.float32)
 
     first, second, before, _ = follow(motion, lambda i: ~masks[i], len(frames), 8, start)
