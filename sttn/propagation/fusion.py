@@ -26,12 +26,12 @@ from sttn.propagation.candidates import (
     Surroundings,
     mean_by_evidence,
 )
-from sttn.propagation.traces import FARTHEST_BY_PLANE
+from sttn.propagation.traces import FARTHEST_IN_PLANE
 
 FUSION_WEIGHTS = Path(__file__).parent.parent / "weights" / "fusion.safetensors"
 """The weights this package ships; the model card beside them tells how they were made."""
 
-KINDS = ((1, 0), (1, 1), (1, 0), (1, 1), (0, 0), (0, 1), (0, 0), (0, 1))
+KINDS = ((1, 0), (1, 1)) * 2 + ((0, 0), (0, 1)) * 4
 """Of every candidate: whether it came by flow, and whether it is a second look."""
 
 OF_A_CANDIDATE = 13
@@ -159,7 +159,7 @@ def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     torch.abs(apart, out=offered[:, 6:9])
     torch.mul(_scaled(errors), found, out=offered[:, 9])
     offered[:, 10] = found
-    torch.div(distance, FARTHEST_BY_PLANE, out=offered[:, 11])
+    torch.div(distance, FARTHEST_IN_PLANE, out=offered[:, 11])
     offered[:, 12] = torch.tensor([flow + 2 * again for flow, again in KINDS])[:, None, None]
     in_space = (_stacked([around.in_space_error])[0] + FLOOR).log()
     spread = apart.square().sum(0) / found.sum(0).clamp(min=1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sttn.footage import Image
 from sttn.model.region import around_mask
 from sttn.propagation.behind import PAD, moved_behind, plane_behind
+from sttn.propagation.camera import camera_motion
 from sttn.propagation.closing import CAUTION, closed, grown
 from sttn.propagation.flow import DisFlow, Flow, grid, warped
 from sttn.propagation.shelf import Shelf
@@ -59,6 +60,8 @@ class Step:
     """(H, W, 2) x and y in pixels, continued inside holes."""
     sound: NDArray[np.bool_]
     """(H, W), where the way back agrees and the frame is not left."""
+    camera: NDArray[np.float64]
+    """(3, 3) homography of the camera's own motion."""
     plane: NDArray[np.float64]
     """(3, 3) homography that most of what lies in and around the hole moves by."""
 
@@ -97,10 +100,11 @@ class Motion:
     def _between(self, first: int) -> tuple[Step, Step]:
         """The steps from a frame to the next one, and back."""
         ends = [self._shown(index) for index in (first, first + 1)]
-        flows, planes = [], []
+        flows, cameras, planes = [], [], []
         for start, end in (ends, ends[::-1]):
             flow = self._estimate(start.image, end.image)
             known = ~grown(start.unknown, CAUTION)
+            cameras.append(camera_motion(flow, known))
             planes.append(plane_behind(flow, known, start.hole))
             flows.append(moved_behind(flow, known, planes[-1]))
         sound = [_sound(there, back) for there, back in (flows, flows[::-1])]
@@ -108,9 +112,10 @@ class Motion:
             Step(
                 flow=self._shelf.kept(flow.astype(np.float16)),
                 sound=self._shelf.kept(agrees),
+                camera=camera,
                 plane=plane,
             )
-            for flow, agrees, plane in zip(flows, sound, planes, strict=True)
+            for flow, agrees, camera, plane in zip(flows, sound, cameras, planes, strict=True)
         )
         return there, back
 

@@ -37,9 +37,10 @@ from sttn.propagation.motion import (
 from sttn.propagation.shelf import Shelf
 from sttn.propagation.traces import (
     FARTHEST,
-    FARTHEST_BY_PLANE,
+    FARTHEST_IN_PLANE,
     Trace,
     Visible,
+    by_camera,
     by_flow,
     by_plane,
     sampled_sharply,
@@ -57,7 +58,7 @@ class _Sources(NamedTuple):
     visible: Visible
     by_flow: int
     """Frames over which places are followed by flow."""
-    by_plane: int
+    in_plane: int
     """Frames over which they are followed as if all lay in one plane."""
 
 
@@ -84,7 +85,7 @@ class Propagation:
     ) -> None:
         self._count, self._fusion = count, fusion
         shelf = shelf or Shelf()
-        within = 2 * FARTHEST_BY_PLANE + at_once
+        within = 2 * FARTHEST_IN_PLANE + at_once
         self._frames = Recent[int, NDArray[Any]](within, lambda i: shelf.kept(_kept(frame(i))))
         self._masks = Recent[int, NDArray[np.bool_]](within, lambda i: shelf.kept(mask(i)))
         self._visible = Recent[int, NDArray[np.bool_]](
@@ -99,7 +100,7 @@ class Propagation:
             frame=self._frames.__getitem__,
             visible=self._visible.__getitem__,
             by_flow=FARTHEST,
-            by_plane=FARTHEST_BY_PLANE,
+            in_plane=FARTHEST_IN_PLANE,
         )
         self._at_first = self._real._replace(motion=rough)
 
@@ -156,7 +157,7 @@ class Propagation:
             frame=lambda source: anchors[source].pixels,
             visible=lambda source: all_of_it if source in anchors else none_of_it,
             by_flow=min(farthest, FARTHEST),
-            by_plane=farthest,
+            in_plane=farthest,
         )
 
     def _merged(
@@ -189,7 +190,8 @@ class Propagation:
         context = (sources.motion, sources.visible, self._count, index, start)
         traces = [
             *by_flow(*context, sources.by_flow),
-            *by_plane(*context, sources.by_plane),
+            *by_plane(*context, sources.in_plane),
+            *by_camera(*context, sources.in_plane),
         ]
         candidates = [
             self._candidate(index, around, asked, trace, fetched)

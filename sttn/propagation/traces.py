@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.propagation.motion import Motion
+from sttn.propagation.motion import Motion, Step
 
 FARTHEST = 20
 """Frames over which a place is followed by flow; errors add up on the way."""
 
-FARTHEST_BY_PLANE = 40
+FARTHEST_IN_PLANE = 40
 """Frames over which a place is followed as if all lay in one plane."""
 
 LATER = 4
@@ -118,21 +118,46 @@ def by_flow(
     return found
 
 
+def by_camera(
+    motion: Motion,
+    visible: Visible,
+    count: int,
+    index: int,
+    start: Points,
+    farthest: int = FARTHEST_IN_PLANE,
+) -> list[Trace]:
+    """Follow places by the camera's motion alone; arguments and result as in :func:`by_flow`."""
+    return _in_plane(motion, visible, count, index, start, farthest, lambda step: step.camera)
+
+
 def by_plane(
     motion: Motion,
     visible: Visible,
     count: int,
     index: int,
     start: Points,
-    farthest: int = FARTHEST_BY_PLANE,
+    farthest: int = FARTHEST_IN_PLANE,
 ) -> list[Trace]:
-    """Follow places as if all lay in one plane; arguments and result as in :func:`by_flow`."""
+    """Follow places by the motion around the hole; arguments and result as in :func:`by_flow`."""
+    return _in_plane(motion, visible, count, index, start, farthest, lambda step: step.plane)
+
+
+def _in_plane(
+    motion: Motion,
+    visible: Visible,
+    count: int,
+    index: int,
+    start: Points,
+    farthest: int,
+    homography: Callable[[Step], NDArray[np.float64]],
+) -> list[Trace]:
+    """Follow places as if all lay in one plane."""
     found: list[Trace] = []
     for direction in (1, -1):
         search, who = _Search(start), np.arange(len(start))
         moved = np.eye(3)
         for frame in _frames(index, direction, farthest, count):
-            moved = motion.step(frame - direction, direction).plane @ moved
+            moved = homography(motion.step(frame - direction, direction)) @ moved
             at = cv2.perspectiveTransform(start[None, who].astype(np.float64), moved)[0]
             shown = visible(frame)
             height, width = shown.shape

@@ -18,7 +18,7 @@ from sttn.training.examples import Example, read_examples
 TOLD = 12
 """Numbers of a candidate that say what was found; the last one, its kind, always stands."""
 
-SWAPPED = (2, 3, 0, 1, 6, 7, 4, 5)
+SWAPPED = (2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9)
 """Candidates, when time runs backwards."""
 
 DROPPED_SHARE = 0.3
