@@ -102,7 +102,7 @@ class Propagation:
             by_flow=FARTHEST,
             in_plane=FARTHEST_IN_PLANE,
         )
-        self._at_first = self._real._replace(motion=rough)
+        self._at_first = self._real._replace(motion=rough, in_plane=FARTHEST)
 
     @torch.inference_mode()
     def fill(self, index: int) -> Fill | None:
