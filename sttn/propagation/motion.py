@@ -1,7 +1,9 @@
 """How successive frames move, told inside holes as well, and kept while it is needed."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.footage import Image
-from sttn.model.region import around_mask
+from sttn.model.region import Region, around_mask
 from sttn.propagation.behind import PAD, moved_behind, plane_behind
 from sttn.propagation.camera import camera_motion
 from sttn.propagation.closing import CAUTION, closed, grown
@@ -20,6 +22,10 @@ from sttn.propagation.shelf import Shelf
 
 TOLERANCE = 6.0
 """Pixels by which the way there and back may miss its start."""
+
+LOOKED_AT = 48
+"""Pixels around a hole that are looked at again; near their border half of them count for nothing,
+since what moves across that has no counterpart."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -85,39 +91,76 @@ class Motion:
         shown: Frames by index.
         kept: Pairs of frames whose steps are kept.
         shelf: Where they wait.
+        before: Motion that was found with something else in the holes. What is far from them stays.
     """
 
-    def __init__(self, shown: Callable[[int], Shown], kept: int, shelf: Shelf) -> None:
-        self._shown, self._shelf = shown, shelf
+    def __init__(
+        self,
+        shown: Callable[[int], Shown],
+        kept: int,
+        shelf: Shelf,
+        before: Motion | None = None,
+    ) -> None:
+        self._shown, self._shelf, self._before = shown, shelf, before
         self._estimate = DisFlow(finest=0, rounds=10)
         self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
 
     def step(self, start: int, direction: int) -> Step:
         """From a frame to its neighbor in a direction of time, 1 or -1."""
-        pair = self._pairs[min(start, start + direction)]
-        return pair[0] if direction == 1 else pair[1]
+        there, back = self.pair(min(start, start + direction))
+        return there if direction == 1 else back
+
+    def pair(self, first: int) -> tuple[Step, Step]:
+        """From a frame to the next one, and back."""
+        return self._pairs[first]
 
     def _between(self, first: int) -> tuple[Step, Step]:
         """The steps from a frame to the next one, and back."""
-        ends = [self._shown(index) for index in (first, first + 1)]
-        flows, cameras, planes = [], [], []
-        for start, end in (ends, ends[::-1]):
-            flow = self._estimate(start.image, end.image)
-            known = ~grown(start.unknown, CAUTION)
-            cameras.append(camera_motion(flow, known))
-            planes.append(plane_behind(flow, known, start.hole))
-            flows.append(moved_behind(flow, known, planes[-1]))
-        sound = [_sound(there, back) for there, back in (flows, flows[::-1])]
-        there, back = (
+        there, back = self._shown(first), self._shown(first + 1)
+        if self._before is None:
+            flows = [
+                self._estimate(there.image, back.image),
+                self._estimate(back.image, there.image),
+            ]
+            return self._steps(there, back, flows)
+        before, hole = self._before.pair(first), around_mask(there.hole | back.hole)
+        if hole is None:
+            return before
+        flows = [
+            self._again(there.image, back.image, hole, before[0].flow),
+            self._again(back.image, there.image, hole, before[1].flow),
+        ]
+        return self._steps(there, back, flows)
+
+    def _again(self, start: Image, end: Image, hole: Region, before: NDArray[np.float16]) -> Flow:
+        """A flow that was found before, looked for again in and around a hole."""
+        part = hole.grown(LOOKED_AT, before.shape[:2])
+        found, flow = np.zeros(before.shape, np.float32), before.astype(np.float32)
+        parts = (np.ascontiguousarray(part.of(image)) for image in (start, end))
+        part.of(found)[...] = self._estimate(*parts)
+        inner = hole.grown(LOOKED_AT // 2, before.shape[:2])
+        inner.of(flow)[...] = inner.of(found)
+        return flow
+
+    def _steps(self, there: Shown, back: Shown, found: Sequence[Flow]) -> tuple[Step, Step]:
+        """The steps between two frames, by the flows from each to the other."""
+        known = [~grown(frame.unknown, CAUTION) for frame in (there, back)]
+        planes = [
+            plane_behind(flow, sure, frame.hole)
+            for flow, sure, frame in zip(found, known, (there, back), strict=True)
+        ]
+        flows = [moved_behind(*some) for some in zip(found, known, planes, strict=True)]
+        ways = ((flows[0], flows[1]), (flows[1], flows[0]))
+        first, second = (
             Step(
-                flow=self._shelf.kept(flow.astype(np.float16)),
-                sound=self._shelf.kept(agrees),
-                camera=camera,
-                plane=plane,
+                flow=self._shelf.kept(flows[end].astype(np.float16)),
+                sound=self._shelf.kept(_sound(*ways[end])),
+                camera=camera_motion(found[end], known[end]),
+                plane=planes[end],
             )
-            for flow, agrees, camera, plane in zip(flows, sound, cameras, planes, strict=True)
+            for end in (0, 1)
         )
-        return there, back
+        return first, second
 
 
 def behind_membrane(frame: NDArray[Any], mask: NDArray[np.bool_]) -> Shown:

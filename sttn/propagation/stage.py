@@ -19,12 +19,13 @@ from sttn.propagation.candidates import (
     Candidate,
     Surroundings,
     candidate,
+    mean_by_evidence,
     surroundings,
 )
 from sttn.propagation.closing import grown, touched
 from sttn.propagation.fills import Anchor, Fill, nothing, through_anchors
 from sttn.propagation.fusion import Fusion, Seen, seen
-from sttn.propagation.merging import HALF, Offers, anything, merged
+from sttn.propagation.merging import Offers, anything, merged
 from sttn.propagation.motion import (
     Motion,
     Recent,
@@ -60,6 +61,10 @@ class _Sources(NamedTuple):
     """Frames over which places are followed by flow."""
     in_plane: int
     """Frames over which they are followed as if all lay in one plane."""
+    looks: int = 2
+    """How often a place is looked at in each direction."""
+    by_camera: bool = True
+    """Whether the camera's motion is asked too."""
 
 
 class Propagation:
@@ -94,7 +99,7 @@ class Propagation:
         self._shelf = shelf
         rough = Motion(lambda i: behind_membrane(self._frames[i], self._masks[i]), within, shelf)
         self._filled = Recent[int, Shown](within, self._roughly_filled)
-        self._motion = Motion(self._filled.__getitem__, within, shelf)
+        self._motion = Motion(self._filled.__getitem__, within, shelf, rough)
         self._real = _Sources(
             motion=self._motion,
             frame=self._frames.__getitem__,
@@ -102,7 +107,9 @@ class Propagation:
             by_flow=FARTHEST,
             in_plane=FARTHEST_IN_PLANE,
         )
-        self._at_first = self._real._replace(motion=rough, in_plane=FARTHEST)
+        self._at_first = self._real._replace(
+            motion=rough, in_plane=FARTHEST, looks=1, by_camera=False
+        )
 
     @torch.inference_mode()
     def fill(self, index: int) -> Fill | None:
@@ -140,12 +147,11 @@ class Propagation:
         offers = self._offered(index, frame, mask, self._at_first)
         if offers is None:
             return Shown(image=in_8_bits(frame), hole=mask, unknown=mask)
-        fill, hole = self._merged(offers), offers.around.hole
-        in_space, trust = offers.around.pixels, fill.trust[..., None]
-        pixels = in_space + trust * (fill.pixels - in_space)
-        image, unknown = in_8_bits(frame).copy(), mask.copy()
-        fill.box.of(image)[hole] = in_8_bits(pixels)[hole]
-        fill.box.of(unknown)[fill.trust >= HALF] = False
+        image, unknown, hole = in_8_bits(frame).copy(), mask.copy(), offers.around.hole
+        pixels = mean_by_evidence(offers.around, offers.candidates)
+        offers.box.of(image)[hole] = in_8_bits(pixels)[hole]
+        for offer in offers.candidates:
+            offers.box.of(unknown)[offer.found] = False
         return Shown(image=self._shelf.kept(image), hole=mask, unknown=self._shelf.kept(unknown))
 
     def _of_anchors(self, index: int, anchors: Mapping[int, Anchor]) -> _Sources:
@@ -189,10 +195,11 @@ class Propagation:
         asked = (rows - box.top, columns - box.left)
         context = (sources.motion, sources.visible, self._count, index, start)
         traces = [
-            *by_flow(*context, sources.by_flow),
-            *by_plane(*context, sources.in_plane),
-            *by_camera(*context, sources.in_plane),
+            *by_flow(*context, sources.by_flow, sources.looks),
+            *by_plane(*context, sources.in_plane, sources.looks),
         ]
+        if sources.by_camera:
+            traces += by_camera(*context, sources.in_plane, sources.looks)
         candidates = [
             self._candidate(index, around, asked, trace, fetched)
             for trace, fetched in zip(traces, _fetched(traces, sources), strict=True)

@@ -48,29 +48,29 @@ class Trace:
 
 
 class _Search:
-    """What is found while N places are followed in one direction: a first and a second look."""
+    """What is found while N places are followed in one direction: a first look, maybe a second."""
 
-    def __init__(self, start: Points) -> None:
-        count = len(start)
-        self.frames = np.full((2, count), -1, np.int64)
-        self.places = np.zeros((2, count, 2), np.float32)
+    def __init__(self, start: Points, looks: int) -> None:
+        self.frames = np.full((looks, len(start)), -1, np.int64)
+        self.places = np.zeros((looks, len(start), 2), np.float32)
 
     def look(
         self, index: int, who: NDArray[np.int64], at: Points, shows: NDArray[np.bool_]
     ) -> None:
         """Take in where some places are in a frame, and which of them show."""
         first = self.frames[0, who]
-        fresh = shows & (first < 0)
-        again = shows & (first >= 0) & (self.frames[1, who] < 0)
-        again &= np.abs(index - first) >= LATER
-        for look, now in enumerate((fresh, again)):
+        some = [shows & (first < 0)]
+        if len(self.frames) > 1:
+            again = shows & (first >= 0) & (self.frames[1, who] < 0)
+            some.append(again & (np.abs(index - first) >= LATER))
+        for look, now in enumerate(some):
             self.frames[look, who[now]] = index
             self.places[look, who[now]] = at[now]
 
     @property
     def unfinished(self) -> NDArray[np.bool_]:
         """(N,), places of which a look is still missing."""
-        return np.asarray(self.frames[1] < 0)
+        return np.asarray(self.frames[-1] < 0)
 
     def traces(self) -> Iterator[Trace]:
         """The first looks and the second ones."""
@@ -85,6 +85,7 @@ def by_flow(
     index: int,
     start: Points,
     farthest: int = FARTHEST,
+    looks: int = 2,
 ) -> list[Trace]:
     """Follow places along the flow, into the future and into the past.
 
@@ -95,13 +96,14 @@ def by_flow(
         index: The frame that the places lie in.
         start: (N, 2), the places.
         farthest: Frames over which they are followed.
+        looks: 2 to look a second time, some frames after a place shows first.
 
     Returns:
         First and second look into the future, first and second look into the past.
     """
     found: list[Trace] = []
     for direction in (1, -1):
-        search, who, at = _Search(start), np.arange(len(start)), start
+        search, who, at = _Search(start, looks), np.arange(len(start)), start
         for frame in _frames(index, direction, farthest, count):
             step = motion.step(frame - direction, direction)
             x, y = nearest(at, step.sound.shape)
@@ -125,9 +127,12 @@ def by_camera(
     index: int,
     start: Points,
     farthest: int = FARTHEST_IN_PLANE,
+    looks: int = 2,
 ) -> list[Trace]:
     """Follow places by the camera's motion alone; arguments and result as in :func:`by_flow`."""
-    return _in_plane(motion, visible, count, index, start, farthest, lambda step: step.camera)
+    return _in_plane(
+        motion, visible, count, index, start, farthest, looks, lambda step: step.camera
+    )
 
 
 def by_plane(
@@ -137,9 +142,10 @@ def by_plane(
     index: int,
     start: Points,
     farthest: int = FARTHEST_IN_PLANE,
+    looks: int = 2,
 ) -> list[Trace]:
     """Follow places by the motion around the hole; arguments and result as in :func:`by_flow`."""
-    return _in_plane(motion, visible, count, index, start, farthest, lambda step: step.plane)
+    return _in_plane(motion, visible, count, index, start, farthest, looks, lambda step: step.plane)
 
 
 def _in_plane(
@@ -149,12 +155,13 @@ def _in_plane(
     index: int,
     start: Points,
     farthest: int,
+    looks: int,
     homography: Callable[[Step], NDArray[np.float64]],
 ) -> list[Trace]:
     """Follow places as if all lay in one plane."""
     found: list[Trace] = []
     for direction in (1, -1):
-        search, who = _Search(start), np.arange(len(start))
+        search, who = _Search(start, looks), np.arange(len(start))
         moved = np.eye(3)
         for frame in _frames(index, direction, farthest, count):
             moved = homography(motion.step(frame - direction, direction)) @ moved
