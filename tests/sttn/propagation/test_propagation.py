@@ -15,7 +15,7 @@ from sttn.errors import CheckpointError
 from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
-from sttn.propagation.motion import Motion, Recent, behind_membrane
+from sttn.propagation.motion import Motion, Recent, Shown, behind_membrane
 from sttn.propagation.traces import by_camera, by_flow, by_plane, sampled, sampled_sharply
 
 CPU = torch.device("cpu")
@@ -255,6 +255,28 @@ def test_places_are_followed_to_where_they_show(panned, follow):
     np.testing.assert_allclose(first.places[0], [75 - 5.3 * 3, 48 - 0.4 * 3], atol=0.7)
     assert second.frames[0] == first.frames[0] + 4
     assert before.frames[0] < 8
+
+
+def test_motion_is_looked_for_again_only_around_holes(panned):
+    """Frames without a hole, and what is far from one, cost nothing more."""
+    _, masks, truth = panned
+    holes = masks.copy()
+    holes[5:] = False
+    wide = np.concatenate([truth, truth[:, :, ::-1]], axis=2)
+    wider = np.concatenate([holes, np.zeros_like(holes)], axis=2)
+    first = Motion(lambda i: behind_membrane(wide[i], wider[i]), 30, Shelf())
+
+    def filled(i):
+        return Shown(image=wide[i], hole=wider[i], unknown=np.zeros_like(wider[i]))
+
+    again = Motion(filled, 30, Shelf(), first)
+
+    assert again.pair(8) is first.pair(8)
+    there, once = again.pair(2)[0].flow, first.pair(2)[0].flow
+    np.testing.assert_array_equal(there[:, 144:], once[:, 144:])
+    inside = wider[2]
+    assert not np.array_equal(there[inside], once[inside])
+    np.testing.assert_allclose(there[inside].mean(0), (-5.3, -0.4), atol=0.05)
 
 
 @given(st.integers(0, 600), st.integers(1, 4))
