@@ -41,9 +41,8 @@ from sttn.propagation.traces import (
     FARTHEST_IN_PLANE,
     Trace,
     Visible,
-    by_camera,
     by_flow,
-    by_plane,
+    in_plane,
     sampled_sharply,
 )
 
@@ -91,10 +90,11 @@ class Propagation:
         self._count, self._fusion = count, fusion
         shelf = shelf or Shelf()
         within = 2 * FARTHEST_IN_PLANE + at_once
-        self._frames = Recent[int, NDArray[Any]](within, lambda i: shelf.kept(_kept(frame(i))))
-        self._masks = Recent[int, NDArray[np.bool_]](within, lambda i: shelf.kept(mask(i)))
+        reached = within + FARTHEST
+        self._frames = Recent[int, NDArray[Any]](reached, lambda i: shelf.kept(_kept(frame(i))))
+        self._masks = Recent[int, NDArray[np.bool_]](reached, lambda i: shelf.kept(mask(i)))
         self._visible = Recent[int, NDArray[np.bool_]](
-            within, lambda i: shelf.kept(~touched(self._masks[i]))
+            reached, lambda i: shelf.kept(~touched(self._masks[i]))
         )
         self._shelf = shelf
         rough = Motion(lambda i: behind_membrane(self._frames[i], self._masks[i]), within, shelf)
@@ -196,10 +196,10 @@ class Propagation:
         context = (sources.motion, sources.visible, self._count, index, start)
         traces = [
             *by_flow(*context, sources.by_flow, sources.looks),
-            *by_plane(*context, sources.in_plane, sources.looks),
+            *in_plane(*context, lambda step: step.plane, sources.in_plane, sources.looks),
         ]
         if sources.by_camera:
-            traces += by_camera(*context, sources.in_plane, sources.looks)
+            traces += in_plane(*context, lambda step: step.camera, sources.in_plane, sources.looks)
         candidates = [
             self._candidate(index, around, asked, trace, fetched)
             for trace, fetched in zip(traces, _fetched(traces, sources), strict=True)

@@ -120,45 +120,20 @@ def by_flow(
     return found
 
 
-def by_camera(
+def in_plane(
     motion: Motion,
     visible: Visible,
     count: int,
     index: int,
     start: Points,
-    farthest: int = FARTHEST_IN_PLANE,
-    looks: int = 2,
-) -> list[Trace]:
-    """Follow places by the camera's motion alone; arguments and result as in :func:`by_flow`."""
-    return _in_plane(
-        motion, visible, count, index, start, farthest, looks, lambda step: step.camera
-    )
-
-
-def by_plane(
-    motion: Motion,
-    visible: Visible,
-    count: int,
-    index: int,
-    start: Points,
-    farthest: int = FARTHEST_IN_PLANE,
-    looks: int = 2,
-) -> list[Trace]:
-    """Follow places by the motion around the hole; arguments and result as in :func:`by_flow`."""
-    return _in_plane(motion, visible, count, index, start, farthest, looks, lambda step: step.plane)
-
-
-def _in_plane(
-    motion: Motion,
-    visible: Visible,
-    count: int,
-    index: int,
-    start: Points,
-    farthest: int,
-    looks: int,
     homography: Callable[[Step], NDArray[np.float64]],
+    farthest: int = FARTHEST_IN_PLANE,
+    looks: int = 2,
 ) -> list[Trace]:
-    """Follow places as if all lay in one plane."""
+    """Follow places as if all lay in one plane, that of ``homography``.
+
+    Other arguments and result as in :func:`by_flow`.
+    """
     found: list[Trace] = []
     for direction in (1, -1):
         search, who = _Search(start, looks), np.arange(len(start))

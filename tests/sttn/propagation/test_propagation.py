@@ -1,6 +1,7 @@
 """Real pixels: what compositors expect to be copied sharply from frames that show it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from time import sleep
 
@@ -16,7 +17,7 @@ from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
 from sttn.propagation.motion import Motion, Recent, Shown, behind_membrane
-from sttn.propagation.traces import by_camera, by_flow, by_plane, sampled, sampled_sharply
+from sttn.propagation.traces import by_flow, in_plane, sampled, sampled_sharply
 
 CPU = torch.device("cpu")
 
@@ -241,7 +242,14 @@ def test_the_result_does_not_depend_on_the_order_in_which_frames_are_asked_for(p
     np.testing.assert_array_equal(whole.fill(15).pixels, later.pixels)
 
 
-@pytest.mark.parametrize("follow", [by_flow, by_plane, by_camera])
+@pytest.mark.parametrize(
+    "follow",
+    [
+        by_flow,
+        partial(in_plane, homography=lambda step: step.plane),
+        partial(in_plane, homography=lambda step: step.camera),
+    ],
+)
 def test_places_are_followed_to_where_they_show(panned, follow):
     """A pan by 5.3 and 0.4 pixels a frame: what is hidden shows to the left later on."""
     frames, masks, _ = panned
