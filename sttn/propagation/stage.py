@@ -97,7 +97,8 @@ class Propagation:
             reached, lambda i: shelf.kept(~touched(self._masks[i]))
         )
         self._shelf = shelf
-        rough = Motion(lambda i: behind_membrane(self._frames[i], self._masks[i]), within, shelf)
+        closed = Recent[int, Shown](2, lambda i: behind_membrane(self._frames[i], self._masks[i]))
+        rough = Motion(closed.__getitem__, within, shelf)
         self._filled = Recent[int, Shown](within, self._roughly_filled)
         self._motion = Motion(self._filled.__getitem__, within, shelf, rough)
         self._real = _Sources(
@@ -107,8 +108,14 @@ class Propagation:
             by_flow=FARTHEST,
             in_plane=FARTHEST_IN_PLANE,
         )
-        self._at_first = self._real._replace(
-            motion=rough, in_plane=FARTHEST, looks=1, by_camera=False
+        self._at_first = _Sources(
+            motion=rough,
+            frame=lambda i: in_8_bits(self._frames[i]),  # as flow sees it, whatever the plate is
+            visible=self._visible.__getitem__,
+            by_flow=FARTHEST,
+            in_plane=FARTHEST,
+            looks=1,
+            by_camera=False,
         )
 
     @torch.inference_mode()
@@ -143,11 +150,11 @@ class Propagation:
     @torch.inference_mode()
     def _roughly_filled(self, index: int) -> Shown:
         """A frame in which motion is looked for again, now inside its hole as well."""
-        frame, mask = self._frames[index], self._masks[index]
+        frame, mask = self._at_first.frame(index), self._masks[index]
         offers = self._offered(index, frame, mask, self._at_first)
         if offers is None:
-            return Shown(image=in_8_bits(frame), hole=mask, unknown=mask)
-        image, unknown, hole = in_8_bits(frame).copy(), mask.copy(), offers.around.hole
+            return Shown(image=frame, hole=mask, unknown=mask)
+        image, unknown, hole = frame.copy(), mask.copy(), offers.around.hole
         pixels = mean_by_evidence(offers.around, offers.candidates)
         offers.box.of(image)[hole] = in_8_bits(pixels)[hole]
         for offer in offers.candidates:
