@@ -1,12 +1,13 @@
 """How what a hole hides moves: like most of what lies around it, not like what only passes by."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sttn.model.region import around_mask
 from sttn.propagation.camera import camera_motion, homography_flow
-from sttn.propagation.closing import closed, grown
-from sttn.propagation.flow import Flow
+from sttn.propagation.closing import closed
+from sttn.propagation.flow import Flow, squared_length
 
 PAD = 16
 """Known pixels around a hole that a membrane hangs from."""
@@ -32,7 +33,8 @@ def plane_behind(
         known: (H, W), where the flow can be trusted.
         hole: (H, W).
     """
-    near = known & grown(hole, RING)
+    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 3)
+    near = known & (np.asarray(away) <= RING)
     return camera_motion(flow, near if near.sum() >= FEWEST_WITNESSES else known)
 
 
@@ -50,7 +52,7 @@ def moved_behind(flow: Flow, known: NDArray[np.bool_], plane: NDArray[np.float64
     if unknown is None:
         return flow
     on_plane = homography_flow(plane, *known.shape)
-    same = known & (np.square(flow - on_plane).sum(-1) < SAME_LAYER**2)
+    same = known & (squared_length(flow - on_plane) < SAME_LAYER**2)
     box = unknown.grown(PAD, known.shape)
     inside = box.of(on_plane) + closed(box.of(flow - on_plane), box.of(same))
     result = flow.copy()

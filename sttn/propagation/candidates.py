@@ -102,8 +102,7 @@ def candidate(
     if witnesses.sum() < FEWEST_WITNESSES:
         error = np.full(found.shape, UNTRUSTED, np.float32)
         return Candidate(pixels=fetched, found=found, error=error, distance=distance)
-    squared = np.square(missed).mean(-1, keepdims=True)
-    membrane = closed(np.concatenate([missed, squared], axis=-1), witnesses)
+    membrane = closed(np.concatenate([missed, _squared(missed)], axis=-1), witnesses)
     pixels = np.where(found[..., None], fetched + membrane[..., :3], 0).astype(np.float32)
     return Candidate(pixels=pixels, found=found, error=membrane[..., 3], distance=distance)
 
@@ -122,4 +121,10 @@ def mean_by_evidence(around: Surroundings, candidates: list[Candidate]) -> NDArr
 
 def _continued(error: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Squared error, mean over channels, continued from where it is known: (h, w)."""
-    return closed(np.square(error).mean(-1, keepdims=True), where)[..., 0]
+    return closed(_squared(error), where)[..., 0]
+
+
+def _squared(error: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 1), an error (h, w, C) squared, the mean of its channels."""
+    total = np.einsum("hwc,hwc->hw", error, error)[..., None]
+    return np.asarray(total / error.shape[-1], np.float32)

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sttn.model.region import around_mask
+
 CAUTION = 10
 """Pixels across which a hole's edge disturbs the flow beside it."""
 
@@ -16,8 +18,12 @@ SWEEPS = 8
 
 def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     """(H, W), the mask larger by some pixels on every side."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc)) > 0
+    result, there = mask.copy(), around_mask(mask)
+    if there is not None:
+        part = there.grown(pixels, mask.shape)
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+        part.of(result)[...] = np.asarray(cv2.dilate(part.of(mask).astype(np.uint8), disc)) > 0
+    return result
 
 
 def touched(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

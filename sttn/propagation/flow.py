@@ -60,6 +60,11 @@ def grid(height: int, width: int) -> NDArray[np.float32]:
     return places
 
 
+def squared_length(flow: Flow) -> NDArray[np.float32]:
+    """(H, W), by how many pixels, squared, a flow (H, W, 2) moves."""
+    return np.asarray(np.einsum("hwc,hwc->hw", flow, flow), np.float32)
+
+
 def warped(image: NDArray[np.generic], flow: Flow) -> NDArray[np.float32]:
     """What each pixel finds where the flow leads, bilinear, the border repeated.
 

@@ -17,7 +17,7 @@ from sttn.model.region import Region, around_mask
 from sttn.propagation.behind import PAD, moved_behind, plane_behind
 from sttn.propagation.camera import camera_motion
 from sttn.propagation.closing import CAUTION, closed, grown
-from sttn.propagation.flow import DisFlow, Flow, grid, warped
+from sttn.propagation.flow import DisFlow, Flow, grid, squared_length, warped
 from sttn.propagation.shelf import Shelf
 
 TOLERANCE = 6.0
@@ -102,7 +102,8 @@ class Motion:
         before: Motion | None = None,
     ) -> None:
         self._shown, self._shelf, self._before = shown, shelf, before
-        self._estimate = DisFlow(finest=0, rounds=10)
+        self._nearby = DisFlow(finest=0, rounds=10)
+        self._far_away = DisFlow(finest=1, rounds=10)
         self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
 
     def step(self, start: int, direction: int) -> Step:
@@ -117,30 +118,25 @@ class Motion:
     def _between(self, first: int) -> tuple[Step, Step]:
         """The steps from a frame to the next one, and back."""
         there, back = self._shown(first), self._shown(first + 1)
+        hole = around_mask(there.hole | back.hole)
+        ways = (there.image, back.image), (back.image, there.image)
         if self._before is None:
-            flows = [
-                self._estimate(there.image, back.image),
-                self._estimate(back.image, there.image),
-            ]
-            return self._steps(there, back, flows)
-        before, hole = self._before.pair(first), around_mask(there.hole | back.hole)
-        if hole is None:
-            return before
-        flows = [
-            self._again(there.image, back.image, hole, before[0].flow),
-            self._again(back.image, there.image, hole, before[1].flow),
-        ]
+            flows = [self._far_away(*way) for way in ways]
+        elif hole is None:
+            return self._before.pair(first)
+        else:
+            flows = [step.flow.astype(np.float32) for step in self._before.pair(first)]
+        if hole is not None:
+            for way, flow in zip(ways, flows, strict=True):
+                self._look_closely(*way, hole, flow)
         return self._steps(there, back, flows)
 
-    def _again(self, start: Image, end: Image, hole: Region, before: NDArray[np.float16]) -> Flow:
-        """A flow that was found before, looked for again in and around a hole."""
-        part = hole.grown(LOOKED_AT, before.shape[:2])
-        found, flow = np.zeros(before.shape, np.float32), before.astype(np.float32)
+    def _look_closely(self, start: Image, end: Image, hole: Region, flow: Flow) -> None:
+        """Look for a flow again in and around a hole; what is far from it stays."""
+        size = flow.shape[:2]
+        part, inner = (hole.grown(pixels, size) for pixels in (LOOKED_AT, LOOKED_AT // 2))
         parts = (np.ascontiguousarray(part.of(image)) for image in (start, end))
-        part.of(found)[...] = self._estimate(*parts)
-        inner = hole.grown(LOOKED_AT // 2, before.shape[:2])
-        inner.of(flow)[...] = inner.of(found)
-        return flow
+        inner.of(flow)[...] = inner.within(part).of(self._nearby(*parts))
 
     def _steps(self, there: Shown, back: Shown, found: Sequence[Flow]) -> tuple[Step, Step]:
         """The steps between two frames, by the flows from each to the other."""
@@ -198,5 +194,5 @@ def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:
     places = grid(height, width) + there
     x, y = places[..., 0], places[..., 1]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    missed = np.square(there + warped(back, there)).sum(-1)
+    missed = squared_length(there + warped(back, there))
     return np.asarray(inside & (missed <= TOLERANCE**2), np.bool_)

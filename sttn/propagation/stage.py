@@ -251,15 +251,18 @@ def _surroundings(
 
 def _fetched(traces: list[Trace], sources: _Sources) -> NDArray[np.float32]:
     """The pixels (K, N, 3) that K traces lead to, 0 where they lead nowhere."""
-    frames = np.stack([trace.frames for trace in traces])
-    places = np.stack([trace.places for trace in traces])
-    pixels = np.zeros((*frames.shape, 3), np.float32)
-    for source in np.unique(frames[frames >= 0]):
-        some = frames == source
+    frames = np.concatenate([trace.frames for trace in traces])
+    places = np.concatenate([trace.places for trace in traces])
+    pixels = np.zeros((len(frames), 3), np.float32)
+    order = np.argsort(frames, kind="stable")
+    found, begins = np.unique(frames.take(order), return_index=True)
+    for source, some in zip(found, np.split(order, begins[1:]), strict=True):
+        if source < 0:
+            continue
         shown, visible = sources.frame(int(source)), sources.visible(int(source))
-        fetched = sampled_sharply(shown, places[some], visible) / np.float32(steps(shown))
-        pixels[some] = fetched.clip(0, 1)
-    return pixels
+        fetched = sampled_sharply(shown, places.take(some, axis=0), visible)
+        pixels[some] = (fetched / np.float32(steps(shown))).clip(0, 1)
+    return pixels.reshape(len(traces), -1, 3)
 
 
 def _kept(frame: NDArray[Any]) -> NDArray[Any]:

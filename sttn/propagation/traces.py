@@ -1,6 +1,5 @@
 """Following hidden places from frame to frame to where they show."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -56,21 +55,27 @@ class _Search:
 
     def look(
         self, index: int, who: NDArray[np.int64], at: Points, shows: NDArray[np.bool_]
-    ) -> None:
-        """Take in where some places are in a frame, and which of them show."""
-        first = self.frames[0, who]
-        some = [shows & (first < 0)]
-        if len(self.frames) > 1:
-            again = shows & (first >= 0) & (self.frames[1, who] < 0)
-            some.append(again & (np.abs(index - first) >= LATER))
-        for look, now in enumerate(some):
-            self.frames[look, who[now]] = index
-            self.places[look, who[now]] = at[now]
+    ) -> NDArray[np.int64]:
+        """Take in where some places are in a frame, and which of them show.
 
-    @property
-    def unfinished(self) -> NDArray[np.bool_]:
-        """(N,), places of which a look is still missing."""
-        return np.asarray(self.frames[-1] < 0)
+        Args:
+            index: Of the frame.
+            who: (M,), which of the N places, none of them with its last look.
+            at: (M, 2), where they are in the frame.
+            shows: (M,), those that show there.
+
+        Returns:
+            (L,), which of the M still lack a look.
+        """
+        first = self.frames[0].take(who)
+        looks = [shows & (first < 0)]
+        if len(self.frames) > 1:
+            looks.append(shows & (first >= 0) & (np.abs(index - first) >= LATER))
+        for look, shown in enumerate(looks):
+            now = np.flatnonzero(shown)
+            self.frames[look, who.take(now)] = index
+            self.places[look, who.take(now)] = at.take(now, axis=0)
+        return np.flatnonzero(~looks[-1])
 
     def traces(self) -> Iterator[Trace]:
         """The first looks and the second ones."""
@@ -106,14 +111,11 @@ def by_flow(
         search, who, at = _Search(start, looks), np.arange(len(start)), start
         for frame in _frames(index, direction, farthest, count):
             step = motion.step(frame - direction, direction)
-            x, y = nearest(at, step.sound.shape)
-            sound = step.sound[y, x]
-            who, at = who[sound], at[sound]
+            sound = np.flatnonzero(_at_nearest(step.sound, at))
+            who, at = who.take(sound), at.take(sound, axis=0)
             at = at + sampled(step.flow, at)
-            x, y = nearest(at, step.sound.shape)
-            search.look(frame, who, at, visible(frame)[y, x])
-            left = search.unfinished[who]
-            who, at = who[left], at[left]
+            left = search.look(frame, who, at, _at_nearest(visible(frame), at))
+            who, at = who.take(left), at.take(left, axis=0)
             if not len(who):
                 break
         found.extend(search.traces())
@@ -136,17 +138,14 @@ def in_plane(
     """
     found: list[Trace] = []
     for direction in (1, -1):
-        search, who = _Search(start, looks), np.arange(len(start))
+        search, who, origin = _Search(start, looks), np.arange(len(start)), start
         moved = np.eye(3)
         for frame in _frames(index, direction, farthest, count):
             moved = homography(motion.step(frame - direction, direction)) @ moved
-            at = cv2.perspectiveTransform(start[None, who].astype(np.float64), moved)[0]
+            at = np.asarray(cv2.perspectiveTransform(origin[None], moved)[0], np.float32)
             shown = visible(frame)
-            height, width = shown.shape
-            inside = ((at >= EDGE) & (at <= (width - 1 - EDGE, height - 1 - EDGE))).all(-1)
-            x, y = nearest(at, shown.shape)
-            search.look(frame, who, at.astype(np.float32), inside & shown[y, x])
-            who = who[search.unfinished[who]]
+            left = search.look(frame, who, at, _inside(at, shown.shape) & _at_nearest(shown, at))
+            who, origin = who.take(left), origin.take(left, axis=0)
             if not len(who):
                 break
         found.extend(search.traces())
@@ -203,14 +202,28 @@ def sampled_sharply(
 
 def _around(size: tuple[int, ...], places: Points) -> tuple[NDArray[np.float32], slice, slice]:
     """The part of an image that some places depend on: corner x, y, rows and columns."""
-    across, down = (_reach(places[:, axis], size[1 - axis]) for axis in (0, 1))
+    left, top, width, height = cv2.boundingRect(places)
+    across, down = _reach(left, width, size[1]), _reach(top, height, size[0])
     return np.array([across.start, down.start], np.float32), down, across
 
 
-def _reach(places: NDArray[np.float32], limit: int) -> slice:
-    """The rows or columns that some places depend on."""
-    first = min(max(math.floor(places.min()) - KERNEL, 0), limit - 1)
-    return slice(first, min(max(math.ceil(places.max()) + KERNEL, first), limit - 1) + 1)
+def _reach(start: int, length: int, limit: int) -> slice:
+    """The rows or columns that places in some of them depend on."""
+    first = min(max(start - KERNEL, 0), limit - 1)
+    return slice(first, min(max(start + length + KERNEL, first + 1), limit))
+
+
+def _at_nearest(shown: NDArray[np.bool_], places: Points) -> NDArray[np.bool_]:
+    """(N,), what (H, W) says of the pixels nearest to N places."""
+    x, y = nearest(places, shown.shape)
+    return np.asarray(shown.take(y * shown.shape[1] + x), np.bool_)
+
+
+def _inside(places: Points, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(N,), the places that are not at the border of (H, W)."""
+    x, y = places[:, 0], places[:, 1]
+    right, bottom = size[1] - 1 - EDGE, size[0] - 1 - EDGE
+    return np.asarray((x >= EDGE) & (x <= right) & (y >= EDGE) & (y <= bottom))
 
 
 def _frames(index: int, direction: int, farthest: int, count: int) -> range:
