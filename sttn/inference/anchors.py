@@ -18,7 +18,7 @@ from sttn.model.region import Region, around_mask
 from sttn.propagation import Anchor, Fill, Propagation
 from sttn.propagation.closing import touched
 from sttn.propagation.flow import grid
-from sttn.propagation.motion import in_float
+from sttn.propagation.shown import in_float
 from sttn.texture import synthesized
 
 SPACING = 16

@@ -18,7 +18,7 @@ from sttn.footage import Image
 from sttn.inference.clip import Clip
 from sttn.propagation.closing import closed
 from sttn.propagation.flow import DisFlow, warped
-from sttn.propagation.motion import in_8_bits
+from sttn.propagation.shown import in_8_bits
 
 PIXELS = 54 * 30
 """Of the small images that are compared."""

@@ -13,7 +13,7 @@ from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Propagation
-from sttn.propagation.motion import Recent
+from sttn.propagation.recent import Recent
 
 THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
 """Frames whose real pixels are looked for at once; the network computes meanwhile."""

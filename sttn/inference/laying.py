@@ -7,7 +7,7 @@ from sttn.inference.clip import Pixels
 from sttn.model.region import Region
 from sttn.propagation import Fill
 from sttn.propagation.closing import closed, grown
-from sttn.propagation.motion import in_float, steps
+from sttn.propagation.shown import in_float, steps
 
 SEAM = 6
 """Pixels around what the network fills, at which its colors are matched to what is there."""

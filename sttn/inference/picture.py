@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sttn.errors import CancelledError
 from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.model.region import Region
-from sttn.propagation.motion import in_8_bits
+from sttn.propagation.shown import in_8_bits
 
 DARK = 8
 """Steps of 8 bits up to which a bar is black: movies are coded with a little loss."""

@@ -6,11 +6,8 @@ from numpy.typing import NDArray
 
 from sttn.model.region import around_mask
 from sttn.propagation.camera import camera_motion, homography_flow
-from sttn.propagation.closing import closed
+from sttn.propagation.closing import PAD, closed
 from sttn.propagation.flow import Flow, squared_length
-
-PAD = 16
-"""Known pixels around a hole that a membrane hangs from."""
 
 RING = 40
 """Pixels around a hole that tell how most of what it hides moves."""

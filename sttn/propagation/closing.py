@@ -12,6 +12,9 @@ CAUTION = 10
 COARSEST = 4
 """Pixels of the short side at which an image is not reduced further."""
 
+PAD = 16
+"""Known pixels around a hole that a membrane hangs from."""
+
 SWEEPS = 8
 """Rounds of averaging with the neighbors at each size."""
 

@@ -14,6 +14,11 @@ Flow = NDArray[np.float32]
 """(H, W, 2) x and y in pixels: where each pixel of one frame lies in another."""
 
 
+LOOKED_AT = 48
+"""Pixels around a hole in which flow is looked for. The outer half of them counts for nothing: what
+moves across their border has no counterpart."""
+
+
 class FlowEstimator(Protocol):
     """Finds the flow from one frame to another."""
 

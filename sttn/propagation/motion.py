@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sttn.footage import Image
 from sttn.model.region import Region, around_mask
-from sttn.propagation.behind import PAD, moved_behind, plane_behind
+from sttn.propagation.behind import moved_behind, plane_behind
 from sttn.propagation.camera import camera_motion
-from sttn.propagation.closing import CAUTION, closed, grown
-from sttn.propagation.flow import DisFlow, Flow, grid, squared_length, warped
+from sttn.propagation.closing import CAUTION, grown
+from sttn.propagation.flow import LOOKED_AT, DisFlow, Flow, grid, squared_length, warped
+from sttn.propagation.recent import Recent
 from sttn.propagation.shelf import Shelf
+from sttn.propagation.shown import Shown
+from sttn.propagation.strides import STRIDE, stridden
 
 TOLERANCE = 6.0
 """Pixels by which the way there and back may miss its start."""
-
-LOOKED_AT = 48
-"""Pixels around a hole that are looked at again; near their border half of them count for nothing,
-since what moves across that has no counterpart."""
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class Recent(Generic[Key, Value]):
-    """Values made when first asked for; the least recently used are dropped. Threads may share it:
-    who asks for a value that another thread is making waits for it.
-    """
-
-    def __init__(self, count: int, make: Callable[[Key], Value]) -> None:
-        self._count, self._make = count, make
-        self._values: OrderedDict[Key, Future[Value]] = OrderedDict()
-        self._lock = Lock()
-
-    def __getitem__(self, key: Key) -> Value:
-        with self._lock:
-            value = self._values.get(key)
-            mine = value is None
-            if value is None:
-                value = self._values[key] = Future()
-                if len(self._values) > self._count:
-                    self._values.popitem(last=False)
-            self._values.move_to_end(key)
-        if mine:
-            try:
-                value.set_result(self._make(key))
-            except BaseException as error:
-                value.set_exception(error)
-        return value.result()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +35,6 @@ class Step:
     """(3, 3) homography of the camera's own motion."""
     plane: NDArray[np.float64]
     """(3, 3) homography that most of what lies in and around the hole moves by."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A frame as the flow is estimated in it."""
-
-    image: Image
-    """(H, W, 3), with something in its hole."""
-    hole: NDArray[np.bool_]
-    """(H, W)."""
-    unknown: NDArray[np.bool_]
-    """(H, W), the part of the hole in which that moves like nothing in the shot."""
 
 
 class Motion:
@@ -105,6 +58,7 @@ class Motion:
         self._nearby = DisFlow(finest=0, rounds=10)
         self._far_away = DisFlow(finest=1, rounds=10)
         self._pairs = Recent[int, tuple[Step, Step]](kept, self._between)
+        self._strides = Recent[tuple[int, int], NDArray[np.float64]](kept, self._stridden)
 
     def step(self, start: int, direction: int) -> Step:
         """From a frame to its neighbor in a direction of time, 1 or -1."""
@@ -114,6 +68,18 @@ class Motion:
     def pair(self, first: int) -> tuple[Step, Step]:
         """From a frame to the next one, and back."""
         return self._pairs[first]
+
+    def stride(self, start: int, direction: int) -> NDArray[np.float64]:
+        """How the plane behind a frame's hole moves in a stride: homography (3, 3)."""
+        return self._strides[start, direction]
+
+    def _stridden(self, way: tuple[int, int]) -> NDArray[np.float64]:
+        start, direction = way
+        walked = np.eye(3)
+        for passed in range(STRIDE):
+            walked = self.step(start + passed * direction, direction).plane @ walked
+        end = start + STRIDE * direction
+        return stridden(self._shown(start), self._shown(end), walked, self._nearby)
 
     def _between(self, first: int) -> tuple[Step, Step]:
         """The steps from a frame to the next one, and back."""
@@ -157,36 +123,6 @@ class Motion:
             for end in (0, 1)
         )
         return first, second
-
-
-def behind_membrane(frame: NDArray[Any], mask: NDArray[np.bool_]) -> Shown:
-    """A frame (H, W, 3) with a membrane over its hole (H, W), of which nothing is known."""
-    image, hole = in_8_bits(frame), around_mask(mask)
-    if hole is None:
-        return Shown(image=image, hole=mask, unknown=mask)
-    box = hole.grown(PAD, mask.shape)
-    known = ~box.of(mask)
-    result = image.copy()
-    filled = closed(box.of(image).astype(np.float32), known)
-    box.of(result)[~known] = filled.clip(0, 255)[~known].astype(np.uint8)
-    return Shown(image=result, hole=mask, unknown=mask)
-
-
-def in_8_bits(frame: NDArray[Any]) -> Image:
-    """(H, W, 3) uint8 of a frame that is uint8, or float in [0, 1]."""
-    if frame.dtype == np.uint8:
-        return frame
-    return np.asarray((in_float(frame) * 255).clip(0, 255).round(), np.uint8)
-
-
-def in_float(frame: NDArray[Any]) -> NDArray[np.float32]:
-    """(H, W, 3) float32 in [0, 1] of a frame that is uint8, or float in [0, 1]."""
-    return np.asarray(frame, np.float32) / np.float32(steps(frame))
-
-
-def steps(frame: NDArray[Any]) -> int:
-    """What a frame that is uint8, or float in [0, 1], calls white."""
-    return 255 if frame.dtype == np.uint8 else 1
 
 
 def _sound(there: Flow, back: Flow) -> NDArray[np.bool_]:

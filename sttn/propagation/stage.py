@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sttn.model.region import around_mask
-from sttn.propagation.behind import PAD
 from sttn.propagation.candidates import (
     MARGIN,
     Candidate,
@@ -22,20 +21,14 @@ from sttn.propagation.candidates import (
     mean_by_evidence,
     surroundings,
 )
-from sttn.propagation.closing import grown, touched
+from sttn.propagation.closing import PAD, grown, touched
 from sttn.propagation.fills import Anchor, Fill, nothing, through_anchors
 from sttn.propagation.fusion import Fusion, Seen, seen
 from sttn.propagation.merging import Offers, anything, merged
-from sttn.propagation.motion import (
-    Motion,
-    Recent,
-    Shown,
-    behind_membrane,
-    in_8_bits,
-    in_float,
-    steps,
-)
+from sttn.propagation.motion import Motion
+from sttn.propagation.recent import Recent
 from sttn.propagation.shelf import Shelf
+from sttn.propagation.shown import Shown, behind_membrane, in_8_bits, in_float, steps
 from sttn.propagation.traces import (
     FARTHEST,
     FARTHEST_IN_PLANE,
@@ -64,6 +57,8 @@ class _Sources(NamedTuple):
     """How often a place is looked at in each direction."""
     by_camera: bool = True
     """Whether the camera's motion is asked too."""
+    in_strides: bool = True
+    """Whether the plane is matched over strides of several frames too."""
 
 
 class Propagation:
@@ -116,6 +111,7 @@ class Propagation:
             in_plane=FARTHEST,
             looks=1,
             by_camera=False,
+            in_strides=False,
         )
 
     @torch.inference_mode()
@@ -201,12 +197,13 @@ class Propagation:
         start = np.stack([columns, rows], axis=1).astype(np.float32)
         asked = (rows - box.top, columns - box.left)
         context = (sources.motion, sources.visible, self._count, index, start)
+        reach, stride = sources.in_plane, sources.motion.stride if sources.in_strides else None
         traces = [
             *by_flow(*context, sources.by_flow, sources.looks),
-            *in_plane(*context, lambda step: step.plane, sources.in_plane, sources.looks),
+            *in_plane(*context, lambda step: step.plane, reach, sources.looks, stride),
         ]
         if sources.by_camera:
-            traces += in_plane(*context, lambda step: step.camera, sources.in_plane, sources.looks)
+            traces += in_plane(*context, lambda step: step.camera, reach, sources.looks)
         candidates = [
             self._candidate(index, around, asked, trace, fetched)
             for trace, fetched in zip(traces, _fetched(traces, sources), strict=True)

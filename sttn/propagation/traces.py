@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.propagation.motion import Motion, Step
+from sttn.propagation.strides import STRIDE
 
 FARTHEST = 20
 """Frames over which a place is followed by flow; errors add up on the way."""
@@ -131,17 +132,24 @@ def in_plane(
     homography: Callable[[Step], NDArray[np.float64]],
     farthest: int = FARTHEST_IN_PLANE,
     looks: int = 2,
+    stride: Callable[[int, int], NDArray[np.float64]] | None = None,
 ) -> list[Trace]:
     """Follow places as if all lay in one plane, that of ``homography``.
 
-    Other arguments and result as in :func:`by_flow`.
+    Between frames whose index is a multiple of :data:`STRIDE`, it moves as ``stride`` says of a
+    frame and a direction; without it, as all the steps between them do. Other arguments and result
+    as in :func:`by_flow`.
     """
     found: list[Trace] = []
     for direction in (1, -1):
         search, who, origin = _Search(start, looks), np.arange(len(start)), start
-        moved = np.eye(3)
+        moved = rested = np.eye(3)
         for frame in _frames(index, direction, farthest, count):
             moved = homography(motion.step(frame - direction, direction)) @ moved
+            if stride is not None and frame % STRIDE == 0:
+                if abs(frame - index) >= STRIDE:
+                    moved = stride(frame - direction * STRIDE, direction) @ rested
+                rested = moved
             at = np.asarray(cv2.perspectiveTransform(origin[None], moved)[0], np.float32)
             shown = visible(frame)
             left = search.look(frame, who, at, _inside(at, shown.shape) & _at_nearest(shown, at))

@@ -16,7 +16,9 @@ from sttn.errors import CheckpointError
 from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
-from sttn.propagation.motion import Motion, Recent, Shown, behind_membrane
+from sttn.propagation.motion import Motion
+from sttn.propagation.recent import Recent
+from sttn.propagation.shown import Shown, behind_membrane
 from sttn.propagation.traces import by_flow, in_plane, sampled, sampled_sharply
 
 CPU = torch.device("cpu")
