@@ -12,7 +12,7 @@ from sttn.propagation.flow import LOOKED_AT, FlowEstimator
 from sttn.propagation.shown import Shown
 
 STRIDE = 8
-"""Frames."""
+"""Frames in a stride."""
 
 
 def stridden(
