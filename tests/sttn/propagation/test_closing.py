@@ -1,4 +1,4 @@
-"""Margins of holes: every part of the fill relies on them reaching equally far wherever a hole is."""
+"""Margins of holes: every part of the fill relies on them reaching equally far everywhere."""
 
 import cv2
 import numpy as np
