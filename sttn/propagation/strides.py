@@ -37,27 +37,35 @@ def stridden(
         return walked
     part = hole.grown(LOOKED_AT, start.hole.shape)
     corner = np.array([[1, 0, part.left], [0, 1, part.top], [0, 0, 1]], np.float64)
-    here, clear = part.of(start.image), part.of(~grown(start.hole, CAUTION))
-    laid, seen = _laid(end, walked @ corner, part.size)
-    left = estimate(np.ascontiguousarray(here), laid)
-    off = plane_behind(left, clear & seen, part.of(start.hole))
-    precise = walked @ corner @ off @ np.linalg.inv(corner)
-    again, seen_again = _laid(end, precise @ corner, part.size)
-    both = clear & seen & seen_again
+    here = np.ascontiguousarray(part.of(start.image))
+    clear_here, clear_there = part.of(_clear(start)), _clear(end)
+    there = walked @ corner
+    laid, seen = _laid(end.image, clear_there, there, part.size)
+    left = estimate(here, laid)
+    off = plane_behind(left, clear_here & seen, part.of(start.hole))
+    again, seen_again = _laid(end.image, clear_there, there @ off, part.size)
+    both = clear_here & seen & seen_again
     if not both.any() or _apart(here, again, both) >= _apart(here, laid, both):
         return walked
+    precise = there @ off @ np.linalg.inv(corner)
     return np.asarray(precise / precise[2, 2], np.float64)
 
 
+def _clear(frame: Shown) -> NDArray[np.bool_]:
+    """(H, W), where a frame shows what no hole disturbs."""
+    return ~grown(frame.hole, CAUTION)
+
+
 def _laid(
-    frame: Shown, place: NDArray[np.float64], size: tuple[int, int]
+    image: Image, clear: NDArray[np.bool_], place: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Image, NDArray[np.bool_]]:
-    """A frame laid over a part (h, w) of another, and where it shows what is not hidden."""
-    clear = (~grown(frame.hole, CAUTION)).astype(np.uint8)
+    """A frame, and where it is clear, laid over a part (h, w) of another by a homography."""
     inverse = cv2.WARP_INVERSE_MAP
-    image = cv2.warpPerspective(frame.image, place, size[::-1], flags=cv2.INTER_LINEAR | inverse)
-    seen = cv2.warpPerspective(clear, place, size[::-1], flags=cv2.INTER_NEAREST | inverse)
-    return np.asarray(image, np.uint8), np.asarray(seen) > 0
+    laid = cv2.warpPerspective(image, place, size[::-1], flags=cv2.INTER_LINEAR | inverse)
+    seen = cv2.warpPerspective(
+        clear.astype(np.uint8), place, size[::-1], flags=cv2.INTER_NEAREST | inverse
+    )
+    return np.asarray(laid, np.uint8), np.asarray(seen) > 0
 
 
 def _apart(one: Image, other: Image, where: NDArray[np.bool_]) -> float:
