@@ -1,5 +1,6 @@
 """Work in a thread of its own, so that a host stays in command of it."""
 
+import atexit
 import contextlib
 import queue
 import threading
@@ -16,6 +17,10 @@ POLL_SECONDS = 0.02
 
 LEAVE_SECONDS = 0.05
 """How long a stopped worker is waited for; then it ends by itself, at its next step."""
+
+EXIT_SECONDS = 5.0
+"""How long a program that ends waits for such a worker. Cut off inside a call of gRPC's it could
+keep a lock, and the program from ending at all."""
 
 
 def in_background(
@@ -65,6 +70,8 @@ def in_background(
     finally:
         stopped.set()
         worker.join(LEAVE_SECONDS)
+        if worker.is_alive():
+            atexit.register(worker.join, EXIT_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class Connection:
 
 
 class Patience:
-    """Waits longer after each failure in a row, until it ends."""
+    """Waits longer after each failure in a row, until it ends; it begins with the first."""
 
     def __init__(self, connection: Connection, cancelled: Cancelled) -> None:
         self._connection = connection
@@ -136,7 +136,7 @@ class Patience:
     def renew(self) -> None:
         """Something succeeded."""
         self._wait = 0.1
-        self._until = time.monotonic() + self._connection.patience_seconds
+        self._until: float | None = None
 
     def after(self, error: grpc.RpcError) -> None:
         """Wait, if another try may help.
@@ -145,6 +145,8 @@ class Patience:
             NodeError: what the failure means, where it may not.
             CancelledError: the artist cancelled meanwhile.
         """
+        if self._until is None:
+            self._until = time.monotonic() + self._connection.patience_seconds
         wait = self._wait
         asked = _asked_to_wait(error)
         if asked is not None:

@@ -21,7 +21,9 @@ def server_options(config: ServerConfig) -> list[tuple[str, int]]:
         # Without it a frozen client was noticed only after a minute.
         ("grpc.http2.ping_timeout_ms", silence),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+        # By default a client whose job waits is sent away when it asks again within five minutes.
+        ("grpc.http2.min_ping_interval_without_data_ms", min(5000, silence // 4)),
+        ("grpc.http2.max_pings_without_data", 0),
         # What a client may send ahead: windows that grow by themselves took 7 MiB each.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", 2 * codec.CHUNK_BYTES),

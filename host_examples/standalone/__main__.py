@@ -18,11 +18,13 @@ Exit codes: 0 done, 2 something is wrong with what was given (one line says what
 """
 
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 import tyro
@@ -146,9 +148,10 @@ def _run(
     bar = ProgressBar()
     results = effect.render_sequence(frames, connect, bar.show, done_before=done_before)
     try:
-        for frame, pixels in results:
-            writer.write(frame, pixels)
-            written.append(frame)
+        with _aborted_by_ctrl_c(effect):
+            for frame, pixels in results:
+                writer.write(frame, pixels)
+                written.append(frame)
         writer.close()
     except KeyboardInterrupt:
         raise CancelledError(f"interrupted{_how_to_go_on(writer, frames, written)}") from None
@@ -160,6 +163,20 @@ def _run(
         writer.discard()
     if effect.message:
         print(f"sttn-inpaint: {effect.message}", file=sys.stderr)
+
+
+@contextmanager
+def _aborted_by_ctrl_c(effect: InpaintEffect) -> Iterator[None]:
+    # Python drops what is raised while an object is finalized, Ctrl-C too; the job hears of it.
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        effect.abort()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _how_to_go_on(writer: Writer, frames: Sequence[int], written: Sequence[int]) -> str:

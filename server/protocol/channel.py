@@ -8,20 +8,26 @@ from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 
-KEEPALIVE_SECONDS = 20
+KEEPALIVE_SECONDS = 20.0
 """A silent server is asked after this time, and given up after as much again."""
 
 RETRY_AFTER = "retry-after-seconds"
 """Trailing metadata of a refusal that time will lift."""
 
-_OPTIONS = [
-    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
-    ("grpc.keepalive_timeout_ms", KEEPALIVE_SECONDS * 1000),
-    ("grpc.http2.ping_timeout_ms", KEEPALIVE_SECONDS * 1000),
-    # Channels would share a connection that one of them has seen broken.
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-]
+
+def _options() -> list[tuple[str, int]]:
+    silence = int(KEEPALIVE_SECONDS * 1000)
+    return [
+        ("grpc.keepalive_time_ms", silence),
+        ("grpc.keepalive_timeout_ms", silence),
+        ("grpc.http2.ping_timeout_ms", silence),
+        # A job that waits sends no data; after two pings without any, only one a minute would go.
+        ("grpc.http2.max_pings_without_data", 0),
+        # Channels would share a connection that one of them has seen broken.
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+    ]
+
 
 _Call: TypeAlias = Any
 _GoOn: TypeAlias = Callable[[Any, Any], _Call]
@@ -62,14 +68,14 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
         OSError: a file cannot be read.
     """
     if access.authority is None:
-        channel = grpc.insecure_channel(address, options=_OPTIONS)
+        channel = grpc.insecure_channel(address, options=_options())
     else:
         credentials = grpc.ssl_channel_credentials(
             root_certificates=access.authority.read_bytes(),
             private_key=access.key.read_bytes() if access.key else None,
             certificate_chain=access.certificate.read_bytes() if access.certificate else None,
         )
-        channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
+        channel = grpc.secure_channel(address, credentials, options=_options())
     if access.token_file is None:
         return channel
     return grpc.intercept_channel(channel, _Token(access.token_file.read_text().strip()))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from node.client import InpaintClient
 from server.config import LimitsConfig, StoreConfig
+from server.protocol import channel as client_side
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import server, serving
@@ -99,6 +101,25 @@ inpaint_pb2_grpc.PlatesStub(grpc.insecure_channel("{address}")).Upload(requests(
         )
 
     assert missing.missing[0].committed == codec.CHUNK_BYTES
+
+
+def test_a_client_whose_job_waits_may_ask_often_whether_the_server_lives(monkeypatch):
+    """An hour in the queue: nothing but pings travels, and nobody is sent away for them."""
+    monkeypatch.setattr(client_side, "KEEPALIVE_SECONDS", 0.5)
+    engine = FakeEngine()
+    engine.hold.clear()
+    plate, mask = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
+    limits = LimitsConfig(keepalive_seconds=1)
+    with (
+        serving(engine, limits=limits) as address,
+        InpaintClient(address, patience_seconds=0) as client,
+        ThreadPoolExecutor(1) as artist,
+    ):
+        completed = artist.submit(lambda: dict(client.inpaint([plate], [mask])))
+        time.sleep(4)
+        engine.hold.set()
+
+        assert list(completed.result()) == [0]
 
 
 def test_a_slow_reader_holds_little_memory(tmp_path):

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -11,7 +12,8 @@ import psutil
 import pytest
 
 from node.client import InpaintClient
-from node.errors import JobError
+from node.connection import Patience, never
+from node.errors import JobError, ServerLostError
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import server, serving
@@ -109,6 +111,25 @@ def test_a_server_killed_again_and_again_at_any_moment(tmp_path):
 
     assert artist.error is None
     require_completed(artist.results, *clip())
+
+
+def test_patience_begins_when_something_breaks():
+    """A job may wait longer than a broken connection may, and break after that."""
+
+    class Broken(grpc.RpcError):
+        def code(self):
+            return grpc.StatusCode.UNAVAILABLE
+
+        def details(self):
+            return "connection reset"
+
+    patience = Patience(SimpleNamespace(patience_seconds=0.3, address="farm:50071"), never)
+    time.sleep(0.4)
+
+    patience.after(Broken())
+    time.sleep(0.4)
+    with pytest.raises(ServerLostError, match="farm:50071"):
+        patience.after(Broken())
 
 
 def test_a_download_goes_on_after_a_restart(tmp_path):

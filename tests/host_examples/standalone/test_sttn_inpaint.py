@@ -11,7 +11,9 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
+from host_examples.standalone.__main__ import main
 from host_examples.standalone.image_files import read_image, write_image
+from host_examples.standalone.images import ImageWriter
 from tests.conftest import FakeEngine, serving
 from tests.server.engines import ScenesEngine
 
@@ -314,6 +316,39 @@ def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address):
     assert process.returncode == 130
     assert "1 of 4 frames are finished and stay; go on with the same command and --resume" in told
     assert [path.name for path in shot.glob("*clean*")] == ["clean.1001.exr"]
+
+
+def test_an_interrupt_that_python_drops_still_stops_the_job(
+    shot, fake_engine, address, monkeypatch, capsys
+):
+    """Ctrl-C in the middle of a finalizer is printed and forgotten; the artist's is not."""
+    fake_engine.held_at = 1
+    fake_engine.hold.clear()
+    written = ImageWriter.write
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def write_and_drop(self, frame, pixels):
+        written(self, frame, pixels)
+        Finalized()
+
+    monkeypatch.setattr(ImageWriter, "write", write_and_drop)
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda raised: dropped.append(raised.exc_type))
+    plate, clean = shot / "plate.####.exr", shot / "clean.####.exr"
+    arguments = [plate, "--matte-channel", "A", "--server", address, "--output", clean]
+    monkeypatch.setattr(sys, "argv", ["sttn-inpaint", *map(str, arguments)])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 130
+    assert dropped == [KeyboardInterrupt]
+    told = capsys.readouterr().err
+    assert "1 of 4 frames are finished and stay; go on with the same command" in told
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_resume_does_only_what_is_missing(shot, fake_engine, address):
