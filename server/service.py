@@ -153,8 +153,9 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 await writing
                 part = request.WhichOneof("part")
                 if part == "chunk":
-                    self._metrics.received.inc(len(request.chunk.data))
-                    writing = loop.run_in_executor(self._writers, upload.append, request.chunk)
+                    writing = loop.run_in_executor(
+                        self._writers, self._append, upload, request.chunk
+                    )
                 elif part == "finish":
                     finished = True
                     break
@@ -166,6 +167,9 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         writing.result()
         if not finished:
             raise BrokenUploadError("the upload broke off before its finish")
+
+    def _append(self, upload: plates.Upload, chunk: pb.Chunk) -> None:
+        self._metrics.received.inc(upload.append(chunk))
 
     def _require_shared_memory(self) -> None:
         if not self._shares_memory:

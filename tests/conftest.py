@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import asyncio
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ from tests.server.engines import FakeEngine, FakeModels
 # The machines are shared: a slow moment is no failure. Derandomized, so that red means changed.
 settings.register_profile("shared", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("shared")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Tests that run in the background of a shell would start processes that cannot be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared"
 

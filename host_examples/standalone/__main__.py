@@ -172,7 +172,9 @@ def _aborted_by_ctrl_c(effect: InpaintEffect) -> Iterator[None]:
         effect.abort()
         signal.default_int_handler(number, frame)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # a shell's background job ignores it, and shall
+        signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:

@@ -149,8 +149,8 @@ def chunk_at(offset: int, data: bytes) -> pb.Chunk:
     return pb.Chunk(offset=offset, crc32=zlib.crc32(data), data=data)
 
 
-def check_chunk(chunk: pb.Chunk, committed: int) -> None:
-    """Make sure that a chunk goes on where the last one ended.
+def checked(chunk: pb.Chunk, committed: int) -> bytes:
+    """The bytes of a chunk that goes on where the last one ended.
 
     Raises:
         OffsetError: a gap, or bytes sent before.
@@ -158,7 +158,9 @@ def check_chunk(chunk: pb.Chunk, committed: int) -> None:
     """
     if chunk.offset != committed:
         raise OffsetError(f"chunk at offset {chunk.offset}, expected {committed}")
-    if len(chunk.data) > CHUNK_BYTES:
-        raise CodecError(f"chunk of {len(chunk.data)} bytes, at most {CHUNK_BYTES} allowed")
-    if zlib.crc32(chunk.data) != chunk.crc32:
+    data = chunk.data  # a copy each time that it is asked for
+    if len(data) > CHUNK_BYTES:
+        raise CodecError(f"chunk of {len(data)} bytes, at most {CHUNK_BYTES} allowed")
+    if zlib.crc32(data) != chunk.crc32:
         raise CodecError(f"checksum of the chunk at offset {chunk.offset} is wrong")
+    return data

@@ -146,8 +146,7 @@ def test_a_download_goes_on_after_a_restart(tmp_path):
             stub = inpaint_pb2_grpc.PlatesStub(channel)
             request = pb.DownloadRequest(digest=name, offset=len(received))
             for _, chunk in zip(range(chunks), stub.Download(request), strict=False):
-                codec.check_chunk(chunk, len(received))
-                received.extend(chunk.data)
+                received.extend(codec.checked(chunk, len(received)))
 
     with server_process(address, tmp_path / "log", "--store", str(store)) as process:
         fetch(chunks=2)

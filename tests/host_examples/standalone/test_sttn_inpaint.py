@@ -1,5 +1,6 @@
 """sttn-inpaint as it is typed: a process, real files, a real server."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio
+import psutil
 import pytest
 
 from host_examples.standalone.__main__ import main
@@ -52,9 +54,9 @@ def shot(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_clean_plate_without_any_server(shot):
     """One command, nothing running, nothing left running; only the matte's pixels change."""
-    before = private_servers()
+    arguments = (shot / "plate.####.exr", "--matte-channel", "A", "--output")
 
-    done = run(shot / "plate.####.exr", "--matte-channel", "A", "--output", shot / "clean.####.exr")
+    done = run(*arguments, shot / "clean.####.exr", STTN_TESTED_IN=str(shot))
 
     assert done.returncode == 0, done.stderr
     for frame in range(1001, 1005):
@@ -66,13 +68,17 @@ def test_a_clean_plate_without_any_server(shot):
         assert np.isfinite(clean[~outside].astype(np.float32)).all()
     for told in ("reading", "sending", "completing", "4/4", "frame/s"):
         assert told in done.stderr
-    assert private_servers() <= before
+    assert not started_in(shot)
 
 
-def private_servers():
-    """Servers that hosts started for themselves."""
-    found = subprocess.run(["pgrep", "-f", "until-stdin-close[s]"], capture_output=True, text=True)
-    return set(found.stdout.split())
+def started_in(folder):
+    """Processes that still run of those that were told so."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("STTN_TESTED_IN") == str(folder):
+                found.append(process)
+    return found
 
 
 def test_a_running_server_and_a_part_of_the_frames(shot, address):

@@ -82,8 +82,7 @@ def test_chunks_join_to_the_content(size, offset):
     received = bytearray(content[:offset])
 
     for chunk in codec.chunks(content, min(offset, size)):
-        codec.check_chunk(chunk, len(received))
-        received.extend(chunk.data)
+        received.extend(codec.checked(chunk, len(received)))
 
     assert bytes(received) == content
 
@@ -99,7 +98,7 @@ def test_chunks_join_to_the_content(size, offset):
 def test_wrong_chunks_are_refused(chunk, told):
     """A gap, an oversize chunk and damaged bytes are never committed."""
     with pytest.raises(codec.CodecError, match=told):
-        codec.check_chunk(chunk, 3)
+        codec.checked(chunk, 3)
 
 
 def test_types_the_wire_does_not_know_are_refused():
