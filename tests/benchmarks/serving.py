@@ -16,6 +16,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -46,6 +48,27 @@ while True:
     connection.close()
 """
 
+_GRPC_SINK = """
+import asyncio, grpc
+
+async def drop(requests, context):
+    async for _ in requests:
+        pass
+    return b"x"
+
+async def serve():
+    server = grpc.aio.server()
+    handler = grpc.stream_unary_rpc_method_handler(drop)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("sink", {"Drop": handler}),)
+    )
+    print(server.add_insecure_port("localhost:0"), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+
+asyncio.run(serve())
+"""
+
 
 def raw_seconds(port: int, content: bytes) -> float:
     """Send a content through a plain TCP socket to a process that drops it."""
@@ -57,6 +80,16 @@ def raw_seconds(port: int, content: bytes) -> float:
         connection.shutdown(socket.SHUT_WR)
         connection.recv(1)
     return time.perf_counter() - start
+
+
+def bare_seconds(port: int, content: bytes) -> float:
+    """Send a content through gRPC in messages of 1 MiB to a process that drops them."""
+    view = memoryview(content)
+    with grpc.insecure_channel(f"localhost:{port}") as channel:
+        send = channel.stream_unary("/sink/Drop")
+        start = time.perf_counter()
+        send(bytes(view[offset : offset + MIB]) for offset in range(0, len(content), MIB))
+        return time.perf_counter() - start
 
 
 def upload_seconds(channel: grpc.Channel, content: bytes) -> float:
@@ -76,26 +109,37 @@ def upload_seconds(channel: grpc.Channel, content: bytes) -> float:
 
 def measure_upload(address: str, megabytes: int, rounds: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
-    with (
-        subprocess.Popen([sys.executable, "-c", _SINK], stdout=subprocess.PIPE, text=True) as sink,
-        grpc.insecure_channel(address) as channel,
-    ):
-        port = int(sink.stdout.readline())
+    with sink(_SINK) as raw, sink(_GRPC_SINK) as bare, grpc.insecure_channel(address) as channel:
         rates = []
         for number in range(rounds + 1):
             content = rng.bytes(megabytes * MIB)
-            pair = [
-                len(content) / 1e9 / raw_seconds(port, content),
-                len(content) / 1e9 / upload_seconds(channel, content),
-            ]
+            seconds = (
+                raw_seconds(raw, content),
+                bare_seconds(bare, content),
+                upload_seconds(channel, content),
+            )
             if number:  # the first round warms up
-                rates.append(pair)
-        sink.kill()
+                rates.append([len(content) / 1e9 / each for each in seconds])
     return {
-        "raw_gigabytes_per_second": statistics.median(raw for raw, _ in rates),
-        "upload_gigabytes_per_second": statistics.median(up for _, up in rates),
-        "upload_over_raw": statistics.median(up / raw for raw, up in rates),
+        "raw_gigabytes_per_second": statistics.median(raw for raw, _, _ in rates),
+        "bare_grpc_gigabytes_per_second": statistics.median(bare for _, bare, _ in rates),
+        "upload_gigabytes_per_second": statistics.median(up for _, _, up in rates),
+        "bare_grpc_over_raw": statistics.median(bare / raw for raw, bare, _ in rates),
+        "upload_over_raw": statistics.median(up / raw for raw, _, up in rates),
+        "upload_over_bare_grpc": statistics.median(up / bare for _, bare, up in rates),
     }
+
+
+@contextmanager
+def sink(code: str) -> Iterator[int]:
+    """A process that drops what it gets; the value is its port."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
 
 def measure_overhead(
