@@ -16,7 +16,9 @@ demo: $(VENV)/installed
 
 # Two files of tests at a time, each on one core: networks this small wait for one another's threads.
 test: $(VENV)/installed-dev blenders
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not alone" \
+		--numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 blenders: $(if $(STTN_BPY),,$(BLENDERS:%=.venv-bpy-%/tried))
 

@@ -329,9 +329,9 @@ class InpaintClient:
                 kind = event.WhichOneof("event")
                 if kind == "frame_ready":
                     ready = event.frame_ready
-                    completed = self._download(ready.image)
+                    completed = self._download(ready.image, cancelled)
                     if origins is not None and ready.HasField("origins"):
-                        origins(ready.index, self._download(ready.origins))
+                        origins(ready.index, self._download(ready.origins, cancelled))
                     yield ready.index, completed
                 elif kind == "cuts" and cuts is not None:
                     cuts(list(event.cuts.indices))
@@ -380,7 +380,7 @@ class InpaintClient:
             requests = _upload_requests(missing.digest, content, missing.committed)
             self._server.wait(plates.Upload.future(requests), cancelled)
 
-    def _download(self, image: pb.Image) -> NDArray[Any]:
+    def _download(self, image: pb.Image, cancelled: Cancelled) -> NDArray[Any]:
         received = bytearray()
         given: list[mmap] = []
 
@@ -392,7 +392,7 @@ class InpaintClient:
             for chunk in self._server.plates.Download(request):
                 received.extend(codec.checked(chunk, len(received)))
 
-        self._server.retrying(lambda: _known(fetch), never)
+        self._server.retrying(lambda: _known(fetch), cancelled)
         return codec.decode_image(image, given[0] if given else bytes(received))
 
     def _cancel(self, job_id: str) -> None:

@@ -39,7 +39,7 @@ def main(
     clips: Annotated[Path, tyro.conf.Positional],
     minutes: float = 4.0,
     pattern: str = "*",
-    frames: int | None = None,
+    frames: int = 100,
     device_name: Annotated[str, tyro.conf.arg(name="device")] = "auto",
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:

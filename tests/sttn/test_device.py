@@ -74,15 +74,17 @@ def test_the_probe_is_a_ratio_of_best_times_measured_once(monkeypatch):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.alone
 def test_the_probe_ends_soon_and_agrees_with_a_longer_look():
     """A server must not start on a wrong guess, nor be held up by it."""
     needs_bfloat16()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    full, half = (
-        min(_convolution_seconds(dtype) for _ in range(40))
-        for dtype in (torch.float32, torch.bfloat16)
-    )
+    turns = [
+        (_convolution_seconds(torch.float32), _convolution_seconds(torch.bfloat16))
+        for _ in range(40)
+    ]
+    full, half = map(min, zip(*turns, strict=True))
     torch.set_num_threads(threads)
     bfloat16_speed.cache_clear()
     started = time.thread_time()
