@@ -15,7 +15,8 @@ RETRY_AFTER = "retry-after-seconds"
 """Trailing metadata of a refusal that time will lift."""
 
 
-def _options() -> list[tuple[str, int]]:
+def channel_options() -> list[tuple[str, int]]:
+    """GRPC's settings on the client's side that have to differ from its defaults."""
     silence = int(KEEPALIVE_SECONDS * 1000)
     return [
         ("grpc.keepalive_time_ms", silence),
@@ -68,14 +69,14 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
         OSError: a file cannot be read.
     """
     if access.authority is None:
-        channel = grpc.insecure_channel(address, options=_options())
+        channel = grpc.insecure_channel(address, options=channel_options())
     else:
         credentials = grpc.ssl_channel_credentials(
             root_certificates=access.authority.read_bytes(),
             private_key=access.key.read_bytes() if access.key else None,
             certificate_chain=access.certificate.read_bytes() if access.certificate else None,
         )
-        channel = grpc.secure_channel(address, credentials, options=_options())
+        channel = grpc.secure_channel(address, credentials, options=channel_options())
     if access.token_file is None:
         return channel
     return grpc.intercept_channel(channel, _Token(access.token_file.read_text().strip()))

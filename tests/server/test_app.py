@@ -1,14 +1,19 @@
 """What an operator's flags come to."""
 
+from pathlib import Path
+
 import grpc
 import numpy as np
 import pytest
+from grpc._cython import cygrpc
 
 from server.app import make_models
 from server.config import LimitsConfig, ServerConfig, StoreConfig
 from server.errors import status_code
+from server.listening import server_options
 from server.models import TorchModels
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.channel import channel_options
 from sttn.errors import DeviceError, OutOfMemoryError
 from sttn.model import Generator
 from sttn.model.checkpoint import DEFAULT_WEIGHTS
@@ -112,3 +117,11 @@ def test_limits_of_nothing_are_refused(kind, wrong):
     """A limit of 0 would refuse everything."""
     with pytest.raises(ValueError, match=f"{wrong} must be above 0, got 0"):
         kind(**{wrong: 0})
+
+
+def test_grpc_knows_every_option_that_it_is_given():
+    """It says nothing of those that it does not: one misspelled name sent waiting clients away."""
+    known = Path(cygrpc.__file__).read_bytes()
+
+    for name, _ in [*server_options(ServerConfig()), *channel_options()]:
+        assert name.encode() in known, name
