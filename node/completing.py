@@ -1,8 +1,5 @@
 """Sends a surveyed shot, has every part completed, and keeps what comes back on disk."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
@@ -17,6 +14,7 @@ from node.color import Float
 from node.detail import lost
 from node.errors import ClipError
 from node.part import Part
+from node.scratch import Scratch
 from node.shot import Shot
 from node.surveying import Survey
 from server.protocol.inpaint_pb2 import ClipFrame
@@ -29,8 +27,9 @@ class Completed:
     """What came of a shot, on disk: memory does not grow with its length."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="sttn-completed-"))
-        self.discard = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._scratch = Scratch()
+        self._folder = self._scratch.folder
+        self.discard = self._scratch.discard
         """Gives the disk back; nobody having the object does so too."""
 
     def keep(self, kind: Kind, part: int, index: int, pixels: NDArray[Any]) -> None:

@@ -14,7 +14,8 @@ pair by frame number. Without --server a server is started for this job and stop
     something passes in front of the object     --hold-out its_matte.####.exr
     the background never shows                  paint a frame or two: --clean-frames painted/
 
-Exit codes: 0 done, 2 something is wrong with what was given (one line says what), 130 interrupted.
+Exit codes: 0 done, 2 something is wrong with what was given (one line says what), 130 interrupted
+(Ctrl-C or SIGTERM; what is not finished is cleared away).
 """
 
 import logging
@@ -25,7 +26,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -148,7 +149,7 @@ def _run(
     bar = ProgressBar()
     results = effect.render_sequence(frames, connect, bar.show, done_before=done_before)
     try:
-        with _aborted_by_ctrl_c(effect):
+        with _aborted_by_signals(effect):
             for frame, pixels in results:
                 writer.write(frame, pixels)
                 written.append(frame)
@@ -166,19 +167,26 @@ def _run(
 
 
 @contextmanager
-def _aborted_by_ctrl_c(effect: InpaintEffect) -> Iterator[None]:
+def _aborted_by_signals(effect: InpaintEffect) -> Iterator[None]:
     # Python drops what is raised while an object is finalized, Ctrl-C too; the job hears of it.
+    # A farm's SIGTERM would leave a server's log, half a movie and the fills so far behind.
     def interrupt(number: int, frame: FrameType | None) -> None:
         effect.abort()
         signal.default_int_handler(number, frame)
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # a shell's background job ignores it, and shall
-        signal.signal(signal.SIGINT, interrupt)
+    usual: dict[int, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    # A shell's background job ignores Ctrl-C, and shall.
+    heard = [number for number, handler in usual.items() if signal.getsignal(number) is handler]
+    for number in heard:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in heard:
+            signal.signal(number, usual[number])
 
 
 def _how_to_go_on(writer: Writer, frames: Sequence[int], written: Sequence[int]) -> str:

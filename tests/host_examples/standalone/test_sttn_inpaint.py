@@ -300,8 +300,11 @@ def test_movies_in_and_out(tmp_path, address):
         np.testing.assert_array_equal(clean.read(number)[outside], frame[outside])
 
 
-def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address):
-    """Exit code 130; what was finished stays, what was begun does not."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address, number):
+    """Exit code 130, by a farm's SIGTERM too; what was finished stays, what was begun does not."""
+    scratch = shot / "scratch"
+    scratch.mkdir()
     fake_engine.held_at = 1
     fake_engine.hold.clear()
     process = subprocess.Popen(
@@ -310,18 +313,21 @@ def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address):
             *(str(shot / "plate.####.exr"), "--matte-channel", "A", "--server", address),
             *("--output", str(shot / "clean.####.exr")),
         ],
+        env={**os.environ, "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
         text=True,
     )
     while not list(shot.glob("clean.*.exr")) and process.poll() is None:
         time.sleep(0.05)
+    assert list(scratch.iterdir()), "what came of the shot so far"
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
 
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert "1 of 4 frames are finished and stay; go on with the same command and --resume" in told
     assert [path.name for path in shot.glob("*clean*")] == ["clean.1001.exr"]
+    assert not list(scratch.iterdir())
 
 
 def test_an_interrupt_that_python_drops_still_stops_the_job(

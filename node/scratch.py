@@ -1,0 +1,64 @@
+"""A folder for the length of a job; what crashed hosts left of theirs the next job removes."""
+
+import shutil
+import tempfile
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a crash leaves stays there
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = "sttn-completed-"
+
+SETTLED_SECONDS = 60.0
+"""A folder younger than this may belong to a job that is just starting."""
+
+
+class Scratch:
+    """A folder of its own, in TMPDIR; given back with the object, or when the program ends."""
+
+    def __init__(self) -> None:
+        _remove_abandoned()
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock: IO[str] | None = None
+        with suppress(OSError):  # a disk that knows no locks: nobody takes it for abandoned either
+            lock = _locked(self.folder)
+        self.discard = weakref.finalize(self, _give_back, self.folder, lock)
+        """Gives the disk back."""
+
+
+def _give_back(folder: Path, lock: IO[str] | None) -> None:
+    if lock is not None:
+        lock.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(folder: Path) -> IO[str]:
+    """The lock of a folder, held until it is closed or the process is gone.
+
+    Raises:
+        OSError: somebody else holds it, or it cannot be had here.
+    """
+    if fcntl is None:
+        raise OSError("no locks on this system")
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise
+    return lock
+
+
+def _remove_abandoned() -> None:
+    settled = time.time() - SETTLED_SECONDS
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        # What is locked, or somebody else's, stays.
+        with suppress(OSError):
+            if left.stat().st_ctime < settled:
+                _give_back(left, _locked(left))
