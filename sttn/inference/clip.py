@@ -64,6 +64,7 @@ class Clip:
         self.clean = clean
         self.handles = handles
         self.returned = [i for i in range(len(frames)) if i not in clean and i not in handles]
+        self.filled = self.returned  # whose holes are filled
         if not self.returned:
             raise InvalidClipError("all frames are clean frames or handles; nothing is left to do")
         first = frames[0]
@@ -123,8 +124,19 @@ class Clip:
             for kind in (self.clean, self.handles)
         )
         part.returned = [place[index] for index in self.returned if index in place]
+        part.filled = part.returned
         part._holes = {}
         return part
+
+    def filled_beside(self) -> Clip:
+        """The clip, whose handles are filled too where they lie beside a frame that is returned."""
+        clip, returned = copy(self), set(self.returned)
+        clip.filled = [
+            index
+            for index in range(len(self))
+            if index not in self.clean and not returned.isdisjoint((index - 1, index, index + 1))
+        ]
+        return clip
 
     def within(self, window: Region) -> Clip:
         """A part of every frame, as a clip of its own."""

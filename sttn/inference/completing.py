@@ -19,6 +19,7 @@ from sttn.inference.engine import Engine
 from sttn.inference.holes import Holes
 from sttn.inference.picture import picture_of, whole_frame
 from sttn.inference.plans import gathered, plans_of
+from sttn.inference.steadying import steadied
 from sttn.inference.store import FeatureStore, MemoryBudget
 from sttn.inference.windows import WindowConfig
 from sttn.model import Generator
@@ -131,7 +132,10 @@ def completed_frames(
         store = FeatureStore(device, limits)
         told = None if origins is None else partial(_told_of_clip, origins, indices)
         try:
-            engine = Engine(clip.part(indices), generator, config, store, batch)
+            part = clip.part(indices)
+            if propagation is not None:
+                part = part.filled_beside()
+            engine = Engine(part, generator, config, store, batch)
             for place, completed in _completed(engine, config, batch, propagation, told, cancelled):
                 yield indices[place], completed
         finally:
@@ -166,24 +170,25 @@ def _completed(
         return None if part is None else picture.placed(part)
 
     def told(index: int, fetched: Origins) -> None:
-        assert origins is not None, "somebody wants to know"
-        origins(index, picture.origins(fetched))
+        if origins is not None and index in clip.returned:
+            origins(index, picture.origins(fetched))
 
-    def finished(before: int) -> Iterator[tuple[int, Pixels]]:
+    def filled() -> Iterator[tuple[int, Pixels]]:
         tell = None if origins is None else told
-        for index, completed in engine.finished(before, holes, tell):
-            yield index, picture.laid(clip, index, completed)
-
-    inside = clip.within(picture.even)
-    holes = Holes(inside, propagation, alone if config.texture else None, cancelled)
-    try:
         for plans in gathered(plans_of(clip, config, asked), batch):
             if cancelled():
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
-            yield from finished(plans[0].window.neighbors[0])
+            yield from engine.finished(plans[0].window.neighbors[0], holes, tell)
             engine.run(plans)
-        yield from finished(len(clip))
+        yield from engine.finished(len(clip), holes, tell)
+
+    inside = clip.within(picture.even)
+    holes = Holes(inside, propagation, alone if config.texture else None, cancelled)
+    try:
+        fills = filled() if propagation is None else steadied(filled(), inside)
+        for index, completed in fills:
+            yield index, picture.laid(clip, index, completed)
     finally:
         holes.close()
 

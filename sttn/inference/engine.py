@@ -51,17 +51,17 @@ class Engine:
         self._overlap = Overlap(config)
         self._window_batches = Batches("window", batch)
         self._frame_batches = Batches("frame", FRAMES_AT_ONCE)
-        self._returned = 0  # frames handed over
+        self._finished = 0  # frames handed over
 
     def finished(
         self, before: int, holes: Holes, origins: Callable[[int, Origins], None] | None
     ) -> Iterator[tuple[int, Pixels]]:
         """The frames before an index that were not handed over yet, final now."""
-        while self._returned < len(self.clip.returned):
-            index = self.clip.returned[self._returned]
+        while self._finished < len(self.clip.filled):
+            index = self.clip.filled[self._finished]
             if index >= before:
                 return
-            self._returned += 1
+            self._finished += 1
             if origins is not None and (fetched := holes.origins(index)) is not None:
                 origins(index, fetched)
             said = None if holes.left(index) is None else self._overlap.take(index)

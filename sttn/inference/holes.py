@@ -56,7 +56,7 @@ class Holes:
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
         self._begun: dict[int, Future[Fill | None]] = {}
-        self._following = iter(clip.returned)
+        self._following = iter(clip.filled)
         self._fills: dict[int, Fill] = {}
         self._left: dict[int, Region | None] = {}
 

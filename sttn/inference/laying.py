@@ -31,7 +31,7 @@ def put_together(
     """
     result = np.array(frame)
     if fill is not None:
-        _lay(result, fill.box, fill.pixels, fill.trust >= 1)
+        lay(result, fill.box, fill.pixels, fill.trust >= 1)
     if asked is None:
         return result
     assert said is not None, "somebody has to fill what is left"
@@ -41,7 +41,7 @@ def put_together(
         rest = rest & (trust < 1)
         said = without_seam(said, in_float(asked.of(result)), rest)
         said = said + trust[..., None] * (pixels - said)
-    _lay(result, asked, said, rest)
+    lay(result, asked, said, rest)
     return result
 
 
@@ -62,7 +62,7 @@ def without_seam(
     return said + closed(missed, ring)
 
 
-def _lay(frame: Pixels, box: Region, pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
+def lay(frame: Pixels, box: Region, pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
     """Lay pixels in [0, 1] into a frame, of whatever type it is."""
     white = steps(frame)
     laid = (pixels[where] * white).clip(0, white)

@@ -15,7 +15,7 @@ class Plan:
 
     window: Window
     wanted: tuple[int, ...]
-    """Neighbors that are returned and have a hole in which something is left to fill."""
+    """Neighbors that are filled and have a hole in which something is left to fill."""
     regions: tuple[Region, ...]
     """Of every wanted frame: the rectangle that is to be computed."""
 
@@ -40,9 +40,10 @@ def plans_of(
         config: Its schedule.
         asked: Tells by index which part of a frame is to be computed; None where nothing is.
     """
+    filled = set(clip.filled)
     for window in windows(len(clip), config, clip.clean):
-        returned = (i for i in window.neighbors if i not in clip.handles)
-        wanted = {index: region for index in returned if (region := asked(index))}
+        neighbors = (index for index in window.neighbors if index in filled)
+        wanted = {index: region for index in neighbors if (region := asked(index))}
         yield Plan(window=window, wanted=tuple(wanted), regions=tuple(wanted.values()))
 
 

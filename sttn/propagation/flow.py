@@ -70,18 +70,21 @@ def squared_length(flow: Flow) -> NDArray[np.float32]:
     return np.asarray(np.einsum("hwc,hwc->hw", flow, flow), np.float32)
 
 
-def warped(image: NDArray[np.generic], flow: Flow) -> NDArray[np.float32]:
-    """What each pixel finds where the flow leads, bilinear, the border repeated.
+def warped(
+    image: NDArray[np.generic], flow: Flow, interpolation: int = cv2.INTER_LINEAR
+) -> NDArray[np.float32]:
+    """What each pixel finds where the flow leads, the border repeated.
 
     Args:
         image: (H, W) or (H, W, C), the frame that the flow leads to.
         flow: (H, W, 2).
+        interpolation: OpenCV's, bilinear by default.
 
     Returns:
         The shape of ``image``, float32.
     """
     places = grid(*flow.shape[:2]) + flow
     found = cv2.remap(  # type: ignore[call-overload]  # the stubs know no 2-channel maps
-        image.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image.astype(np.float32), places, None, interpolation, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(found, np.float32)
