@@ -158,6 +158,18 @@ def test_real_pixels_and_texture_are_compared_with_the_network_alone(tmp_path):
     assert all(name in printed for name in told)
 
 
+def test_a_clip_is_filled_before_and_after_weights_followed_it(tmp_path):
+    """By the network alone, and by what ships; nothing is promised."""
+    clips = write_clip(tmp_path)
+
+    options = ["--minutes", "0.001", "--frames", "3", "--device", "cpu"]
+    printed, result = run("adapting.py", tmp_path, str(clips), *options)
+
+    assert "wall: 1 steps; network alone" in printed
+    assert set(result["clips"]["wall"]) == {"network alone", "what ships"}
+    assert all({"before", "after"} == set(row) for row in result["clips"]["wall"].values())
+
+
 def test_a_color_that_is_off_along_the_edge_is_told(tmp_path, capsys):
     """Noise cancels out, one channel that is two steps too bright does not."""
     rng = np.random.default_rng(0)
