@@ -24,6 +24,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Tests that run in the background of a shell would start processes that cannot be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONGEST = ("test_readme.py", "test_benchmarks.py")
+"""Files that take minutes each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what takes longest begin first, so that files run two at a time end together."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 SHARED = Path(__file__).parents[2] / "shared"
 
 
