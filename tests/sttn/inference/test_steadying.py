@@ -81,7 +81,7 @@ def test_a_neighbor_that_shows_something_else_has_no_say(wall, masks):
     assert np.abs(steady[2].astype(float) - fills[2])[masks[2]].mean() < 3
 
 
-def test_half_floats_and_8_bits_are_steadied_alike(wall, masks):
+def test_floats_and_8_bits_are_steadied_alike(wall, masks):
     """Plates of float come as float32 in [0, 1]."""
     fills = shimmering(wall, masks)
     as_float = fills.astype(np.float32) / 255
