@@ -19,13 +19,8 @@ from torch.nn import functional
 
 from sttn.errors import CheckpointError
 from sttn.model.checkpoint import fitted, read_network, save_network
-from sttn.propagation.candidates import (
-    FLOOR,
-    SHARPNESS,
-    Candidate,
-    Surroundings,
-    mean_by_evidence,
-)
+from sttn.propagation.agreement import agreed
+from sttn.propagation.candidates import FLOOR, SHARPNESS, Candidate, Surroundings
 from sttn.propagation.traces import FARTHEST_IN_PLANE
 
 FUSION_WEIGHTS = Path(__file__).parent.parent / "weights" / "fusion.safetensors"
@@ -147,11 +142,17 @@ def _of_all(features: Tensor, found: Tensor) -> Tensor:
 
 def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     """What the network sees of a hole and of what is offered for it; sides are even."""
-    mean = _stacked([mean_by_evidence(around, candidates)])[0]
     pixels = _stacked([around.pixels, *(offer.pixels for offer in candidates)])
     found = _stacked([offer.found for offer in candidates])
     errors = (_stacked([offer.error for offer in candidates]).clamp(min=0) + FLOOR).log()
+    in_space = (_stacked([around.in_space_error])[0] + FLOOR).log()
     distance = _stacked([offer.distance for offer in candidates])
+    hole, margin = _stacked([around.hole, around.margin])
+    scores = torch.cat([in_space[None], errors.where(found > 0, -NEVER / SHARPNESS)]) * -SHARPNESS
+    somewhere = found.amax(0) > 0
+    both = agreed(scores[1:, somewhere], pixels[1:, :, somewhere])
+    scores[1:, somewhere] = both.where(found[:, somewhere] > 0, NEVER)
+    mean = torch.einsum("khw,kchw->chw", scores.softmax(0), pixels).where(hole > 0, pixels[0])
     apart = (pixels[1:] - mean) * found[:, None]
     offered = torch.empty(len(candidates), OF_A_CANDIDATE, *around.hole.shape)
     torch.mul(pixels[1:] - 0.5, found[:, None], out=offered[:, :3])
@@ -161,25 +162,19 @@ def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     offered[:, 10] = found
     torch.div(distance, FARTHEST_IN_PLANE, out=offered[:, 11])
     offered[:, 12] = torch.tensor([flow + 2 * again for flow, again in KINDS])[:, None, None]
-    in_space = (_stacked([around.in_space_error])[0] + FLOOR).log()
     spread = apart.square().sum(0) / found.sum(0).clamp(min=1)
     shared = torch.stack(
         [
             *(mean - 0.5),
             *(pixels[0] - mean),
             _scaled(in_space),
-            *_stacked([around.hole, around.margin]),
+            hole,
+            margin,
             (_stacked([around.depth])[0] / DEEPEST).clamp(max=1),
             spread.mean(0).sqrt(),
         ]
     )
-    scores = torch.where(found > 0, -SHARPNESS * errors, NEVER)
-    return Seen(
-        offered=offered,
-        shared=shared,
-        scores=torch.cat([-SHARPNESS * in_space[None], scores]),
-        pixels=pixels,
-    )
+    return Seen(offered=offered, shared=shared, scores=scores, pixels=pixels)
 
 
 def _scaled(logarithm: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Real pixels: what compositors expect to be copied sharply from frames that show it."""
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from sttn.errors import CheckpointError
 from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
+from sttn.propagation.agreement import ALIKE, LEAST_VOTE, SHARE, agreed
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
 from sttn.propagation.fusion import NEVER, FusionConfig, save_fusion, seen
 from sttn.propagation.motion import Motion
@@ -376,17 +378,44 @@ def test_evidence_prefers_what_fits_the_margin():
     np.testing.assert_allclose(mean[around.hole], truth[around.hole], atol=0.06)
 
 
-def test_untrained_the_network_is_the_mean_by_evidence():
+def test_untrained_the_network_is_the_mean_by_evidence_and_agreement():
     """Training starts from what is known to work."""
     _, around, right, wrong, nothing = offered()
-    candidates = [right, wrong, *[nothing] * 10]
-    known = seen(around, candidates)
+    known = seen(around, [right, wrong, *[nothing] * 10])
 
     weights = Fusion()(known.offered[None], known.shared[None], known.scores[None])[0]
 
-    mean = torch.einsum("khw,kchw->hwc", weights, known.pixels).detach().numpy()
-    expected = mean_by_evidence(around, candidates)
-    np.testing.assert_allclose(mean[around.hole], expected[around.hole], atol=1e-5)
+    torch.testing.assert_close(weights, known.scores.softmax(0))
+
+
+def test_what_others_show_too_is_believed():
+    """Of two that fit the margin equally well, the one that a third agrees with weighs more."""
+    _, around, right, _, nothing = offered()
+    other = dataclasses.replace(right, pixels=(right.pixels + 0.3).clip(0, 1))
+
+    known = seen(around, [right, other, right, *[nothing] * 9])
+
+    hole = torch.from_numpy(around.hole)
+    first, second, third = known.scores.softmax(0)[1:4, hole]
+    torch.testing.assert_close(first, third)
+    assert (first > 1.9 * second).all()
+
+
+@given(st.integers(0, 2**16), st.integers(1, 5), st.integers(1, 30))
+@settings(max_examples=50, deadline=None)
+def test_votes_are_those_of_every_pair(seed, count, places):
+    """Against the sum as it is written; filling in space loses and gains nothing by it."""
+    rng = np.random.default_rng(seed)
+    scores, pixels = rng.normal(0, 9, (count, places)), rng.random((count, 3, places))
+    worth = np.exp(SHARE * scores) / np.exp(SHARE * scores).sum(0)
+    apart = np.square(pixels[:, None] - pixels).mean(2)
+    alike = np.exp(np.maximum(-apart / (2 * ALIKE**2), LEAST_VOTE))
+    expected = worth * np.einsum("kjn,jn->kn", alike, worth)
+
+    both = agreed(torch.from_numpy(scores), torch.from_numpy(pixels)).exp().numpy()
+
+    np.testing.assert_allclose(both.sum(0), np.exp(scores).sum(0), rtol=1e-6)
+    np.testing.assert_allclose(both / both.sum(0), expected / expected.sum(0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
