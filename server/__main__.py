@@ -23,12 +23,12 @@ Exit codes: 0 stopped, 1 checked and not fit, 2 cannot start (one line says why)
 import asyncio
 import logging
 import sys
+from functools import partial
 from typing import Annotated
 
 import tyro
 
-from server.app import serve
-from server.check import check
+from server.app import serve, torch_models
 from server.config import ServerConfig
 from server.errors import ServerError
 from server.logs import JsonFormatter
@@ -47,8 +47,10 @@ def start(
         check_only: Say whether this machine is fit to serve and what it would reach, and end.
     """
     if check_only:
+        from server.check import check  # which needs torch; serving starts sooner without
+
         return check(settings)
-    asyncio.run(serve(settings))
+    asyncio.run(serve(settings, partial(torch_models, settings)))
     return 0
 
 

@@ -11,7 +11,7 @@ from server.scheduler import Scheduler
 from server.security import Context
 from server.service import status_codes
 from server.workers import Workers
-from sttn.model.generator import RASTER_MULTIPLE
+from sttn.settings.raster import RASTER_MULTIPLE
 
 
 class AdminService(inpaint_pb2_grpc.AdminServicer):

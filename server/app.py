@@ -5,9 +5,8 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from functools import partial
 
 import grpc
 from grpc_reflection.v1alpha import reflection
@@ -18,13 +17,12 @@ from server.folders import store_folder
 from server.health import Health
 from server.listening import listen, server_options
 from server.metrics import Metrics
-from server.models import TorchModels, choose_devices
 from server.plates import PlateStore
 from server.protocol import inpaint_pb2, inpaint_pb2_grpc
 from server.scheduler import Scheduler
 from server.security import Gate
 from server.service import InpaintService, PlatesService
-from server.worker import MakeModels
+from server.worker import MakeModels, Models
 from server.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -33,13 +31,16 @@ HOUSEKEEPING_SECONDS = 30.0
 """Time between two looks at what has expired."""
 
 
-def make_models(config: ServerConfig) -> list[MakeModels]:
-    """What each model process shall hold, one per device.
+def torch_models(config: ServerConfig, device: str) -> Models:
+    """What a model process holds; only there is torch imported.
 
     Raises:
         DeviceError: this machine has no such device.
+        CheckpointError: a file of weights cannot be used.
     """
-    return [partial(TorchModels, config, device) for device in choose_devices(config.device)]
+    from server.models import TorchModels
+
+    return TorchModels(config, device)
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,12 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIterator[Running]:
+async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterator[Running]:
     """Serve inside the block; whatever still runs at its end is ended.
+
+    Args:
+        config: What is served, to whom, within which limits.
+        make_models: What each model process shall hold.
 
     Raises:
         StartError: it cannot start; the message says why.
@@ -68,7 +73,7 @@ async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIt
         expire_seconds = config.store.expire_hours * 3600
         store = PlateStore(folder, int(config.store.gigabytes * 1e9), expire_seconds)
         metrics = Metrics(store)
-        workers = Workers(makers, folder, config.weights, config.models, metrics)
+        workers = Workers(make_models, config, folder, metrics)
         server = grpc.aio.server(interceptors=[gate], options=server_options(config))
         address = listen(server, config)
         if config.metrics_address is not None:
@@ -99,7 +104,7 @@ async def running(config: ServerConfig, makers: Sequence[MakeModels]) -> AsyncIt
         yield Running(address, workers, scheduler, metrics, asked)
 
 
-async def serve(config: ServerConfig) -> None:
+async def serve(config: ServerConfig, make_models: MakeModels) -> None:
     """Serve until told to stop.
 
     SIGTERM, SIGINT and the administrator's Drain: no new work, what is there is finished, and
@@ -108,7 +113,6 @@ async def serve(config: ServerConfig) -> None:
 
     Raises:
         StartError: it cannot start; the message says why.
-        DeviceError: this machine has no such device.
     """
     drain, end = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -125,7 +129,7 @@ async def serve(config: ServerConfig) -> None:
         loop.add_signal_handler(number, stop)
     if config.until_stdin_closes:
         loop.add_reader(0, stdin_said_something)
-    async with running(config, make_models(config)) as server:
+    async with running(config, make_models) as server:
         devices = ", ".join(worker.device for worker in server.workers.all)
         print(
             f"listening on {server.address}, weights {config.weights.name}, device {devices}, "

@@ -4,10 +4,9 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sttn.device import Precision
-from sttn.inference import DEFAULT_PRESET, PRESETS, MemoryBudget, Preset
-from sttn.model.checkpoint import DEFAULT_WEIGHTS
-from sttn.propagation import FUSION_WEIGHTS
+from sttn.settings.computing import MemoryBudget, Precision
+from sttn.settings.schedule import DEFAULT_PRESET, PRESETS, Preset
+from sttn.settings.weights import DEFAULT_WEIGHTS, FUSION_WEIGHTS
 
 DEFAULT_ADDRESS = "localhost:50071"
 """Where a server listens that is not told otherwise."""

@@ -44,6 +44,8 @@ class Ready:
 
     device: str
     precision: str
+    others: tuple[str, ...]
+    """Devices that were asked for with this one, in one word."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from server.config import ServerConfig
 from server.errors import InvalidRequestError, ModelError
 from server.protocol import inpaint_pb2 as pb
-from sttn.device import Precision, bfloat16_speed, choose_device, choose_precision
+from sttn.device import bfloat16_speed, choose_device, choose_precision
 from sttn.inference import PRESETS, Origins, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
 from sttn.propagation import load_fusion
+from sttn.settings.computing import Precision
 
 
 def choose_devices(names: str) -> list[str]:
@@ -55,12 +56,13 @@ class TorchModels:
 
     def __init__(self, config: ServerConfig, device: str) -> None:
         self._config = config
-        self._device = torch.device(device)
+        self.device, *others = choose_devices(device)
+        self.others = tuple(others)
+        self._device = torch.device(self.device)
         self._dtype = choose_precision(config.precision, self._device)
         # A file that cannot be used is told at once.
         load_fusion(self._device, self._dtype, config.fusion)
         self._generators: dict[str, Generator] = {}
-        self.device = device
         self.precision = _name(self._dtype)
 
     def load(self, name: str, path: Path) -> None:

@@ -21,18 +21,19 @@ Heard = Callable[[FromProcess | None], None]
 class ModelProcess:
     """A process of its own, spawned (never forked: gRPC and CUDA do not survive it)."""
 
-    def __init__(self, make_models: MakeModels, folder: Path, heard: Heard) -> None:
+    def __init__(self, make_models: MakeModels, device: str, folder: Path, heard: Heard) -> None:
         """Start it; what it says first is ``Ready`` or ``Failed``.
 
         Args:
             make_models: Called in the new process.
+            device: What it shall compute on.
             folder: The store's.
             heard: Called on the event loop that runs now.
         """
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=work, args=(theirs, make_models, folder), name="sttn-model", daemon=True
+            target=work, args=(theirs, make_models, device, folder), name="sttn-model", daemon=True
         )
         self._process.start()
         theirs.close()

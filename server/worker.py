@@ -36,6 +36,8 @@ class Models(Protocol):
     """What computes: loaded networks on one device."""
 
     device: str
+    others: tuple[str, ...]
+    """Devices that were asked for with it, in one word: a process each."""
     precision: str
 
     def load(self, name: str, path: Path) -> None:
@@ -66,8 +68,8 @@ class Models(Protocol):
 FRAMES_UNDER_WAY = 2
 """Completed frames that may wait to be written; more would only take memory."""
 
-MakeModels = Callable[[], Models]
-"""Called once in the new process; has to be picklable."""
+MakeModels = Callable[[str], Models]
+"""Called once in the new process, with the device's name; has to be picklable."""
 
 
 class StoredImages(Sequence[NDArray[Any]]):
@@ -98,12 +100,13 @@ class StoredImages(Sequence[NDArray[Any]]):
             return self._convert(codec.decode_image(image, file.read()))
 
 
-def work(connection: Connection, make_models: MakeModels, folder: Path) -> None:
+def work(connection: Connection, make_models: MakeModels, device: str, folder: Path) -> None:
     """What a model process does from start to end; ends when the front end does.
 
     Args:
         connection: To the front end.
         make_models: Makes what computes.
+        device: On which device.
         folder: The store's.
     """
     # Signals of a terminal go to the whole group; the front end decides when to stop.
@@ -111,11 +114,11 @@ def work(connection: Connection, make_models: MakeModels, folder: Path) -> None:
         signal.signal(number, signal.SIG_IGN)
     try:
         try:
-            models = make_models()
+            models = make_models(device)
         except Exception as error:
             connection.send(Failed(str(error) or type(error).__name__))
             return
-        connection.send(Ready(models.device, models.precision))
+        connection.send(Ready(models.device, models.precision, models.others))
         _Worker(connection, models, folder).serve()
     except (EOFError, BrokenPipeError):
         pass  # the front end is gone

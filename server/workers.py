@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.config import ServerConfig
 from server.errors import ModelError, RefusedError, StartError
 from server.messages import (
     CutsFound,
@@ -38,9 +39,11 @@ RESTART_SECONDS = (0.1, 1.0, 5.0, 30.0)
 class Worker:
     """One model process, and the ones that follow it on the same device."""
 
-    make_models: MakeModels
+    device: str
+    """As it was asked for; what it comes to once the process says so."""
     process: ModelProcess | None = None
-    device: str = ""
+    others: tuple[str, ...] = ()
+    """Devices that were asked for with its own, in one word."""
     precision: str = ""
     ready: bool = False
     job_id: str | None = None
@@ -82,26 +85,25 @@ class Workers:
 
     def __init__(
         self,
-        makers: Sequence[MakeModels],
+        make_models: MakeModels,
+        config: ServerConfig,
         store: Path,
-        weights: Path,
-        folder: Path | None,
         metrics: Metrics,
     ) -> None:
         """Nothing is started yet.
 
         Args:
-            makers: One per device; called in the new processes.
+            make_models: Called in the new processes.
+            config: Says which devices, and which weights there are.
             store: Folder of contents.
-            weights: The default model.
-            folder: Weights that may be loaded later; the folder of the default where None.
             metrics: Told of deaths.
         """
-        self.all = [Worker(make) for make in makers]
+        self.all = [Worker(device) for device in config.device.split(",")]
+        self._make_models = make_models
         self._store = store
-        self._folder = folder or weights.parent
-        self.default = weights.stem
-        self._loaded: dict[str, Path] = {self.default: weights}
+        self._folder = config.models or config.weights.parent
+        self.default = config.weights.stem
+        self._loaded: dict[str, Path] = {self.default: config.weights}
         self._stopping = False
         self._metrics = metrics
         self.on_frame: Callable[[FrameDone], None] = lambda message: None
@@ -142,14 +144,11 @@ class Workers:
         Raises:
             StartError: one of them cannot.
         """
-        loop = asyncio.get_running_loop()
-        for worker in self.all:
-            worker.loading[self.default] = loop.create_future()
-            self._start(worker)
-        for worker in self.all:
-            error = await worker.loading[self.default]
-            if error is not None:
-                raise StartError(error)
+        await self._start_all(self.all)
+        # Only a process that knows torch knows how many devices there are.
+        others = [Worker(device) for worker in self.all for device in worker.others]
+        self.all.extend(others)
+        await self._start_all(others)
 
     def stop_all(self) -> None:
         """End all processes at once."""
@@ -224,6 +223,16 @@ class Workers:
         self.require_model(name or " ")
         self.default = name
 
+    async def _start_all(self, workers: Sequence[Worker]) -> None:
+        loop = asyncio.get_running_loop()
+        for worker in workers:
+            worker.loading[self.default] = loop.create_future()
+            self._start(worker)
+        for worker in workers:
+            error = await worker.loading[self.default]
+            if error is not None:
+                raise StartError(error)
+
     def _tell_all(self, order: Unload) -> None:
         for worker in self.all:
             if worker.process is not None:
@@ -236,7 +245,7 @@ class Workers:
         def heard(message: FromProcess | None) -> None:
             self._hear(worker, message)
 
-        worker.process = ModelProcess(worker.make_models, self._store, heard)
+        worker.process = ModelProcess(self._make_models, worker.device, self._store, heard)
 
     def _hear(self, worker: Worker, message: FromProcess | None) -> None:
         if self._stopping:
@@ -261,6 +270,7 @@ class Workers:
 
     def _on_ready(self, worker: Worker, message: Ready) -> None:
         worker.device, worker.precision = message.device, message.precision
+        worker.others = message.others
         assert worker.process is not None
         # The default comes last: once it is there, all are.
         for name in sorted(self._loaded, key=lambda name: name == self.default):

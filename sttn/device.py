@@ -2,15 +2,12 @@
 
 import time
 from functools import cache
-from typing import Literal
 
 import torch
 from torch.nn import functional
 
 from sttn.errors import DeviceError
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""As users name it; ``auto`` measures."""
+from sttn.settings.computing import Precision
 
 WORTH_ROUNDING = 1.2
 """How many times as fast bfloat16 has to be before ``auto`` takes it, with the digits it lacks."""

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -58,13 +58,14 @@ def serving(engine: object, **settings: object) -> Iterator[str]:
 @contextmanager
 def server(engine: object, workers: int = 1, **settings: object) -> Iterator[tuple[str, Running]]:
     """As :func:`serving`, with the server itself, and as many model processes as one likes."""
-    config = ServerConfig(**{"address": "localhost:0", **settings})  # type: ignore[arg-type]
-    with server_of(config, [partial(FakeModels, engine)] * workers) as started:
+    fixed = {"address": "localhost:0", "device": ",".join(["cpu"] * workers)}
+    config = ServerConfig(**{**fixed, **settings})  # type: ignore[arg-type]
+    with server_of(config, partial(FakeModels, engine)) as started:
         yield started
 
 
 @contextmanager
-def server_of(config: ServerConfig, makers: Sequence[MakeModels]) -> Iterator[tuple[str, Running]]:
+def server_of(config: ServerConfig, make_models: MakeModels) -> Iterator[tuple[str, Running]]:
     """A real server in a thread of its own."""
     ready, started = threading.Event(), []
     loop = asyncio.new_event_loop()
@@ -72,7 +73,7 @@ def server_of(config: ServerConfig, makers: Sequence[MakeModels]) -> Iterator[tu
 
     async def run() -> None:
         try:
-            async with running(config, makers) as at_work:
+            async with running(config, make_models) as at_work:
                 started.append(at_work)
                 ready.set()
                 await stop.wait()

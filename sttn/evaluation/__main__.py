@@ -30,7 +30,7 @@ from typing import Annotated, Literal
 import cv2
 import tyro
 
-from sttn.device import Precision, choose_device, choose_precision
+from sttn.device import choose_device, choose_precision
 from sttn.errors import SttnError
 from sttn.evaluation.baselines import BASELINES, BaselineName
 from sttn.evaluation.cases import ProtocolConfig, find_cases
@@ -43,8 +43,8 @@ from sttn.evaluation.runs import evaluate
 from sttn.evaluation.scoring import ScoringConfig
 from sttn.evaluation.tables import TABLES, beside_published, trained
 from sttn.inference import DEFAULT_PRESET, PRESETS, Preset
-from sttn.model.checkpoint import DEFAULT_WEIGHTS
-from sttn.propagation import FUSION_WEIGHTS
+from sttn.settings.computing import Precision
+from sttn.settings.weights import DEFAULT_WEIGHTS, FUSION_WEIGHTS
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import read_corpus
 from sttn.training.presets import configured

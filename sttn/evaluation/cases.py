@@ -15,7 +15,7 @@ from sttn.errors import FootageError
 from sttn.evaluation.shots import is_shot, read_shot_with_truth
 from sttn.evaluation.videos import Video, find_videos, read_frames, read_masks
 from sttn.footage import Image, read_matte
-from sttn.model.generator import RASTER_MULTIPLE
+from sttn.settings.raster import RASTER_MULTIPLE
 from sttn.training.masks import blob
 
 Protocol = Literal["stationary", "moving", "removal", "shot"]

@@ -15,7 +15,8 @@ from sttn.evaluation.store import code_digest, digest
 from sttn.footage import Image
 from sttn.inference import PRESETS, Preset, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
-from sttn.propagation import FUSION_WEIGHTS, load_fusion
+from sttn.propagation import load_fusion
+from sttn.settings.weights import FUSION_WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)

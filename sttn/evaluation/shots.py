@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import Image
-from sttn.model.generator import RASTER_MULTIPLE
 from sttn.scene_linear import read_exr
+from sttn.settings.raster import RASTER_MULTIPLE
 
 MATTE = "matte.A"
 """Channel of the plate that holds the matte."""

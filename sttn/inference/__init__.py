@@ -2,8 +2,8 @@
 
 from sttn.inference.clip import Origins
 from sttn.inference.completing import complete, completed_frames
-from sttn.inference.store import MemoryBudget
-from sttn.inference.windows import DEFAULT_PRESET, PRESETS, Preset, WindowConfig
+from sttn.settings.computing import MemoryBudget
+from sttn.settings.schedule import DEFAULT_PRESET, PRESETS, Preset, WindowConfig
 
 __all__ = [
     "DEFAULT_PRESET",

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import InvalidClipError
-from sttn.model.generator import RASTER_MULTIPLE
 from sttn.model.region import Region, around_mask
+from sttn.settings.raster import RASTER_MULTIPLE
 
 Pixels = NDArray[Any]
 """(H, W, 3) uint8 in [0, 255] or float32 in [0, 1], display-referred RGB."""

@@ -20,11 +20,13 @@ from sttn.inference.holes import Holes
 from sttn.inference.picture import picture_of, whole_frame
 from sttn.inference.plans import gathered, plans_of
 from sttn.inference.steadying import steadied
-from sttn.inference.store import FeatureStore, MemoryBudget
-from sttn.inference.windows import WindowConfig
+from sttn.inference.store import FeatureStore
 from sttn.model import Generator
 from sttn.model.region import Region
-from sttn.propagation import FUSION_WEIGHTS, Propagation, Shelf, load_fusion
+from sttn.propagation import Propagation, Shelf, load_fusion
+from sttn.settings.computing import MemoryBudget
+from sttn.settings.schedule import WindowConfig
+from sttn.settings.weights import FUSION_WEIGHTS
 
 Told = Callable[[int, Origins], None]
 """Takes in where the real pixels of a frame come from, by its index."""

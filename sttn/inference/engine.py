@@ -18,9 +18,10 @@ from sttn.inference.holes import Holes
 from sttn.inference.overlap import Overlap
 from sttn.inference.plans import Plan, by_shape
 from sttn.inference.store import FeatureStore
-from sttn.inference.windows import WindowConfig, clip_references, window_around
+from sttn.inference.windows import clip_references, window_around
 from sttn.model import Generator
 from sttn.model.region import Region, Span, around
+from sttn.settings.schedule import WindowConfig
 
 FRAMES_AT_ONCE = 4
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sttn.inference.windows import WindowConfig
+from sttn.settings.schedule import WindowConfig
 
 STEPS = 255.0
 """Steps of 8 bits; opinions are kept in steps, where the released halves are exact."""

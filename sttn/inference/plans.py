@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sttn.inference.clip import Clip
-from sttn.inference.windows import Window, WindowConfig, windows
+from sttn.inference.windows import Window, windows
 from sttn.model.region import Region
+from sttn.settings.schedule import WindowConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,32 +3,15 @@
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sttn.settings.computing import MemoryBudget
+
 Key = tuple[str, int]
 """What kind of tensor, and its number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryBudget:
-    """Memory that what is kept of a clip may take; the rest waits on disk."""
-
-    device_gigabytes: float = 2.0
-    """Features on the device that computes, beside the network and the window under way."""
-    host_gigabytes: float = 4.0
-    """Features in host memory, for what the device has no room for."""
-    real_pixels_gigabytes: float = 2.0
-    """Frames and their motion in host memory, while hidden places are followed through them: 1.5 KB
-    for every pixel of the raster where nothing waits on disk."""
-
-    def __post_init__(self) -> None:
-        for name, gigabytes in asdict(self).items():
-            if gigabytes < 0:
-                raise ValueError(f"{name} must be at least 0, got {gigabytes}")
 
 
 class FeatureStore:

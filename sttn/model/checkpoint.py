@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from sttn.errors import CheckpointError
 from sttn.model.generator import Generator, ModelConfig
 from sttn.model.published import PUBLISHED_SUFFIXES, read_published
+from sttn.settings.weights import DEFAULT_WEIGHTS
 
 Network = TypeVar("Network", bound=nn.Module)
-
-DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "sttn_small.safetensors"
-"""The weights this package ships; their model card lies beside them."""
 
 
 def save_generator(

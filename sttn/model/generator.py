@@ -18,9 +18,6 @@ from sttn.model.attention import PatchAttention, Patches, packed, per_frame, wit
 from sttn.model.convolutions import Convolutions
 from sttn.model.region import Region, Span, whole
 
-RASTER_MULTIPLE = 48
-"""Model rasters are multiples of this: features are a quarter, and the smallest patch a twelfth."""
-
 FEED_FORWARD_REACH = 3
 """Cells that the feed-forward's convolutions look beyond each side: 2 (dilated) and 1."""
 

@@ -22,9 +22,7 @@ from sttn.model.checkpoint import fitted, read_network, save_network
 from sttn.propagation.agreement import agreed
 from sttn.propagation.candidates import FLOOR, SHARPNESS, Candidate, Surroundings
 from sttn.propagation.traces import FARTHEST_IN_PLANE
-
-FUSION_WEIGHTS = Path(__file__).parent.parent / "weights" / "fusion.safetensors"
-"""The weights this package ships; the model card beside them tells how they were made."""
+from sttn.settings.weights import FUSION_WEIGHTS
 
 KINDS = ((1, 0), (1, 1)) * 2 + ((0, 0), (0, 1)) * 4
 """Of every candidate: whether it came by flow, and whether it is a second look."""

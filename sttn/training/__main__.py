@@ -32,8 +32,8 @@ from tqdm import tqdm
 from sttn.device import choose_device
 from sttn.errors import FootageError, SttnError
 from sttn.model import load_generator, save_generator
-from sttn.model.checkpoint import DEFAULT_WEIGHTS
 from sttn.propagation.fusion import save_fusion
+from sttn.settings.weights import DEFAULT_WEIGHTS
 from sttn.training.adaptation import AdaptationConfig, adapt
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import CorpusLimits, pieces, read_corpus

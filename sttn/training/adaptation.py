@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sttn.device import Precision, choose_precision
+from sttn.device import choose_precision
 from sttn.errors import FootageError
 from sttn.footage import Image
 from sttn.model import Generator
+from sttn.settings.computing import Precision
 from sttn.training.losses import region_loss
 from sttn.training.masks import random_masks
 from sttn.training.recipes import TIMELINE, random_times, require_clip

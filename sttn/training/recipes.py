@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from sttn.model.generator import RASTER_MULTIPLE
+from sttn.settings.raster import RASTER_MULTIPLE
 from sttn.training.corpus import Corpus
 from sttn.training.masks import blob, object_masks, random_masks
 from sttn.training.motion import CameraPath, random_camera

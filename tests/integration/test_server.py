@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import cv2
 import grpc
@@ -10,7 +11,7 @@ import pytest
 
 from node.client import InpaintClient, Wishes
 from node.errors import JobError
-from server.app import make_models
+from server.app import torch_models
 from server.config import ServerConfig
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
@@ -20,7 +21,7 @@ from tests.conftest import server_of
 @pytest.fixture(scope="module")
 def real():
     config = ServerConfig(address="localhost:0", device="cpu", precision="float32")
-    with server_of(config, make_models(config)) as started:
+    with server_of(config, partial(torch_models, config)) as started:
         yield started
 
 

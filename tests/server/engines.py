@@ -141,10 +141,12 @@ class WorkingEngine:
 class FakeModels:
     """Every name is a model, but for one that holds the word broken."""
 
-    device = "fake"
     precision = "float32"
 
-    def __init__(self, engine: Any) -> None:
+    def __init__(self, engine: Any, device: str) -> None:
+        # As if this machine had two of what stands for all of them.
+        self.others = ("fake:1",) if device == "auto" else ()
+        self.device = device if device == "fake:1" else "fake"
         self._engine = engine
 
     def load(self, name, path):

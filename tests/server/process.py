@@ -63,9 +63,9 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    app.make_models = lambda config: [partial(FakeModels, WorkingEngine(chosen.seconds))]
     config = ServerConfig(
         address=chosen.address,
+        device="cpu",
         store=StoreConfig(folder=chosen.store),
         limits=LimitsConfig(
             drain_seconds=chosen.drain_seconds, keepalive_seconds=chosen.keepalive_seconds
@@ -77,7 +77,7 @@ def main() -> None:
         ),
         shared_memory=chosen.shared_memory,
     )
-    asyncio.run(app.serve(config))
+    asyncio.run(app.serve(config, partial(FakeModels, WorkingEngine(chosen.seconds))))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from sttn.evaluation.scoring import ScoringConfig
 from sttn.evaluation.store import Store
 from sttn.inference import complete
 from sttn.model import load_generator
-from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.settings.weights import DEFAULT_WEIGHTS
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from sttn.errors import CheckpointError
 from sttn.model import Generator, ModelConfig, load_generator, save_generator
-from sttn.model.checkpoint import DEFAULT_WEIGHTS
+from sttn.settings.weights import DEFAULT_WEIGHTS
 
 SMALL = ModelConfig(channels=16, blocks=1)
 

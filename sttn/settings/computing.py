@@ -1,0 +1,25 @@
+"""In which precision is computed, and within which memory."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""As users name it; ``auto`` measures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBudget:
+    """Memory that what is kept of a clip may take; the rest waits on disk."""
+
+    device_gigabytes: float = 2.0
+    """Features on the device that computes, beside the network and the window under way."""
+    host_gigabytes: float = 4.0
+    """Features in host memory, for what the device has no room for."""
+    real_pixels_gigabytes: float = 2.0
+    """Frames and their motion in host memory, while hidden places are followed through them: 1.5 KB
+    for every pixel of the raster where nothing waits on disk."""
+
+    def __post_init__(self) -> None:
+        for name, gigabytes in asdict(self).items():
+            if gigabytes < 0:
+                raise ValueError(f"{name} must be at least 0, got {gigabytes}")
