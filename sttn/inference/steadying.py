@@ -6,14 +6,16 @@ brought to where they lie in it. Only what is coarser than a pixel moves: the me
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from sttn.inference.clip import Clip, Pixels
 from sttn.inference.laying import lay
-from sttn.propagation.flow import DisFlow, squared_length, warped
+from sttn.model.region import Region
+from sttn.propagation.flow import DisFlow, Flow, squared_length, warped
 from sttn.propagation.shown import in_8_bits, in_float
 
 AROUND = 32
@@ -40,7 +42,7 @@ def steadied(fills: Iterator[tuple[int, Pixels]], clip: Clip) -> Iterator[tuple[
     Yields:
         Those that are returned, each once the next one is there; only holes differ.
     """
-    motion, returned, filled = DisFlow(), set(clip.returned), set(clip.filled)
+    steadying, returned, filled = _Steadying(clip), set(clip.returned), set(clip.filled)
     kept: dict[int, Pixels] = {}
     waiting: deque[int] = deque()
     for latest, fill in fills:
@@ -51,28 +53,60 @@ def steadied(fills: Iterator[tuple[int, Pixels]], clip: Clip) -> Iterator[tuple[
             if index in returned:
                 around = [i for i in (index - 1, index + 1) if 0 <= i < len(clip)]
                 # Nobody fills what an artist painted.
-                beside = [kept[i] if i in kept else clip.frame(i) for i in around]
-                yield index, _moved(kept[index], beside, clip, index, motion)
+                beside = {i: kept[i] if i in kept else clip.frame(i) for i in around}
+                yield index, steadying.moved(index, kept[index], beside)
             kept.pop(index - 1, None)
 
 
-def _moved(fill: Pixels, beside: list[Pixels], clip: Clip, index: int, motion: DisFlow) -> Pixels:
-    hole = clip.hole(index)
-    if hole is None or not beside:
-        return fill
-    box = hole.grown(AROUND, clip.size)
-    own, where = in_8_bits(box.of(fill)), box.of(clip.mask(index))
-    pixels = in_float(box.of(fill))
-    total, weights = pixels.copy(), np.ones(box.size, np.float32)
-    for other in beside:
-        shown = in_8_bits(box.of(other))
-        there, back = motion(own, shown), motion(shown, own)
-        brought = warped(in_float(box.of(other)), there, cv2.INTER_CUBIC)
-        unlike = np.abs(cv2.blur(brought - pixels, (ALIKE_OVER, ALIKE_OVER))).max(axis=-1) / UNLIKE
-        weight = np.exp(-squared_length(there + warped(back, there)) - unlike**2)
-        total += weight[..., None] * brought
-        weights += weight
-    apart = np.where(where[..., None], total / weights[..., None] - pixels, np.float32(0))
-    result = fill.copy()
-    lay(result, box, pixels + cv2.GaussianBlur(apart, (0, 0), FINEST), where)
-    return result
+class _Found(NamedTuple):
+    """Motion from a frame to the next one and back, within a box."""
+
+    frame: int
+    box: Region
+    there: Flow
+    back: Flow
+
+
+class _Steadying:
+    """Moves one fill after another, in order."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._clip, self._motion = clip, DisFlow()
+        self._latest: _Found | None = None
+
+    def moved(self, index: int, fill: Pixels, beside: Mapping[int, Pixels]) -> Pixels:
+        """A fill, moved towards what those beside it, by index, show in its hole."""
+        hole = self._clip.hole(index)
+        if hole is None or not beside:
+            return fill
+        box = hole.grown(AROUND, self._clip.size)
+        pixels, where = in_float(box.of(fill)), box.of(self._clip.mask(index))
+        total, weights = pixels.copy(), np.ones(box.size, np.float32)
+        for other, shown in beside.items():
+            there, back = self._between(index, other, box, fill, shown)
+            brought = warped(in_float(box.of(shown)), there, cv2.INTER_CUBIC)
+            apart = np.abs(cv2.blur(brought - pixels, (ALIKE_OVER, ALIKE_OVER))).max(axis=-1)
+            weight = np.exp(-squared_length(there + warped(back, there)) - (apart / UNLIKE) ** 2)
+            total += weight[..., None] * brought
+            weights += weight
+        missed = np.where(where[..., None], total / weights[..., None] - pixels, np.float32(0))
+        result = fill.copy()
+        lay(result, box, pixels + cv2.GaussianBlur(missed, (0, 0), FINEST), where)
+        return result
+
+    def _between(
+        self, index: int, other: int, box: Region, fill: Pixels, shown: Pixels
+    ) -> tuple[Flow, Flow]:
+        """Motion to another frame and back; under a hole that stands still it is there already."""
+        before = self._latest
+        if before is not None and (before.frame, before.frame + 1, before.box) == (
+            other,
+            index,
+            box,
+        ):
+            return before.back, before.there
+        own, its = in_8_bits(box.of(fill)), in_8_bits(box.of(shown))
+        there, back = self._motion(own, its), self._motion(its, own)
+        if other == index + 1:
+            self._latest = _Found(index, box, there, back)
+        return there, back
