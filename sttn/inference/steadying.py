@@ -99,11 +99,7 @@ class _Steadying:
     ) -> tuple[Flow, Flow]:
         """Motion to another frame and back; under a hole that stands still it is there already."""
         before = self._latest
-        if before is not None and (before.frame, before.frame + 1, before.box) == (
-            other,
-            index,
-            box,
-        ):
+        if before is not None and before.box == box and before.frame == other == index - 1:
             return before.back, before.there
         own, its = in_8_bits(box.of(fill)), in_8_bits(box.of(shown))
         there, back = self._motion(own, its), self._motion(its, own)

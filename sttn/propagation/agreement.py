@@ -15,7 +15,6 @@ the truth in the mean, and softer. On 35 frames of 7 real clips: evidence alone 
 ALIKE = 0.03
 """Difference, the root of its mean square over channels, at which others vote with exp(-1/2)."""
 
-
 LEAST_VOTE = -20.0
 """Logarithm of the smallest vote: much smaller ones are denormal, and slow."""
 
