@@ -49,7 +49,7 @@ def _findings(config: ServerConfig) -> Iterator[tuple[bool, str]]:
         if path is not None:
             yield _finding(partial(_tokens, path))
     try:
-        devices = choose_devices(config.device)
+        devices = [device for name in config.devices for device in choose_devices(name)]
     except SttnError as error:
         yield False, str(error)
         return

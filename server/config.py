@@ -137,7 +137,7 @@ class ServerConfig:
                 "--security.certificate, --security.key and --security.tokens (or "
                 "--security.client-authority), or --security.allow-anyone-on-the-network"
             )
-        for device in self.device.split(","):
+        for device in self.devices:
             if device not in ("auto", "cpu") and not device.startswith("cuda"):
                 raise ValueError(f"device must be auto, cpu or cuda, got {device}")
         if self.precision not in ("auto", "float32", "bfloat16"):
@@ -146,6 +146,11 @@ class ServerConfig:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset}")
+
+    @property
+    def devices(self) -> list[str]:
+        """Each device asked for; ``auto`` may come to several."""
+        return self.device.split(",")
 
 
 def _is_local(address: str) -> bool:

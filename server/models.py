@@ -19,18 +19,18 @@ from sttn.propagation import load_fusion
 from sttn.settings.computing import Precision
 
 
-def choose_devices(names: str) -> list[str]:
+def choose_devices(name: str) -> list[str]:
     """The devices that get a process each.
 
     Args:
-        names: ``cpu``, ``cuda``, ``cuda:0,cuda:1``, or ``auto``: every GPU, else the CPU.
+        name: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: every GPU, else the CPU.
 
     Raises:
         DeviceError: this machine has no such device.
     """
-    if names == "auto" and torch.cuda.is_available():
+    if name == "auto" and torch.cuda.is_available():
         return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    return [str(choose_device(name)) for name in names.split(",")]
+    return [str(choose_device(name))]
 
 
 def precision_told(wished: Precision, device: str) -> str:

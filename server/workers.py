@@ -98,7 +98,7 @@ class Workers:
             store: Folder of contents.
             metrics: Told of deaths.
         """
-        self.all = [Worker(device) for device in config.device.split(",")]
+        self.all = [Worker(device) for device in config.devices]
         self._make_models = make_models
         self._store = store
         self._folder = config.models or config.weights.parent

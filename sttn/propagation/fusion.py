@@ -2,7 +2,8 @@
 
 It sees what every candidate shows and what its margin witnesses, and gives each a weight; the fill
 in space, which later is the generator's, has one too. The weights sum to 1, so nothing but pixels
-that were really found, and the generator's, can come out. It begins as the mean by evidence.
+that were really found, and the generator's, can come out. It begins as the mean by evidence and
+agreement.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,8 @@ class Seen(NamedTuple):
     shared: Tensor
     """(OF_SURROUNDINGS, h, w)."""
     scores: Tensor
-    """(K + 1, h, w), logarithms of the weights by evidence; the fill in space first."""
+    """(K + 1, h, w), logarithms of the weights by evidence and agreement; the fill in space
+    first."""
     pixels: Tensor
     """(K + 1, 3, h, w) in [0, 1]; the fill in space first."""
 
@@ -146,7 +148,8 @@ def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     in_space = (_stacked([around.in_space_error])[0] + FLOOR).log()
     distance = _stacked([offer.distance for offer in candidates])
     hole, margin = _stacked([around.hole, around.margin])
-    scores = torch.cat([in_space[None], errors.where(found > 0, -NEVER / SHARPNESS)]) * -SHARPNESS
+    scores = torch.cat([-SHARPNESS * in_space[None], -SHARPNESS * errors])
+    scores[1:] = scores[1:].where(found > 0, NEVER)
     somewhere = found.amax(0) > 0
     both = agreed(scores[1:, somewhere], pixels[1:, :, somewhere])
     scores[1:, somewhere] = both.where(found[:, somewhere] > 0, NEVER)

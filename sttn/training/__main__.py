@@ -134,14 +134,14 @@ def fusion_command(
     files = list(tqdm(found, total=examples.clips, unit="clip", desc="gathering", disable=None))
     with tqdm(total=settings.steps, unit="step", desc="training", disable=None) as bar:
 
-        def told(step: int, psnr: float, by_evidence: float) -> None:
+        def told(step: int, psnr: float, untrained: float) -> None:
             bar.update()
-            bar.set_postfix(psnr=f"{psnr:.2f}", by_evidence=f"{by_evidence:.2f}")
+            bar.set_postfix(psnr=f"{psnr:.2f}", untrained=f"{untrained:.2f}")
 
-        fusion, psnr, by_evidence = train_fusion(files, settings, told)
+        fusion, psnr, untrained = train_fusion(files, settings, told)
     path = output / "fusion.safetensors"
     save_fusion(fusion, path, {"steps": str(settings.steps), "clips": str(examples.clips)})
-    print(f"{path}: {psnr:.2f} dB inside the hole in training, by evidence alone {by_evidence:.2f}")
+    print(f"{path}: {psnr:.2f} dB inside the hole in training, untrained {untrained:.2f}")
 
 
 def training_command(defaults: TrainingConfig) -> Callable[..., None]:

@@ -78,11 +78,11 @@ def train_fusion(
     Args:
         files: What ``gather`` wrote.
         config: The run.
-        told: Gets the step, and PSNR in dB by the network and by evidence alone.
+        told: Gets the step, and PSNR in dB by the network and untrained.
 
     Returns:
         The network; the mean PSNR inside holes over the last tenth of all steps by the network,
-        and by evidence alone on the same examples.
+        and by an untrained one on the same examples.
 
     Raises:
         TrainingError: the files hold no example.
@@ -93,7 +93,7 @@ def train_fusion(
     torch.manual_seed(config.seed)
     rng, lots = np.random.default_rng(config.seed), random.Random(config.seed)
     fusion = Fusion(FusionConfig(width=config.width))
-    evidence = Fusion(fusion.config)  # untrained it is the mean by evidence
+    untrained = Fusion(fusion.config)  # the mean by evidence and agreement
     optimizer = torch.optim.AdamW(fusion.parameters(), betas=(0.9, 0.98), weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05
@@ -109,7 +109,7 @@ def train_fusion(
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            before = _errors(evidence, batch, config.bfloat16)[1]
+            before = _errors(untrained, batch, config.bfloat16)[1]
         figures.append((_decibel(squared.detach()), _decibel(before)))
         told(step + 1, *figures[-1])
     last = np.mean(figures[-max(1, config.steps // 10) :], axis=0)

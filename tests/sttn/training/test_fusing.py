@@ -46,15 +46,15 @@ def test_examples_hold_what_the_network_sees_and_the_truth(files):
 
 
 def test_training_changes_what_is_believed(files):
-    """Weights leave the mean by evidence, all of them finite, the same twice."""
+    """Weights leave the mean by evidence and agreement, all of them finite, the same twice."""
     config = FusingConfig(steps=4, batch=2, crop=48, bfloat16=False)
     told = []
 
-    fusion, psnr, by_evidence = train_fusion(files, config, lambda *t: told.append(t))
+    fusion, psnr, untrained = train_fusion(files, config, lambda *t: told.append(t))
     again, _, _ = train_fusion(files, config, lambda *_: None)
 
     assert len(told) == 4
-    assert np.isfinite([psnr, by_evidence]).all()
+    assert np.isfinite([psnr, untrained]).all()
     assert fusion.score.weight.abs().max() > 0
     for a, b in zip(fusion.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
@@ -69,6 +69,6 @@ def test_no_example_is_said(tmp_path):
 
 
 def test_the_shipped_network_is_a_trained_one():
-    """What users get is not the untrained mean by evidence."""
+    """What users get is not the untrained mean by evidence and agreement."""
     assert load_fusion(torch.device("cpu")).score.weight.abs().max() > 0.01
     assert Fusion().score.weight.abs().max() == 0
