@@ -9,7 +9,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # skip; so do they where a Blender cannot be had. STTN_BPY names Pythons that have bpy already.
 BLENDERS ?= 5.0.1 4.5.15
 
-.PHONY: demo test check blenders extension benchmark benchmark-growth shot
+# What `make training-shots` takes photographs from.
+CORPUS ?= corpus
+
+.PHONY: demo test check blenders extension benchmark benchmark-growth shot training-shots
 
 demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
@@ -45,6 +48,10 @@ benchmark-growth: $(VENV)/installed
 # Renders the demo shot anew; takes minutes and an environment with bpy 5.0.1 and openimageio.
 shot:
 	python host_examples/demo/render_shot.py host_examples/demo/shot
+
+# Renders shots to train on from a corpus' photographs and panoramas; minutes a shot.
+training-shots: .venv-bpy-5.0.1/tried
+	.venv-bpy-5.0.1/bin/python -m host_examples.training_shots $(CORPUS) $(CORPUS)/rendered
 
 .venv-bpy-%/tried:
 	($(PYTHON) -m venv $(@D) && \

@@ -53,6 +53,9 @@ class SampleConfig:
     """Share of the clips from photographs in which several stand in space, with true parallax."""
     panorama_share: float = 0.1
     """Share of the clips from stills that look around in a panorama, where the corpus has any."""
+    locked_off_share: float = 0.0
+    """Share of the clips from stills in which neither camera nor hole moves, so that no frame shows
+    what is hidden: what is left to a network that is given real pixels first."""
     object_share: float = 0.5
     """Share of clips whose hole has the shape of a real object, where the corpus has any."""
     traces_share: float = 0.3
@@ -65,6 +68,7 @@ class SampleConfig:
             "movie_share",
             "scene_share",
             "panorama_share",
+            "locked_off_share",
             "object_share",
             "traces_share",
         ):
@@ -149,11 +153,14 @@ class Recipes(Dataset[Recipe]):
             movie = int(rng.integers(len(corpus.movies)))
             length = corpus.movies[movie][0]
             times = self._times(min(length, self._timeline), rng)
+            moments = times
             background = self._excerpt(movie, times, rng)
             gains = np.ones((config.frames, 3), np.float32)
         else:
             times = self._times(self._timeline, rng)
-            background = self._still(times, rng)
+            locked_off = config.locked_off_share and rng.random() < config.locked_off_share
+            moments = np.zeros_like(times) if locked_off else times
+            background = self._still(moments, rng)
             count = int(rng.choice(3, p=[0.45, 0.35, 0.2])) if corpus.photographs else 0
             objects = tuple(self._object(times, rng) for _ in range(count))
             gains = _drift(times, rng)
@@ -165,7 +172,7 @@ class Recipes(Dataset[Recipe]):
             mirrored=bool(rng.random() < 0.5),
             noise=float(rng.uniform(0, 0.03)) if traces else 0.0,
             jpeg_quality=int(rng.integers(35, 96)) if traces and rng.random() < 0.5 else None,
-            masks=self._masks(times, rng),
+            masks=self._masks(moments, rng),
             seed=int(rng.integers(2**31)),
         )
 

@@ -1,8 +1,4 @@
-"""Blenders to test in: real ones, each in an environment of its own, with the extension installed.
-
-``make test`` builds the environments and names them in STTN_BPY (paths of their Pythons, separated
-by colons). Without it the tests skip.
-"""
+"""Blenders with the extension installed, a shot for them, and a server."""
 
 import json
 import os
@@ -18,38 +14,10 @@ from host_examples.blender.build_extension import build
 from host_examples.standalone.local_server import local_server
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 WIDTH, HEIGHT, FIRST, COUNT = 192, 112, 1001, 4
 FRAMES = range(FIRST, FIRST + COUNT)
 
 Blender = Callable[..., subprocess.CompletedProcess]
-
-
-def pythons() -> list[Path]:
-    given = os.environ.get("STTN_BPY")
-    found = (
-        [Path(path) for path in given.split(":")]
-        if given
-        else sorted(ROOT.glob(".venv-bpy*/bin/python"))
-    )
-    return [path for path in found if path.exists()]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "bpy_python" in metafunc.fixturenames:
-        found = pythons()
-        none = pytest.param(
-            None,
-            marks=pytest.mark.skip(
-                "no Blender: 'make test' makes .venv-bpy, or name Pythons with bpy in STTN_BPY"
-            ),
-        )
-        metafunc.parametrize(
-            "bpy_python",
-            found or [none],
-            ids=lambda path: path.parents[1].name if path else "none",
-            scope="session",
-        )
 
 
 @pytest.fixture(scope="session")

@@ -138,6 +138,26 @@ def test_noise_and_jpeg_reach_the_input_and_never_the_truth(corpus):
     assert 0.01 < (given - truth).abs().mean() < 0.1
 
 
+def test_locked_off_clips_show_nowhere_what_their_hole_hides(corpus):
+    """Neither camera nor hole moves; objects still pass, in some."""
+    still = 0
+    for index in range(8):
+        config = SampleConfig(
+            width=96, height=48, movie_share=0.0, traces_share=0.0, locked_off_share=1.0
+        )
+        drawn_by_lot = Recipes(corpus, config, seed=0, count=8)[index]
+        truth, _, mask = render([drawn_by_lot], corpus, CPU)
+        assert torch.equal(mask, mask[:, :1].expand_as(mask))
+        if not drawn_by_lot.objects:
+            gains = torch.from_numpy(drawn_by_lot.gains)[:, :, None, None]
+            alike = ((truth[0] + 1) / gains)[:, :, 8:40, 8:88]
+            dark = (truth[0, :, :, 8:40, 8:88] < 0.99).all(dim=0)
+            apart = (alike - alike[:1]).abs().amax(dim=0)
+            assert apart[dark].max() < 0.01
+            still += 1
+    assert 0 < still < 8
+
+
 @pytest.mark.parametrize("quality", [30, 75, 95])
 def test_jpeg_traces_are_those_of_a_real_encoder(corpus, quality):
     """What OpenCV's encoder does to the same picture, without color subsampling."""
@@ -154,7 +174,8 @@ def test_jpeg_traces_are_those_of_a_real_encoder(corpus, quality):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 100}, {"height": 0}, {"frames": 1}, {"movie_share": 1.1}]
+    "wrong",
+    [{"width": 100}, {"height": 0}, {"frames": 1}, {"movie_share": 1.1}, {"locked_off_share": -1}],
 )
 def test_clips_that_cannot_be_made_are_refused(wrong):
     """A typo in a preset is caught before training."""
