@@ -12,6 +12,7 @@ from a TOML file or a preset (youtube-vos, davis, tiny); flags have the last wor
 
 Other commands, each with --help of its own:
 
+    sttn-train show CORPUS --output clips.png  what a run's first clips look like
     sttn-train pack CORPUS --output SHARDS     for training machines that decode no movies
     sttn-train adapt --plate SHOT --matte MATTE --output mine.safetensors     for one shot
     sttn-train fusion CORPUS --output RUN      the network that decides which real pixels to believe
@@ -40,10 +41,15 @@ from sttn.training.corpus import CorpusLimits, pieces, read_corpus
 from sttn.training.examples import GatheringConfig, gather
 from sttn.training.fusing import FusingConfig, train_fusion
 from sttn.training.presets import configured
+from sttn.training.preview import preview
 from sttn.training.processes import joined
+from sttn.training.recipes import SampleConfig
 from sttn.training.shards import write_shards
 from sttn.training.shots import read_shot
 from sttn.training.trainer import train
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+"""What a preview is written as."""
 
 
 def pack(
@@ -68,6 +74,35 @@ def pack(
         raise FootageError(f"{corpus} holds nothing to pack")
     for path in written:
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def show(
+    corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
+    output: Path,
+    clips: int = 8,
+    seed: int = 0,
+    sample: SampleConfig = SampleConfig(),
+    limits: CorpusLimits = CorpusLimits(),
+) -> None:
+    """Draw a run's first clips as the network gets them, and tell what they are made of.
+
+    Args:
+        corpus: Folder, searched in depth as for training.
+        output: Picture to write, a clip to a row: .png, .jpg or .webp.
+        clips: How many.
+        seed: The run's: with the same one, training sees these clips first.
+        sample: What a clip looks like, as training takes it.
+        limits: What is kept of the material.
+    """
+    if clips < 1:
+        raise ValueError(f"clips must be at least 1, got {clips}")
+    if output.suffix.lower() not in PICTURES:
+        raise ValueError(f"--output {output} must end in one of {', '.join(PICTURES)}")
+    material, _ = read_corpus(corpus, limits).split()
+    drawn = preview(material, sample, clips, seed)
+    if not cv2.imwrite(str(output), drawn.picture[..., ::-1]):
+        raise ValueError(f"cannot write {output}")
+    print(f"{output}: {drawn}")
 
 
 def adapt_command(
@@ -196,6 +231,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
     "fusion": lambda arguments: tyro.cli(fusion_command, prog="sttn-train fusion", args=arguments),
     "pack": lambda arguments: tyro.cli(pack, prog="sttn-train pack", args=arguments),
+    "show": lambda arguments: tyro.cli(show, prog="sttn-train show", args=arguments),
 }
 
 

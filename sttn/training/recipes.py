@@ -25,6 +25,9 @@ TIMELINE = 50
 SHUTTER_POSITIONS = 4
 """Moments within an exposure at which a moving object is drawn; their mean is motion blur."""
 
+CLOSEST = 0.75
+"""Share of a movie's frame, along each side, that an excerpt has at least: enlarged is soft."""
+
 
 def require_clip(width: int, height: int, frames: int) -> None:
     """Raise ValueError where no network can be trained on clips of a size and length."""
@@ -229,7 +232,7 @@ class Recipes(Dataset[Recipe]):
         length, height, width = self._corpus.movies[movie]
         start = int(rng.integers(length - int(times.max())))
         raster = (self._config.width, self._config.height)
-        scale = min(width / raster[0], height / raster[1]) * rng.uniform(0.5, 1.0)
+        scale = min(width / raster[0], height / raster[1]) * rng.uniform(CLOSEST, 1.0)
         box = (max(2, int(raster[0] * scale)), max(2, int(raster[1] * scale)))
         left, top = (
             int(rng.integers(width - box[0] + 1)),
