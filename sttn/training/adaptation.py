@@ -31,6 +31,11 @@ PROBES = 6
 WARMUP = 0.05
 """Share of the time over which the learning rate rises; it falls over the rest."""
 
+KEPT = 0.5
+"""Share of the way from the weights given to the weights learned that is gone: what lies between
+both keeps most of what was learned, and does not know the shot's visible pixels by heart. The whole
+way cost two of eight clips up to 0.2 dB, half of it none more than 0.01."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptationConfig:
@@ -115,9 +120,17 @@ def adapt(
         steps += 1
         gone = (time.monotonic() - started) / (60 * config.minutes)
         progress(min(1.0, gone))
+    _go_back(network, generator)
     after = _psnr(network, probes, rounded)
     kept = network if after > before else generator
     return Adapted(generator=kept, steps=steps, psnr_before=before, psnr_after=max(before, after))
+
+
+@torch.no_grad()
+def _go_back(network: nn.Module, start: nn.Module) -> None:
+    """Part of the way to where a network came from."""
+    for learned, given in zip(network.parameters(), start.parameters(), strict=True):
+        learned.lerp_(given.to(learned), 1 - KEPT)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from sttn.errors import FootageError
 from sttn.model import Generator, ModelConfig
+from sttn.training import adaptation
 from sttn.training.adaptation import AdaptationConfig, adapt
 from sttn.training.shots import read_shot
 from sttn.training.state import initialize
@@ -49,6 +50,20 @@ def test_a_shot_is_learned_from_what_is_visible(generator, shot):
     assert told[-1] == 1
     for name, tensor in generator.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kept", [0.0, 1.0])
+def test_weights_go_part_of_the_way(generator, shot, monkeypatch, kept):
+    """None of it leaves them where they were; all of it is what was learned."""
+    monkeypatch.setattr(adaptation, "KEPT", kept)
+
+    adapted = adapt(generator, *shot, SHORT, CPU)
+
+    before = list(generator.parameters())
+    pairs = zip(adapted.generator.parameters(), before, strict=True)
+    apart = max(float((after - given).detach().abs().max()) for after, given in pairs)
+    assert (apart > 0) == bool(kept)
+    assert (adapted.psnr_after > adapted.psnr_before) == bool(kept)
 
 
 @pytest.mark.slow
