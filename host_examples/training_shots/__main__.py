@@ -13,8 +13,15 @@ import shutil
 import time
 from pathlib import Path
 
-import bpy
 import numpy as np
+
+try:
+    import bpy
+except ImportError:
+    raise SystemExit(
+        "training_shots: this Python has no bpy. `make training-shots` makes one that has; or "
+        "install bpy==5.0.1 and numpy<2 into an environment of their own"
+    ) from None
 
 from host_examples.training_shots.creatures import Walk, creature
 from host_examples.training_shots.filming import film, way
@@ -80,9 +87,9 @@ def _expose(scene: bpy.types.Scene, folder: Path, bright: float) -> None:
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
     seen = bpy.data.images.load(str(path))
-    mean = np.mean(np.reshape(seen.pixels[:], (-1, 4))[:, :3] ** 2.2)
+    mean = float(np.mean(np.reshape(seen.pixels[:], (-1, 4))[:, :3] ** 2.2))
     path.unlink()
-    scene.view_settings.exposure = float(np.clip(np.log2(bright / mean), -4, 4))
+    scene.view_settings.exposure = float(np.clip(np.log2(bright / max(mean, 1e-6)), -4, 4))
     scene.view_settings.view_transform, scene.render.resolution_percentage = transform, 100
 
 

@@ -24,7 +24,7 @@ class Way(NamedTuple):
 def way(walk: Walk, rng: np.random.Generator) -> Way:
     """Draw a camera that films somebody, or the place where somebody walks."""
     frames = len(walk.places)
-    far, side = float(np.exp(rng.uniform(np.log(3), np.log(12)))), rng.uniform(0, 2 * np.pi)
+    far, side = float(np.exp(rng.uniform(np.log(2.5), np.log(9)))), rng.uniform(0, 2 * np.pi)
     moments = np.linspace(-0.5, 0.5, frames)[:, None]
     middle = walk.places.mean(axis=0)
     stand = middle + far * np.array([np.cos(side), np.sin(side)])
@@ -37,13 +37,12 @@ def way(walk: Walk, rng: np.random.Generator) -> Way:
         places = stand + (walk.places - middle) * rng.uniform(0.5, 1.2)
     elif kind == "ride":
         heading = rng.uniform(0, 2 * np.pi)
-        reach = np.exp(rng.uniform(np.log(0.1), np.log(0.5))) * far
-        places = stand + moments * reach * np.array([np.cos(heading), np.sin(heading)])
-        aims = aims + moments * reach * rng.uniform(0, 1) * np.array(
-            [np.cos(heading), np.sin(heading)]
-        )
+        reach = np.exp(rng.uniform(np.log(0.2), np.log(1.2))) * far
+        ridden = moments * reach * np.array([np.cos(heading), np.sin(heading)])
+        places = places + ridden
+        aims = aims + ridden * rng.uniform(0, 1)
     elif kind == "circle":
-        angles = side + moments[:, 0] * rng.normal(0, 0.4)
+        angles = side + moments[:, 0] * rng.normal(0, 0.7)
         places = middle + far * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return Way(places, float(rng.uniform(0.5, 2.2)), aims + rng.normal(0, 0.05 * far, 2))
 

@@ -28,12 +28,12 @@ def test_every_param_is_on_the_page_in_the_nodes_own_words(host):
             assert row[1] == spec.hint.lower()
 
 
-@pytest.mark.parametrize("host", SETTLED)
-def test_what_the_page_shows_and_links_is_there(host):
+@pytest.mark.parametrize("folder", [*SETTLED, "training_shots"])
+def test_what_the_page_shows_and_links_is_there(folder):
     """No broken picture."""
-    page = (FOLDER / host / "README.md").read_text()
+    page = (FOLDER / folder / "README.md").read_text()
 
     linked = [each for each in re.findall(r"\]\(([^)]+)\)", page) if "://" not in each]
-    assert any(each.endswith((".png", ".svg")) for each in linked)
+    assert any(each.endswith((".png", ".svg", ".jpg")) for each in linked)
     for each in linked:
-        assert (FOLDER / host / each).is_file(), each
+        assert (FOLDER / folder / each).is_file(), each
