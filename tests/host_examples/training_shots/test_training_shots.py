@@ -12,7 +12,7 @@ from sttn.training.corpus import read_corpus
 from sttn.training.recipes import Recipes, SampleConfig
 
 ROOT = Path(__file__).parents[3]
-FRAMES, HEIGHT = 5, 108
+FRAMES, HEIGHT = 5, 54
 
 
 def render(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ def test_a_rendered_shot_is_a_video_to_train_on(bpy_python, material, tmp_path):
     assert [path.name for path in output.iterdir()] == ["rendered_0003"]
     corpus = read_corpus(output)
     (movie,) = corpus.movies
-    assert movie.shape == (FRAMES, HEIGHT, 192, 3)
+    assert movie.shape == (FRAMES, HEIGHT, 96, 3)
     assert 40 < movie.mean() < 200
     assert movie.std() > 15
     for before, after in pairwise(movie):
