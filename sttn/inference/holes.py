@@ -16,7 +16,8 @@ from sttn.propagation import Fill, Propagation
 from sttn.propagation.recent import Recent
 
 THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
-"""Frames whose real pixels are looked for at once; the network computes meanwhile."""
+"""Frames whose real pixels are looked for at once, while as many threads find the motion that they
+ask for, so that the first frame does not wait for all of it; the network computes meanwhile."""
 
 AHEAD = THREADS + 4
 """Frames whose real pixels are looked for before they are asked for."""
@@ -55,6 +56,7 @@ class Holes:
                 self._anchors = Anchors(clip, self._propagation, self._real, network)
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
+        self._preparing = ThreadPoolExecutor(THREADS, thread_name_prefix="motion")
         self._begun: dict[int, Future[Fill | None]] = {}
         self._following = iter(clip.filled)
         self._fills: dict[int, Fill] = {}
@@ -63,7 +65,8 @@ class Holes:
     def close(self) -> None:
         """Look for nothing more; what is under way ends with the next frame that it reads."""
         self._closed = True
-        self._threads.shutdown(cancel_futures=True)
+        for threads in (self._preparing, self._threads):
+            threads.shutdown(cancel_futures=True)
 
     def _frame(self, index: int) -> Pixels:
         if self._closed:
@@ -100,6 +103,9 @@ class Holes:
             if following is None:
                 break
             if self._clip.hole(following) is not None:
+                assert self._propagation is not None, "only real pixels are looked for ahead"
+                for prepare in self._propagation.preparations(following):
+                    self._preparing.submit(prepare)
                 self._begun[following] = self._threads.submit(self._looked.__getitem__, following)
 
     def _real(self, index: int) -> Fill | None:

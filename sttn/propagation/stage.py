@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -93,9 +94,10 @@ class Propagation:
         )
         self._shelf = shelf
         closed = Recent[int, Shown](2, lambda i: behind_membrane(self._frames[i], self._masks[i]))
-        rough = Motion(closed.__getitem__, within, shelf)
+        self._rough = Motion(closed.__getitem__, within, shelf)
         self._filled = Recent[int, Shown](within, self._roughly_filled)
-        self._motion = Motion(self._filled.__getitem__, within, shelf, rough)
+        self._motion = Motion(self._filled.__getitem__, within, shelf, self._rough)
+        self._begun_before = {self._rough: 0, self._motion: 0}
         self._real = _Sources(
             motion=self._motion,
             frame=self._frames.__getitem__,
@@ -104,7 +106,7 @@ class Propagation:
             in_plane=FARTHEST_IN_PLANE,
         )
         self._at_first = _Sources(
-            motion=rough,
+            motion=self._rough,
             frame=lambda i: in_8_bits(self._frames[i]),  # as flow sees it, whatever the plate is
             visible=self._visible.__getitem__,
             by_flow=FARTHEST,
@@ -119,6 +121,20 @@ class Propagation:
         """What other frames show of a frame's hole, merged; None where it has none."""
         offers = self.offers(index)
         return None if offers is None else self._merged(offers)
+
+    def preparations(self, index: int) -> Iterator[Callable[[], object]]:
+        """Motion that filling a frame may ask for and no earlier call has named, each by itself.
+
+        The farthest comes first: who fills the frame begins with the nearest, and finds the rest
+        done.
+        """
+        reaches = {self._rough: FARTHEST_IN_PLANE + FARTHEST, self._motion: FARTHEST_IN_PLANE}
+        for motion, reach in reaches.items():
+            first = max(self._begun_before[motion], index - reach)
+            last = min(index + reach, self._count - 1)
+            self._begun_before[motion] = max(first, last)
+            for pair in reversed(range(first, last)):
+                yield partial(motion.pair, pair)
 
     def offers(self, index: int) -> Offers | None:
         """What other frames offer for a frame's hole; None where it has none."""

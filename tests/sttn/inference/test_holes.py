@@ -1,6 +1,6 @@
 """Real pixels before the network: what is left for it, and how both meet."""
 
-from threading import Lock
+from threading import Lock, current_thread
 from threading import enumerate as threads
 from time import sleep
 
@@ -12,6 +12,7 @@ from sttn.errors import CancelledError, InvalidClipError
 from sttn.inference import WindowConfig, complete, completed_frames
 from sttn.inference.laying import without_seam
 from sttn.model import Generator, ModelConfig
+from sttn.propagation.flow import DisFlow
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,24 @@ def test_frames_are_read_by_one_thread_at_a_time(panned, generator):
     results = [complete(given, masks, generator) for given in (frames, Reader(frames))]
 
     np.testing.assert_array_equal(*results)
+
+
+def test_motion_is_found_beside_what_is_filled(panned, generator, monkeypatch):
+    """Threads that fill frames would all wait for the same motion."""
+    frames, masks, _ = panned
+    found, search = [], DisFlow.__call__
+    monkeypatch.setattr(
+        DisFlow,
+        "__call__",
+        lambda self, *ways: found.append(current_thread().name) or search(self, *ways),
+    )
+
+    next(completed_frames(frames, masks, generator))
+
+    beside = [name for name in found if name != "MainThread"]
+    assert any(name.startswith("motion") for name in beside)
+    # Both ways of every pair, far away and nearby and nearby again; and of some strides. Once each.
+    assert len(beside) <= 6 * (len(frames) - 1) + 12
 
 
 def test_cancelling_does_not_wait_for_the_network_or_leave_threads_behind(panned, generator):

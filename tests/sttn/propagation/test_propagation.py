@@ -113,6 +113,23 @@ def test_threads_find_what_one_alone_finds(panned):
         np.testing.assert_array_equal(fill.origins, alone.fill(index).origins)
 
 
+def test_motion_is_prepared_once_by_any_thread(panned):
+    """The first frame of a shot waits for the motion of sixty: many cores find it sooner."""
+    frames, masks, _ = panned
+    alone, shared = (propagation(frames, masks, load_fusion(CPU)) for _ in range(2))
+
+    work = [prepare for index in (3, 4, 9) for prepare in shared.preparations(index)]
+
+    named = [(id(prepare.func.__self__), prepare.args[0]) for prepare in work]
+    assert len(set(named)) == len(named)
+    assert {pair for _, pair in named} == set(range(len(frames) - 1))
+    with ThreadPoolExecutor(4) as threads:
+        filled = threads.submit(shared.fill, 3)
+        for prepare in work:
+            threads.submit(prepare)
+    np.testing.assert_array_equal(filled.result().pixels, alone.fill(3).pixels)
+
+
 def test_large_rasters_wait_on_disk(panned, tmp_path, monkeypatch):
     """Memory has a budget: what exceeds it changes no pixel and leaves no file."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
