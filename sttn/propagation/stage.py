@@ -43,6 +43,9 @@ from sttn.propagation.traces import (
 TELEA_RADIUS = 3.0
 """Pixels around a missing one that the fill in space looks at."""
 
+AT_HAND = 8
+"""Frames with a membrane that are kept, since threads look at pairs that lie side by side."""
+
 
 class _Sources(NamedTuple):
     """Frames that may be fetched from, and how places are followed there."""
@@ -93,7 +96,9 @@ class Propagation:
             reached, lambda i: shelf.kept(~touched(self._masks[i]))
         )
         self._shelf = shelf
-        closed = Recent[int, Shown](2, lambda i: behind_membrane(self._frames[i], self._masks[i]))
+        closed = Recent[int, Shown](
+            AT_HAND, lambda i: behind_membrane(self._frames[i], self._masks[i])
+        )
         self._rough = Motion(closed.__getitem__, within, shelf)
         self._filled = Recent[int, Shown](within, self._roughly_filled)
         self._motion = Motion(self._filled.__getitem__, within, shelf, self._rough)
