@@ -34,7 +34,7 @@ WARMUP = 0.05
 KEPT = 0.5
 """Share of the way from the weights given to the weights learned that is gone: what lies between
 both keeps most of what was learned, and does not know the shot's visible pixels by heart. The whole
-way cost two of eight clips up to 0.2 dB, half of it none more than 0.01."""
+way cost two of seven clips up to 0.2 dB, half of it none more than 0.01."""
 
 
 @dataclass(frozen=True, kw_only=True)
