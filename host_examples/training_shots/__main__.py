@@ -96,7 +96,7 @@ def _expose(scene: bpy.types.Scene, folder: Path, bright: float) -> None:
 def _files(folder: Path, suffixes: set[str], output: Path) -> list[Path]:
     """What a folder has of some kinds; what was rendered into it is no material."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    return sorted(path for path in found if output not in path.parents)
+    return sorted(path for path in found if output.absolute() not in path.absolute().parents)
 
 
 def main() -> None:

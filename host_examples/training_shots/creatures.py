@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 
 from host_examples.training_shots.landscape import Ground
-from host_examples.training_shots.surfaces import Float, Photographs, ball, put
+from host_examples.training_shots.surfaces import Float, Photographs, ball, in_proportion, put
 
 
 class Walk:
@@ -14,7 +14,7 @@ class Walk:
 
     def __init__(self, frames: int, rng: np.random.Generator) -> None:
         heading = rng.uniform(0, 2 * np.pi) + np.linspace(-0.5, 0.5, frames) * rng.normal(0, 0.8)
-        self.pace = float(np.exp(rng.uniform(np.log(0.01), np.log(0.15))))
+        self.pace = in_proportion(0.01, 0.15, rng)
         """Meters per frame."""
         self.headings = heading
         """(T,) radians."""
@@ -28,9 +28,8 @@ def creature(
     walk: Walk, ground: Ground, photographs: Photographs, first: int, rng: np.random.Generator
 ) -> None:
     """Something that walks, on two legs or four, keyed at every frame."""
-    tall = float(np.exp(rng.uniform(np.log(0.5), np.log(2.0))))
-    root = bpy.data.objects.new("creature", None)
-    bpy.context.scene.collection.objects.link(root)
+    tall = in_proportion(0.5, 2.0, rng)
+    root = _joint("creature")
     build = _upright if rng.random() < 0.5 else _on_four
     limbs = build(root, tall, photographs, rng)
     stride = 2 * np.pi * walk.pace / (0.9 * tall)
@@ -83,6 +82,13 @@ def _on_four(
     ]
 
 
+def _joint(name: str) -> bpy.types.Object:
+    """Something without a shape, that others hang from."""
+    joint = bpy.data.objects.new(name, None)
+    bpy.context.scene.collection.objects.link(joint)
+    return joint
+
+
 def _part(
     root: bpy.types.Object,
     made: bpy.types.Mesh,
@@ -102,8 +108,7 @@ def _limb(
     rng: np.random.Generator,
 ) -> bpy.types.Object:
     """Hangs from a joint, around which it swings; measures are shares of how tall all of it is."""
-    hinge = bpy.data.objects.new("joint", None)
-    bpy.context.scene.collection.objects.link(hinge)
+    hinge = _joint("joint")
     hinge.parent, hinge.location = root, np.multiply(joint, tall)
     shape = tall * np.array([thick, thick, length / 2])
     _part(hinge, ball(shape, 0.1, rng), material, (0, 0, -tall * length / 2))

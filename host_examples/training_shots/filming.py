@@ -7,7 +7,7 @@ import numpy as np
 
 from host_examples.training_shots.creatures import Walk
 from host_examples.training_shots.landscape import Ground
-from host_examples.training_shots.surfaces import Float, waves
+from host_examples.training_shots.surfaces import Float, in_proportion, waves
 
 
 class Way(NamedTuple):
@@ -24,7 +24,7 @@ class Way(NamedTuple):
 def way(walk: Walk, rng: np.random.Generator) -> Way:
     """Draw a camera that films somebody, or the place where somebody walks."""
     frames = len(walk.places)
-    far, side = float(np.exp(rng.uniform(np.log(2.5), np.log(9)))), rng.uniform(0, 2 * np.pi)
+    far, side = in_proportion(2.5, 9, rng), rng.uniform(0, 2 * np.pi)
     moments = np.linspace(-0.5, 0.5, frames)[:, None]
     middle = walk.places.mean(axis=0)
     stand = middle + far * np.array([np.cos(side), np.sin(side)])
@@ -37,7 +37,7 @@ def way(walk: Walk, rng: np.random.Generator) -> Way:
         places = stand + (walk.places - middle) * rng.uniform(0.5, 1.2)
     elif kind == "ride":
         heading = rng.uniform(0, 2 * np.pi)
-        reach = np.exp(rng.uniform(np.log(0.2), np.log(1.2))) * far
+        reach = in_proportion(0.2, 1.2, rng) * far
         ridden = moments * reach * np.array([np.cos(heading), np.sin(heading)])
         places = places + ridden
         aims = aims + ridden * rng.uniform(0, 1)
@@ -52,9 +52,9 @@ def film(way: Way, ground: Ground, first: int, rng: np.random.Generator) -> None
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     bpy.context.scene.collection.objects.link(camera)
     bpy.context.scene.camera = camera
-    camera.data.lens = float(np.exp(rng.uniform(np.log(24), np.log(70))))
+    camera.data.lens = in_proportion(24, 70, rng)
     frames = len(way.places)
-    held = float(np.exp(rng.uniform(np.log(1e-4), np.log(4e-3)))) * 36 / camera.data.lens
+    held = in_proportion(1e-4, 4e-3, rng) * 36 / camera.data.lens
     times = np.arange(frames)[:, None].astype(np.float64)
     shakes = [held * (waves(times, 20, rng) + 0.2 * waves(times, 4, rng)) for _ in range(3)]
     level = float(ground.on(way.places.mean(axis=0))[2]) + way.height

@@ -41,7 +41,7 @@ class Photographs:
         shade.inputs["Value"].default_value = float(rng.uniform(0.6, 1.2))
         # Photographs are soft from near by, so a grain of the material's own lies over them.
         grain = tree.nodes.new("ShaderNodeTexNoise")
-        grain.inputs["Scale"].default_value = float(np.exp(rng.uniform(np.log(3), np.log(40))))
+        grain.inputs["Scale"].default_value = in_proportion(3, 40, rng)
         grain.inputs["Detail"].default_value = 6
         over = tree.nodes.new("ShaderNodeMixRGB")
         over.blend_type = "OVERLAY"
@@ -109,6 +109,11 @@ def block(size: Float) -> bpy.types.Mesh:
     )
 
 
+def in_proportion(least: float, most: float, rng: np.random.Generator) -> float:
+    """A random number, twice as large as often as half as large."""
+    return float(np.exp(rng.uniform(np.log(least), np.log(most))))
+
+
 def waves(points: Float, length: float, rng: np.random.Generator, count: int = 9) -> Float:
     """A smooth random value around 0 for every point (N, D), that changes over a length."""
     directions = rng.normal(0, 2 * np.pi / length / 2, (count, points.shape[1]))
@@ -117,11 +122,11 @@ def waves(points: Float, length: float, rng: np.random.Generator, count: int = 9
 
 
 def put(
-    made: bpy.types.Mesh, material: bpy.types.Material | None, place: Float, turn: float = 0.0
+    made: bpy.types.Mesh, material: bpy.types.Material, place: Float, turn: float = 0.0
 ) -> bpy.types.Object:
     """A mesh at a place, turned around the vertical by radians; meshes may be put up often."""
     thing = bpy.data.objects.new(made.name, made)
-    if material is not None and not made.materials:
+    if not made.materials:
         made.materials.append(material)
     thing.location = place
     thing.rotation_euler[2] = turn

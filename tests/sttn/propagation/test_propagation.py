@@ -114,7 +114,7 @@ def test_threads_find_what_one_alone_finds(panned):
 
 
 def test_motion_is_prepared_once_by_any_thread(panned):
-    """The first frame of a shot waits for the motion of sixty: many cores find it sooner."""
+    """The first frame of a shot waits for the motion of sixty, which threads find side by side."""
     frames, masks, _ = panned
     alone, shared = (propagation(frames, masks, load_fusion(CPU)) for _ in range(2))
 
