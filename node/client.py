@@ -229,10 +229,12 @@ class InpaintClient:
             frames: What :meth:`send` returned, in order.
             wishes: What the server shall do otherwise than it would by itself.
             cancelled: Asked often.
-            origins: Told, before a frame is handed back, where its real pixels come from: (H, W, 4)
+            origins: Told, before a frame is handed back, where its pixels come from: (H, W, 5)
                 index of the frame that most of a pixel was fetched from (-1 where none was),
-                column and row in it, and in (0, 1] how much of the pixel shows what is there.
-                Not told of frames without any.
+                column and row in it, in (0, 1] how much of the pixel shows what is there, and in
+                [0, 1] how much of it some frame really shows, 1 outside the hole: texture is
+                fetched too, but made up.
+                Not told of frames for which nothing was fetched.
             cuts: Told, before the first frame, the indices of the frames that cuts were found
                 before; not told where there is none.
             resend: Sends a frame again, by its index: a server that was started anew may have

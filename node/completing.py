@@ -19,8 +19,9 @@ from node.shot import Shot
 from node.surveying import Survey
 from server.protocol.inpaint_pb2 import ClipFrame
 
-Kind = Literal["completed", "origins", "detail"]
-"""Completed pixels; where they come from; what of a plate the network does not see."""
+Kind = Literal["completed", "made up", "origins", "detail"]
+"""Completed pixels; how much of them no frame shows; where they come from; what of a plate the
+network does not see."""
 
 
 class Completed:
@@ -77,14 +78,14 @@ def send(
     Raises:
         NodeError: a frame cannot be read or kept, or the server is gone.
     """
-    parts: list[list[ClipFrame]] = [[] for _ in survey.parts]
+    params, parts = shot.params, [list[ClipFrame]() for _ in survey.parts]
     for index, frame in enumerate(survey.frames):
         plate, covered = shot.shown(frame), shot.not_copied(frame)
         for number, (part, frames) in enumerate(zip(survey.parts, parts, strict=True)):
             code = part.code(plate, index)
-            seen = _seen(survey, part, index, code, covered, shot.params.hole_grow)
+            seen = _seen(survey, part, index, code, covered, params.hole_grow)
             frames.append(connection.send(*seen, cancelled=stopped))
-            if _fetches_detail(shot, part):
+            if params.propagate and part.loses_detail:
                 completed.keep("detail", number, index, lost(code, seen[0]))
         sent(index + 1, len(survey.frames))
     return parts
@@ -135,13 +136,13 @@ def complete(
             seen = _seen(survey, part, index, code, covered, shot.params.hole_grow)
             return connection.send(*seen, cancelled=stopped)
 
-        told = partial(completed.keep, "origins", number)
+        told = partial(_keep_origins, completed, part, number)
         job = connection.complete(
             parts[number],
             wishes=wishes,
             cancelled=stopped,
             cuts=lambda indices: cut_before([survey.frames[index] for index in indices]),
-            origins=told if _fetches_detail(shot, part) else None,
+            origins=told if params.propagate else None,
             resend=resend,
         )
         with closing(job) as frames:
@@ -152,9 +153,13 @@ def complete(
     yield from waiting
 
 
-def _fetches_detail(shot: Shot, part: Part) -> bool:
-    """Whether a fill of this part may lack what the plate has."""
-    return shot.params.propagate and part.loses_detail
+def _keep_origins(
+    completed: Completed, part: Part, number: int, index: int, origins: Float
+) -> None:
+    """Keep what a result may ask for: the places only where the plate has more to show there."""
+    completed.keep("made up", number, index, (1 - origins[..., 4:]).astype(np.float16))
+    if part.loses_detail:
+        completed.keep("origins", number, index, origins[..., :4])
 
 
 def _seen(

@@ -149,6 +149,7 @@ class InpaintEffect:
             "clean plate": "RGBA" if pixels.shape[-1] == 4 else "RGB",
             "fill only": "RGBA",
             "matte used": "Alpha",
+            "made up": "Alpha",
         }[self.params.output_mode]
         return ClipPreferences(
             components=components,

@@ -10,18 +10,18 @@ from node.completing import Completed
 from node.composite import alpha_of, clean_plate, fill_only
 from node.detail import fetched
 from node.part import Part
+from node.raster import resample
 from node.shot import Shot
 from node.surveying import Survey
 
 
 def unfinished(shot: Shot, frame: int) -> Pixels:
-    """What shows until a frame is finished: the plate, a fill of nothing, or the matte."""
+    """What shows until a frame is finished: the plate, a fill of nothing, the matte, nothing."""
     if shot.params.output_mode == "matte used":
         return _matte_used(shot, frame)
     plate = shot.plate(frame)
-    if shot.params.output_mode == "fill only":
-        return np.zeros((*plate.shape[:2], 4), plate.dtype)
-    return plate
+    channels = {"fill only": 4, "made up": 1}.get(shot.params.output_mode)
+    return plate if channels is None else np.zeros((*plate.shape[:2], channels), plate.dtype)
 
 
 def finished(shot: Shot, frame: int, survey: Survey, completed: Completed) -> Pixels:
@@ -34,7 +34,8 @@ def finished(shot: Shot, frame: int, survey: Survey, completed: Completed) -> Pi
         completed: What the network made of it.
 
     Returns:
-        (H, W, C) of the plate's type; C is the plate's, 4 for a fill, 1 for a matte.
+        (H, W, C) of the plate's type; C is the plate's, 4 for a fill, 1 for a matte and for what of
+        it is made up.
     """
     params = shot.params
     if params.output_mode == "matte used":
@@ -46,17 +47,20 @@ def finished(shot: Shot, frame: int, survey: Survey, completed: Completed) -> Pi
         box = part.track.boxes.get(index)
         if box is None:
             continue
-        fill = _fill(shot, frame, number, part, index, completed)
-        if params.output_mode == "fill only":
-            box.of(result)[...] = fill_only(fill, box.of(matte), survey.color)
+        of_part = (shot, frame, number, part, index, completed)
+        if params.output_mode == "made up":
+            shown = stored(_made_up(*of_part) * box.of(matte)[..., np.newaxis], plate.dtype)
+        elif params.output_mode == "fill only":
+            shown = fill_only(_fill(*of_part), box.of(matte), survey.color)
         else:
-            box.of(result)[...] = clean_plate(
+            shown = clean_plate(
                 box.of(plate),
-                fill,
+                _fill(*of_part),
                 box.of(matte),
                 survey.color,
                 premultiplied=params.premultiplied,
             )
+        box.of(result)[...] = shown
     return result
 
 
@@ -82,6 +86,19 @@ def _fill(
         grain=shot.params.grain,
         detail=_detail(shot, number, part, index, completed),
     )
+
+
+def _made_up(
+    shot: Shot, frame: int, number: int, part: Part, index: int, completed: Completed
+) -> Float:
+    """How much of what is composited no frame shows, nor an artist: (H, W, 1) in [0, 1]."""
+    box, crop = part.composited(index), part.track.crops[index]
+    if shot.is_painted(frame):
+        return np.zeros((box.height, box.width, 1), np.float32)
+    if not completed.has("made up", number, index):
+        return np.ones((box.height, box.width, 1), np.float32)
+    made_up = resample(completed.load("made up", number, index), crop.width, crop.height)
+    return box.of(made_up).clip(0, 1)
 
 
 def _detail(shot: Shot, number: int, part: Part, index: int, completed: Completed) -> Float | None:

@@ -15,8 +15,11 @@ from server.protocol import inpaint_pb2 as pb
 CHUNK_BYTES = 2**20
 """Bytes per chunk at most; gRPC's own message limit of 4 MiB stays as it is."""
 
-ORIGINS = ("frame", "x", "y", "share")
+ORIGINS = ("frame", "x", "y", "share", "real")
 """Channels of the image that tells where a completed frame's pixels come from."""
+
+MAX_CHANNELS = 5
+"""Channels of an image at most."""
 
 MAX_SIDE = 16384
 """Rows or columns of an image at most."""
@@ -98,8 +101,8 @@ def image_bytes(image: pb.Image) -> int:
     dtype = dtype_of(image.type)
     if not (0 < image.width <= MAX_SIDE and 0 < image.height <= MAX_SIDE):
         raise CodecError(f"an image of {image.width}x{image.height} is out of 1..{MAX_SIDE}")
-    if not 1 <= len(image.channels) <= 4:
-        raise CodecError(f"an image has 1 to 4 channels, not {len(image.channels)}")
+    if not 1 <= len(image.channels) <= MAX_CHANNELS:
+        raise CodecError(f"an image has 1 to {MAX_CHANNELS} channels, not {len(image.channels)}")
     if image.compression not in (pb.NONE, pb.SHUFFLED_ZLIB):
         raise CodecError(f"unknown compression {image.compression}")
     return image.width * image.height * len(image.channels) * dtype.itemsize

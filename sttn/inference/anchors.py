@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sttn.inference.clip import Clip
 from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
-from sttn.propagation import Anchor, Fill, Propagation
+from sttn.propagation import ORIGINS, Anchor, Fill, Propagation
 from sttn.propagation.closing import touched
 from sttn.propagation.flow import grid
 from sttn.propagation.shown import in_float
@@ -45,8 +45,8 @@ class _Frame:
     """(H, W)."""
 
     def origins(self) -> NDArray[np.float32]:
-        """Of a frame without a hole, (H, W, 4): every pixel comes from where it is."""
-        origins = np.ones((*self.mask.shape, 4), np.float32)
+        """Of a frame without a hole, (H, W, ORIGINS): every pixel comes from where it is."""
+        origins = np.ones((*self.mask.shape, ORIGINS), np.float32)
         origins[..., 0], origins[..., 1:3] = self.index, grid(*self.mask.shape)
         return origins
 

@@ -21,9 +21,10 @@ Mask = NDArray[np.bool_]
 """(H, W), True inside the hole."""
 
 Origins = NDArray[np.float32]
-"""(H, W, 4), of every pixel that was fetched: index of the frame that most of it comes from, column
+"""(H, W, 5), of every pixel that was fetched: index of the frame that most of it comes from, column
 and row in that frame, counted from the center of the first pixel, and in (0, 1] how much of the
-pixel shows what is there. The index is -1 where nothing was fetched."""
+pixel shows what is there. The index is -1 where nothing was fetched. At last, in [0, 1], how much
+of the pixel some frame really shows, 1 outside the hole: texture is fetched too, but made up."""
 
 
 class Clip:

@@ -123,11 +123,13 @@ class Holes:
         raise CancelledError("cancelled by the caller")
 
     def origins(self, index: int) -> Origins | None:
-        """Where a hole's real pixels come from, until it is filled; None if there are none."""
+        """Where a hole's pixels come from, until it is filled; None if none was fetched."""
         fill = self._fills.get(index)
-        if fill is None or not fill.origins[..., 3].any():
+        if fill is None or not fill.origins[..., 3:].any():
             return None
-        return fill.origins_over(self._clip.size)
+        origins = fill.origins_over(self._clip.size)
+        origins[~self._clip.mask(index), 4] = 1
+        return origins
 
     def asked(self, index: int) -> Region | None:
         """The rectangle that the network is asked for: what is left, and the seam around it."""

@@ -74,9 +74,11 @@ class Picture:
         top, _, left, _ = self.even
         if self.even.size == self.size:
             return fetched
-        result = np.zeros((*self.size, 4), np.float32)
-        result[..., 0] = -1
-        self.even.of(result)[...] = fetched + np.array([0, left, top, 0], np.float32)
+        result = np.zeros((*self.size, fetched.shape[-1]), np.float32)
+        result[..., 0], result[..., 4] = -1, 1
+        inside = self.even.of(result)
+        inside[...] = fetched
+        inside[..., 1:3] += (left, top)
         return result
 
 

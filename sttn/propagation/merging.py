@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sttn.model.region import Region
 from sttn.propagation.candidates import Candidate, Surroundings
-from sttn.propagation.fills import Fill
+from sttn.propagation.fills import ORIGINS, Fill
 from sttn.propagation.fusion import Seen
 from sttn.propagation.traces import Trace
 
@@ -43,7 +43,7 @@ class Offers:
     box: Region
     around: Surroundings
     candidates: list[Candidate]
-    asked: tuple[NDArray[np.int64], NDArray[np.int64]]
+    asked: tuple[NDArray[np.intp], NDArray[np.intp]]
     """Rows and columns in the box of the N places that were followed."""
     traces: list[Trace]
     """Where they lead, one for each candidate."""
@@ -60,7 +60,7 @@ def merged(offers: Offers, known: Seen, weights: Tensor) -> Fill:
     hole = offers.around.hole
     fetched = weights[1:].sum(0)
     trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
-    trust = trust.clamp(max=1) * torch.from_numpy(np.ascontiguousarray(hole))
+    trust = trust.clamp(max=1) * torch.from_numpy(hole.astype(np.float32))
     pixels = _mixed(weights[1:], known.pixels[1:])
     origins = _origins(offers, weights, known, pixels, trust)
     if _specks_only(hole & (trust.numpy() < HALF)):
@@ -86,16 +86,16 @@ def _mixed(weights: Tensor, pixels: Tensor) -> Tensor:
 def _origins(
     offers: Offers, weights: Tensor, known: Seen, pixels: Tensor, trust: Tensor
 ) -> NDArray[np.float32]:
-    """Where most of every pixel comes from, (h, w, 4), as :class:`Fill` says."""
+    """Where most of every pixel comes from, (h, w, ORIGINS), as :class:`Fill` says."""
     most = weights[1:].argmax(0, keepdim=True)
     shown = known.pixels[1:].take_along_dim(most[:, None], dim=0)[0].permute(1, 2, 0)
     agrees = (2 - (shown - pixels).abs().mean(-1) / AGREEMENT).clamp(0, 1)
     chosen = most[0].numpy()[offers.asked], np.arange(len(offers.asked[0]))
     frames = np.stack([trace.frames for trace in offers.traces])[chosen]
     places = np.stack([trace.places for trace in offers.traces])[chosen]
-    origins = np.zeros((*offers.box.size, 4), np.float32)
-    share = (trust * agrees).numpy()[offers.asked]
-    origins[offers.asked] = np.column_stack([frames, places, share])
+    origins = np.zeros((*offers.box.size, ORIGINS), np.float32)
+    shares = torch.stack([trust * agrees, trust], dim=-1).numpy()[offers.asked]
+    origins[offers.asked] = np.column_stack([frames, places, shares])
     return origins
 
 

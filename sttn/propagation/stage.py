@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sttn.model.region import around_mask
+from sttn.model.region import Region, around_mask
 from sttn.propagation.candidates import (
     MARGIN,
     Candidate,
@@ -45,6 +45,30 @@ TELEA_RADIUS = 3.0
 
 AT_HAND = 8
 """Frames with a membrane that are kept, since threads look at pairs that lie side by side."""
+
+
+class _Hole(NamedTuple):
+    """A hole with its margin, and fills in space of both; all but the box in its coordinates."""
+
+    box: Region
+    hole: NDArray[np.bool_]
+    """(h, w)."""
+    wider: NDArray[np.bool_]
+    """(h, w), the hole and its margin."""
+    filled: NDArray[np.uint8]
+    """(h, w, 3), the hole filled."""
+    margin_filled: NDArray[np.uint8]
+    """(h, w, 3), both filled, knowing nothing of the margin."""
+
+    def kept(self, shelf: Shelf) -> _Hole:
+        """The same, waiting on a shelf."""
+        return _Hole(
+            self.box,
+            shelf.kept(self.hole),
+            shelf.kept(self.wider),
+            shelf.kept(self.filled),
+            shelf.kept(self.margin_filled),
+        )
 
 
 class _Sources(NamedTuple):
@@ -95,6 +119,7 @@ class Propagation:
         self._visible = Recent[int, NDArray[np.bool_]](
             reached, lambda i: shelf.kept(~touched(self._masks[i]))
         )
+        self._holes = Recent[int, _Hole | None](within, self._hole)
         self._shelf = shelf
         closed = Recent[int, Shown](
             AT_HAND, lambda i: behind_membrane(self._frames[i], self._masks[i])
@@ -143,7 +168,7 @@ class Propagation:
 
     def offers(self, index: int) -> Offers | None:
         """What other frames offer for a frame's hole; None where it has none."""
-        return self._offered(index, self._frames[index], self._masks[index], self._real)
+        return self._offered(index, self._frames[index], self._holes[index], self._real)
 
     @torch.inference_mode()
     def carried(self, index: int, real: Fill, anchors: Mapping[int, Anchor]) -> Fill:
@@ -156,7 +181,7 @@ class Propagation:
         """
         frame, known = in_float(self._frames[index]).copy(), real.trust >= 1
         real.box.of(frame)[known] = real.pixels[known]
-        rest = real.leaves(self._masks[index])
+        rest = _hole(frame, real.leaves(self._masks[index]))
         offers = self._offered(index, frame, rest, self._of_anchors(index, anchors))
         if offers is None:
             return real
@@ -168,7 +193,7 @@ class Propagation:
     def _roughly_filled(self, index: int) -> Shown:
         """A frame in which motion is looked for again, now inside its hole as well."""
         frame, mask = self._at_first.frame(index), self._masks[index]
-        offers = self._offered(index, frame, mask, self._at_first)
+        offers = self._offered(index, frame, self._holes[index], self._at_first)
         if offers is None:
             return Shown(image=frame, hole=mask, unknown=mask)
         image, unknown, hole = frame.copy(), mask.copy(), offers.around.hole
@@ -177,6 +202,10 @@ class Propagation:
         for offer in offers.candidates:
             offers.box.of(unknown)[offer.found] = False
         return Shown(image=self._shelf.kept(image), hole=mask, unknown=self._shelf.kept(unknown))
+
+    def _hole(self, index: int) -> _Hole | None:
+        hole = _hole(self._frames[index], self._masks[index])
+        return None if hole is None else hole.kept(self._shelf)
 
     def _of_anchors(self, index: int, anchors: Mapping[int, Anchor]) -> _Sources:
         all_of_it = np.ones(self._masks[index].shape, np.bool_)
@@ -206,17 +235,15 @@ class Propagation:
         return torch.as_tensor(weights[0].cpu())
 
     def _offered(
-        self, index: int, frame: NDArray[Any], mask: NDArray[np.bool_], sources: _Sources
+        self, index: int, frame: NDArray[Any], hole: _Hole | None, sources: _Sources
     ) -> Offers | None:
-        wider = grown(mask, MARGIN)
-        hole = around_mask(wider)
         if hole is None:
             return None
-        box = hole.grown(PAD, mask.shape).coarser(2, 2).finer(2, 2)
-        around = _surroundings(box.of(frame), box.of(mask), box.of(wider))
-        rows, columns = np.nonzero(wider)
-        start = np.stack([columns, rows], axis=1).astype(np.float32)
-        asked = (rows - box.top, columns - box.left)
+        box = hole.box
+        around = _surroundings(frame, hole)
+        rows, columns = np.nonzero(hole.wider)
+        asked = rows, columns
+        start = np.stack([columns + box.left, rows + box.top], axis=1).astype(np.float32)
         context = (sources.motion, sources.visible, self._count, index, start)
         reach, stride = sources.in_plane, sources.motion.stride if sources.in_strides else None
         traces = [
@@ -241,7 +268,7 @@ class Propagation:
         self,
         index: int,
         around: Surroundings,
-        asked: tuple[NDArray[np.int64], NDArray[np.int64]],
+        asked: tuple[NDArray[np.intp], NDArray[np.intp]],
         trace: Trace,
         fetched: NDArray[np.float32],
     ) -> Candidate:
@@ -252,19 +279,35 @@ class Propagation:
         return candidate(around, pixels, distance)
 
 
-def _surroundings(
-    frame: NDArray[Any], hole: NDArray[np.bool_], wider: NDArray[np.bool_]
-) -> Surroundings:
-    """What is known of a box: its part of a frame, of the hole, and of the hole with its margin."""
+def _hole(frame: NDArray[Any], mask: NDArray[np.bool_]) -> _Hole | None:
+    """What a mask hides of a frame; None where that is nothing."""
+    wider = grown(mask, MARGIN)
+    there = around_mask(wider)
+    if there is None:
+        return None
+    box = there.grown(PAD, mask.shape).coarser(2, 2).finer(2, 2)
+    hole, both = box.of(mask), box.of(wider)
     # OpenCV's fill looks at what it is to replace.
-    blackened = np.where(hole[..., None], np.uint8(0), in_8_bits(frame))
+    blackened = np.where(hole[..., None], np.uint8(0), in_8_bits(box.of(frame)))
     filled, margin_filled = (
-        cv2.inpaint(blackened, part.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
-        for part in (hole, wider)
+        np.asarray(
+            cv2.inpaint(blackened, part.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA),
+            np.uint8,
+        )
+        for part in (hole, both)
     )
-    scaled = [image.astype(np.float32) / np.float32(255) for image in (filled, margin_filled)]
-    known = np.where(hole[..., None], scaled[0], in_float(frame))
-    return surroundings(known.astype(np.float32), scaled[1], hole, wider & ~hole)
+    return _Hole(box, hole, both, filled, margin_filled)
+
+
+def _surroundings(frame: NDArray[Any], around: _Hole) -> Surroundings:
+    """What is known of a hole's box, of a frame, before anything is fetched."""
+    filled, margin_filled = (
+        image.astype(np.float32) / np.float32(255)
+        for image in (around.filled, around.margin_filled)
+    )
+    known = np.where(around.hole[..., None], filled, in_float(around.box.of(frame)))
+    margin = around.wider & ~around.hole
+    return surroundings(known.astype(np.float32), margin_filled, around.hole, margin)
 
 
 def _fetched(traces: list[Trace], sources: _Sources) -> NDArray[np.float32]:

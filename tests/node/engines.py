@@ -48,11 +48,12 @@ class StandingEngine:
                 continue
             result, mask = np.array(frames[index]), ~visible[index]
             y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
-            told = np.dstack([np.full_like(x, -1), x, y, np.zeros_like(x)]).astype(np.float32)
+            none = np.zeros_like(x)
+            told = np.dstack([none - 1, x, y, none, ~mask]).astype(np.float32)
             for other in [*range(index + 1, len(frames)), *range(index)]:
                 found = mask & visible[other] & (told[..., 0] < 0)
                 result[found] = np.array(frames[other])[found]
-                told[found, 0], told[found, 3] = other, 1
+                told[found, 0], told[found, 3:] = other, 1
             if origins is not None:
                 origins(index, told)
             yield index, result

@@ -24,7 +24,7 @@ def test_every_param_is_described_by_its_own_field():
     assert all(len(spec.hint) > 20 for spec in specs.values())
     assert all(getattr(Params(), name) == spec.default for name, spec in specs.items())
     assert (specs["mix"].kind, specs["mix"].minimum, specs["mix"].maximum) == ("float", 0, 1)
-    assert specs["output_mode"].choices == ("clean plate", "fill only", "matte used")
+    assert specs["output_mode"].choices == ("clean plate", "fill only", "matte used", "made up")
     assert specs["handles"].kind == "int"
     assert specs["matte_invert"].kind == "bool"
 

@@ -186,3 +186,14 @@ def test_half_the_detail_is_half_way(standing):
     none, half, full = map(encode, results)
     covered = clips.matte.read(1002) > 0
     np.testing.assert_allclose(half[covered], (none + full)[covered] / 2, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "u1"])
+def test_nothing_that_another_frame_shows_is_made_up(standing, dtype):
+    """At the plate's size too, which is not the size at which it is told."""
+    clips, _ = moving_hole(dtype)
+    params = Params(model_pixels=72 * 48, hole_grow=1, output_mode="made up")
+
+    for pixels in rendered(clips, standing, params).values():
+        assert pixels.shape == (192, 288, 1)
+        assert not pixels.any()

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from node.client import InpaintClient
 from node.clips import Clips
+from node.effect import InpaintEffect, State
 from node.params import Params
 from tests.conftest import serving
-from tests.node.engines import IdentityEngine
-from tests.node.shots import numbered, rendered, shot, within_range
+from tests.node.engines import IdentityEngine, StandingEngine
+from tests.node.shots import Frames, numbered, rendered, shot, within_range
 from tests.server.engines import FakeEngine
 
 AWKWARD = [np.nan, np.inf, -np.inf, -0.0, -3.0, 1e-7, 65504.0, 0.5, 2.0]
@@ -145,6 +147,73 @@ def test_fill_only_laid_over_the_plate_is_the_clean_plate(filling):
 
     over = fill[..., :3] + clips.source.read(1001) * (1 - fill[..., 3:])
     np.testing.assert_allclose(over, clean, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def standing():
+    """A server that fills holes from where the camera's standing picture shows them."""
+    with serving(StandingEngine()) as where:
+        yield where
+
+
+def never_shown() -> tuple[Clips, np.ndarray]:
+    """A standing shot, and which pixels, the same in every frame, its mattes never leave."""
+    mattes = np.zeros((3, 96, 144), np.float32)
+    for index in range(3):
+        mattes[index, 30:60, 40 + 10 * index : 80 + 10 * index] = 1
+    return Clips(source=shot(dtype="f4").source, matte=numbered("matte", mattes)), mattes.min(
+        axis=0
+    ) > 0
+
+
+def test_what_was_made_up_is_an_output(standing):
+    """Where a compositor has to look, and perhaps to paint: no frame shows what is there."""
+    clips, never = never_shown()
+    params = Params(hole_grow=0, output_mode="made up")
+
+    result = rendered(clips, standing, params)
+    half = rendered(clips, standing, dataclasses.replace(params, mix=0.5))
+
+    for frame, pixels in result.items():
+        assert pixels.shape == (96, 144, 1)
+        np.testing.assert_array_equal(pixels[..., 0], never.astype(np.float32))
+        np.testing.assert_array_equal(half[frame], pixels / 2)
+
+
+@pytest.mark.parametrize("how", [{"propagate": False}, {}])
+def test_without_real_pixels_all_of_the_matte_is_made_up(filling, standing, how):
+    """Because the artist wants it so, or because no frame shows anything."""
+    clips, _ = never_shown()
+    params = Params(output_mode="made up", **how)
+
+    made_up = rendered(clips, standing if how else filling, params)
+
+    for frame, pixels in made_up.items():
+        np.testing.assert_array_equal(pixels[..., 0], clips.matte.read(frame))
+
+
+def test_what_an_artist_painted_is_not_made_up(standing):
+    """They need not look there again; nor where other frames take it from."""
+    clips, _ = never_shown()
+    painted = Frames("painted", {1002: np.full((96, 144, 3), 0.5, np.float32)})
+    clips = dataclasses.replace(clips, clean_frames=painted)
+
+    made_up = rendered(clips, standing, Params(hole_grow=0, output_mode="made up"))
+
+    assert all(not pixels.any() for pixels in made_up.values())
+
+
+def test_what_was_made_up_needs_no_second_run(standing):
+    """An artist switches between outputs; nothing is sent or computed again."""
+    clips, never = never_shown()
+    params = Params(hole_grow=0)
+    effect = InpaintEffect(clips, params)
+    effect.analyze(clips.source.frames, lambda: InpaintClient(standing), lambda *_: True)
+
+    state = effect.update(params=dataclasses.replace(params, output_mode="made up"))
+
+    assert state is State.DONE
+    np.testing.assert_array_equal(effect.render(1002)[..., 0], never.astype(np.float32))
 
 
 @pytest.mark.parametrize(("dtype", "half"), [("f2", 0.5), ("u1", 128), ("u2", 32768)])

@@ -190,7 +190,8 @@ def test_where_pixels_come_from_is_told_to_whoever_asks():
 
     assert not any(event.frame_ready.HasField("origins") for event in silent)
     y, x = np.nonzero(MASK)
-    np.testing.assert_array_equal(told[0][MASK], np.stack([0 * x + 1, x, y, 0 * x + 1], axis=-1))
+    ones = np.ones_like(x)
+    np.testing.assert_array_equal(told[0][MASK], np.stack([ones, x, y, ones, ones], axis=-1))
     assert (told[0][~MASK][:, 0] == -1).all()
     assert (told[1][..., 0] == -1).all()
 
@@ -214,7 +215,7 @@ def test_what_tells_the_origins_is_kept_as_long_as_the_frame():
         result_bytes(pb.SubmitRequest(job_id="a", frames=frames, origins=asked), LimitsConfig())
         for asked in (False, True)
     ]
-    assert room == [2 * 48 * 48 * 12, 2 * 48 * 48 * (12 + 16)]
+    assert room == [2 * 48 * 48 * 12, 2 * 48 * 48 * (12 + 20)]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,8 @@ def test_made_up_places_tell_where_their_texture_is_from(gravel, generator):
     fills = dict(completed_frames(frames, masks, generator, origins=told.__setitem__))
 
     for index in (0, 7, SPACING, 25):
-        frame, x, y, share = np.moveaxis(told[index], -1, 0)
+        frame, x, y, share, real = np.moveaxis(told[index], -1, 0)
+        np.testing.assert_array_equal(real, ~masks[index], "no frame shows what is behind")
         sure = masks[index] & (share > 0.5)
         assert sure.sum() > 0.5 * masks[index].sum()
         places = np.rint([y[sure], x[sure]]).astype(int)

@@ -63,8 +63,11 @@ def test_where_real_pixels_come_from_is_told(panned, generator):
         fills[index] = pixels
 
     for index, origins in told.items():
-        frame, x, y, share = np.moveaxis(origins, -1, 0)
+        frame, x, y, share, real = np.moveaxis(origins, -1, 0)
         fetched = frame >= 0
+        assert 0 <= real.min() <= real.max() <= 1
+        assert (real >= share - 1e-6).all(), "every place is seen sometime, so nothing is made up"
+        assert (real[~some[index]] == 1).all()
         assert not (fetched & ~some[index]).any()
         assert (share[fetched] > 0).all()
         assert share.max() <= 1
