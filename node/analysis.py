@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from node.client import InpaintClient
 from node.clips import Clips, Pixels
-from node.completing import Completed, complete, send
+from node.completing import Completed, complete, made_up_in, send
 from node.params import Params, param_specs
 from node.shot import Shot
 from node.surveying import Survey, survey
@@ -38,8 +38,16 @@ class Cuts:
     """Frames on the timeline, in order."""
 
 
-Emit = Callable[[Step | Cuts | tuple[int, Pixels]], None]
-"""Takes steps, cuts and frames; raises CancelledError once the run is stopped."""
+@dataclass(frozen=True, kw_only=True)
+class MadeUp:
+    """No frame shows all of what is hidden, though it was looked for."""
+
+    frames: tuple[int, ...]
+    """Frames on the timeline in which some of it is made up, in order."""
+
+
+Emit = Callable[[Step | Cuts | MadeUp | tuple[int, Pixels]], None]
+"""Takes steps, what has to be known, and frames; raises CancelledError once the run is stopped."""
 
 
 @dataclass(kw_only=True)
@@ -101,6 +109,9 @@ def frames_completed(
                     analysis.finished.add(found.frames[index])
                     yield found.frames[index]
                     told(done + 1, len(wanted))
+        if analysis.shot.params.propagate:
+            indices = made_up_in(found, analysis.completed)
+            emit(MadeUp(frames=tuple(found.frames[index] for index in indices)))
     else:
         for done, frame in enumerate(wanted):
             analysis.finished.add(frame)

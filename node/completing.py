@@ -24,6 +24,10 @@ Kind = Literal["completed", "made up", "origins", "detail"]
 network does not see."""
 
 
+SPECKS = 64.0
+"""Pixels of the model raster that are made up and not worth a word."""
+
+
 class Completed:
     """What came of a shot, on disk: memory does not grow with its length."""
 
@@ -151,6 +155,19 @@ def complete(
                 while waiting and is_whole(waiting[0]):
                     yield waiting.pop(0)
     yield from waiting
+
+
+def made_up_in(survey: Survey, completed: Completed) -> list[int]:
+    """Indices of the frames in which more than specks is shown by no frame, in order."""
+    found = set[int]()
+    for number, part in enumerate(survey.parts):
+        for index in survey.completed_by_network(part):
+            if (
+                not completed.has("made up", number, index)
+                or completed.load("made up", number, index).sum(dtype=np.float32) > SPECKS
+            ):
+                found.add(index)
+    return sorted(found)
 
 
 def _keep_origins(

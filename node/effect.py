@@ -22,6 +22,7 @@ from node.analysis import (
     Connect,
     Cuts,
     Emit,
+    MadeUp,
     Step,
     Stopped,
     digest,
@@ -285,6 +286,7 @@ class InpaintEffect:
         self._aborted.clear()
         self.message = ""
         step, cuts = Step(stage="reading", done=0, total=0), set[int]()
+        made_up: Sequence[int] = ()
         self._show(step)
 
         def go_on() -> None:
@@ -298,9 +300,12 @@ class InpaintEffect:
                 if isinstance(item, Step):
                     step = item
                     self._show(step)
-                elif isinstance(item, Cuts):
-                    cuts.update(item.before)
-                    self.message = _about(sorted(cuts))
+                elif isinstance(item, Cuts | MadeUp):
+                    if isinstance(item, Cuts):
+                        cuts.update(item.before)
+                    else:
+                        made_up = item.frames
+                    self.message = _about(sorted(cuts), made_up)
                 else:
                     yield item
             self.state = State.DONE
@@ -318,10 +323,20 @@ class InpaintEffect:
             self.state = State.EXPORTING if step.stage == "reading" else State.SENDING
 
 
-def _about(cuts: list[int]) -> str:
+def _about(cuts: Sequence[int], made_up: Sequence[int]) -> str:
     """In words for the artist."""
-    frames = ", ".join(map(str, cuts))
-    return (
-        f"cut before frame {frames}: what lies on either side is completed on its own; "
-        "switch part_at_cuts off if this is one shot"
-    )
+    said = []
+    if cuts:
+        said.append(
+            f"cut before frame {', '.join(map(str, cuts))}: what lies on either side is completed "
+            "on its own; switch part_at_cuts off if this is one shot"
+        )
+    if made_up:
+        frames = ", ".join(
+            f"{first}-{last}" if first < last else f"{first}" for first, last in runs(made_up)
+        )
+        said.append(
+            f"no frame shows all of what is hidden in {frames}: the rest is made up; "
+            "output_mode 'made up' shows where"
+        )
+    return "; ".join(said)

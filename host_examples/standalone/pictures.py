@@ -23,9 +23,9 @@ FRAME = 1016
 
 OUTPUTS = {
     "plate": None,
-    "--output-mode 'matte used'": ["--output-mode", "matte used"],
     "--output-mode 'fill only'": ["--output-mode", "fill only"],
-    "clean plate": [],
+    "--output-mode 'matte used'": ["--output-mode", "matte used"],
+    "--output-mode 'made up'": ["--output-mode", "made up"],
 }
 MATTES = {
     "the matte": [],
@@ -44,6 +44,8 @@ TEXTURES = {
 }
 STILL = ["--handles", "0"]
 """No other frame is looked at, so none shows what the robot hides."""
+FEW = ["--handles", "3"]
+"""Few frames are looked at, so that some of what the robot hides is made up."""
 SMALL = ["--model-pixels", "7168"]
 """A model raster a third of the shot's size."""
 
@@ -66,7 +68,9 @@ def main(target: Path) -> None:
     with tempfile.TemporaryDirectory() as name, local_server() as address:
         folder = Path(name)
         outputs = [
-            labelled(_shown(plate if flags is None else result(folder, address, flags)), label)
+            labelled(
+                _shown(plate if flags is None else result(folder, address, [*FEW, *flags])), label
+            )
             for label, flags in OUTPUTS.items()
         ]
         mattes = [

@@ -198,9 +198,11 @@ def test_what_an_artist_painted_is_not_made_up(standing):
     painted = Frames("painted", {1002: np.full((96, 144, 3), 0.5, np.float32)})
     clips = dataclasses.replace(clips, clean_frames=painted)
 
-    made_up = rendered(clips, standing, Params(hole_grow=0, output_mode="made up"))
+    effect = InpaintEffect(clips, Params(hole_grow=0, output_mode="made up"))
+    effect.analyze(clips.source.frames, lambda: InpaintClient(standing), lambda *_: True)
 
-    assert all(not pixels.any() for pixels in made_up.values())
+    assert all(not effect.render(frame).any() for frame in clips.source.frames)
+    assert not effect.message
 
 
 def test_what_was_made_up_needs_no_second_run(standing):
@@ -213,6 +215,7 @@ def test_what_was_made_up_needs_no_second_run(standing):
     state = effect.update(params=dataclasses.replace(params, output_mode="made up"))
 
     assert state is State.DONE
+    assert effect.message.startswith("no frame shows all of what is hidden in 1001-1003: ")
     np.testing.assert_array_equal(effect.render(1002)[..., 0], never.astype(np.float32))
 
 

@@ -41,7 +41,8 @@ def test_the_result_is_the_standalone_hosts(finished, server):
 
     assert told["before"] == {"state": "IDLE", "message": ""}
     assert told["outcome"] == ["FINISHED"]
-    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    assert told["state"] == "DONE"
+    assert told["message"].startswith("4 frames finished; no frame shows all of what is hidden in ")
     assert not told["left_behind"]
     for frame in FRAMES:
         exported = read(shot / "exported" / f"export.{frame}.exr", [f"plate.{c}" for c in "RGBA"])
@@ -82,7 +83,8 @@ def test_a_cryptomatte_of_the_same_render_is_a_matte(facts, shot):
     """A rendered object is removed by name; nothing else changes."""
     told = facts("inpaint_cryptomatte")
 
-    assert (told["state"], told["message"]) == ("DONE", "3 frames finished")
+    assert told["state"] == "DONE"
+    assert told["message"].startswith("3 frames finished; no frame shows all of what is hidden in ")
     for frame in (1, 2, 3):
         beauty, clean = (
             read(shot / f"beauty.{frame:04d}.exr"),
@@ -156,7 +158,8 @@ def test_clean_frames_show_and_held_out_parts_stay(facts, shot):
 
     told = facts("painted_and_held_out")
 
-    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    assert told["state"] == "DONE"
+    assert told["message"].startswith("4 frames finished; no frame shows all of what is hidden in ")
     final, before = read(shot / "final.1002.exr"), plate(1002)
     assert_same_bits(final[:55], before[:55])
     inside = final[60:75, 65:110]
@@ -168,7 +171,8 @@ def test_whatever_is_connected_becomes_a_plate_and_a_matte(facts, shot):
     """A gray plate, and a roto whose color is the matte: what the sockets make of them."""
     told = facts("gray_plate_color_matte")
 
-    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    assert told["state"] == "DONE"
+    assert told["message"].startswith("4 frames finished; no frame shows all of what is hidden in ")
     final, red = read(shot / "final.1002.exr", "RGB"), plate(1002)[..., :1].repeat(3, axis=-1)
     assert_same_bits(final[:12], red[:12])
     assert (final[60:70, 80:100] != red[60:70, 80:100]).mean() > 0.5
@@ -178,7 +182,8 @@ def test_a_plate_larger_than_the_scene_keeps_its_size(facts, shot):
     """Results have the plate's own size, so that they lie where the plate does."""
     told = facts("larger_plate")
 
-    assert (told["state"], told["message"]) == ("DONE", "4 frames finished")
+    assert told["state"] == "DONE"
+    assert told["message"].startswith("4 frames finished; no frame shows all of what is hidden in ")
     (result,) = shot.rglob("result.1001.exr")
     assert read(result).shape == plate(1001).shape
     final, middle = read(shot / "final.1001.exr"), plate(1001)[28:84, 48:144]

@@ -191,8 +191,8 @@ def test_a_server_lost_in_the_middle_leaves_finished_frames_and_says_how_to_go_o
     assert "go on with the same command and --resume" in told
 
 
-def test_cuts_are_told_at_the_end(shot):
-    """Whoever wonders about the second scene finds the frame and the flag."""
+def test_cuts_and_what_is_made_up_are_told_at_the_end(shot):
+    """Whoever wonders about the second scene, or where to look, finds frames and flags."""
     with serving(ScenesEngine()) as address:
         done = run(
             *(shot / "plate.####.exr", "--matte-channel", "A", "--server", address),
@@ -201,6 +201,7 @@ def test_cuts_are_told_at_the_end(shot):
 
     assert done.returncode == 0, done.stderr
     assert last_line(done).startswith("sttn-inpaint: cut before frame 1003: ")
+    assert "; no frame shows all of what is hidden in 1001-1004: " in last_line(done)
 
 
 @pytest.mark.slow
