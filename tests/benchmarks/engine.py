@@ -5,8 +5,9 @@
 Prints one row per preset: finished frames per second, the ratio to the plain path (the median over
 rounds of ratios taken next to each other), how far completed pixels lie from the plain path's in
 8-bit steps, peak memory above the start, and the share of the device's own measured bfloat16
-matrix peak. Pixels are compared before the plain path's truncation to 8 bits, which alone moves
-them by half a step and more. Without --footage the clip is made by rule.
+matrix peak. Pixels are compared before either path cuts or rounds to 8 bits, but for presets that
+cut window by window: cutting alone moves them by half a step and more, rounding by a quarter.
+Without --footage the clip is made by rule.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +44,20 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         if options.footage
         else moving_clip(options.frames, options.width, options.height, options.hole)
     )
+    # The network's own work is compared; real pixels would only spare it.
+    schedules = {name: replace(PRESETS[name], propagate=False) for name in options.presets}
     runs: dict[str, Callable[[], np.ndarray]] = {"plain": lambda: plain_path(frames, masks, full)}
-    for name in options.presets:
-        # The network's own work is compared; real pixels would only spare it.
-        alone = replace(PRESETS[name], propagate=False)
-        runs[name] = lambda alone=alone: complete(frames, masks, fast, alone)  # type: ignore[misc]
+    for name, schedule in schedules.items():
+        runs[name] = partial(complete, frames, masks, fast, schedule)
     expected = plain_path(frames, masks, full, truncate=False)[masks]
     rows: dict[str, dict[str, float]] = {}
     for name, run in runs.items():
         with PeakMemory(device) as memory, FlopCounterMode(display=False) as counted:
-            result = run()
-        apart = np.abs(result[masks].astype(np.float32) - expected)
+            result = run().astype(np.float32)
+        if name in schedules and not schedules[name].truncate:
+            light = (frames / 255).astype(np.float32)
+            result = 255 * complete(light, masks, fast, schedules[name])
+        apart = np.abs(result[masks] - expected)
         rows[name] = {
             "operations": counted.get_total_flops(),
             "peak_megabytes": memory.bytes / 1e6,
