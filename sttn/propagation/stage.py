@@ -62,13 +62,9 @@ class _Hole(NamedTuple):
 
     def kept(self, shelf: Shelf) -> _Hole:
         """The same, waiting on a shelf."""
-        return _Hole(
-            self.box,
-            shelf.kept(self.hole),
-            shelf.kept(self.wider),
-            shelf.kept(self.filled),
-            shelf.kept(self.margin_filled),
-        )
+        waiting = map(shelf.kept, (self.filled, self.margin_filled))
+        # The hole is a part of its mask, which waits already.
+        return _Hole(self.box, self.hole, shelf.kept(self.wider.copy()), *waiting)
 
 
 class _Sources(NamedTuple):
