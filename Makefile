@@ -40,7 +40,7 @@ check: $(VENV)/installed-dev
 benchmark: $(VENV)/installed
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/engine.py $(BENCHMARK)
 
-# How time and memory grow; a quarter of an hour on a CPU.
+# How time and memory grow; more than twenty minutes on a CPU.
 benchmark-growth: $(VENV)/installed
 	$(INSTALL) matplotlib
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/growth.py --json tests/benchmarks/growth.json --plot tests/benchmarks/growth.png
