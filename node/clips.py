@@ -94,6 +94,17 @@ def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
     return found
 
 
+def in_words(frames: Iterable[int]) -> str:
+    """Frame numbers as people write them.
+
+    >>> in_words([1, 2, 3, 7, 9, 10])
+    '1-3, 7, 9-10'
+    """
+    return ", ".join(
+        f"{first}-{last}" if first < last else f"{first}" for first, last in runs(frames)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Region:
     """A box of pixels: left and top inside, right and bottom outside."""

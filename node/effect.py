@@ -30,7 +30,7 @@ from node.analysis import (
     surveyed,
 )
 from node.background import in_background
-from node.clips import Clips, Pixels, Region, runs
+from node.clips import Clips, Pixels, Region, in_words, runs
 from node.describing import (
     ClipSpec,
     ContextDescription,
@@ -286,7 +286,6 @@ class InpaintEffect:
         self._aborted.clear()
         self.message = ""
         step, cuts = Step(stage="reading", done=0, total=0), set[int]()
-        made_up: Sequence[int] = ()
         self._show(step)
 
         def go_on() -> None:
@@ -300,12 +299,11 @@ class InpaintEffect:
                 if isinstance(item, Step):
                     step = item
                     self._show(step)
-                elif isinstance(item, Cuts | MadeUp):
-                    if isinstance(item, Cuts):
-                        cuts.update(item.before)
-                    else:
-                        made_up = item.frames
-                    self.message = _about(sorted(cuts), made_up)
+                elif isinstance(item, Cuts):
+                    cuts.update(item.before)
+                    self.message = _about(sorted(cuts))
+                elif isinstance(item, MadeUp):
+                    self.message = _about(sorted(cuts), item.frames)
                 else:
                     yield item
             self.state = State.DONE
@@ -323,7 +321,7 @@ class InpaintEffect:
             self.state = State.EXPORTING if step.stage == "reading" else State.SENDING
 
 
-def _about(cuts: Sequence[int], made_up: Sequence[int]) -> str:
+def _about(cuts: Sequence[int], made_up: Sequence[int] = ()) -> str:
     """In words for the artist."""
     said = []
     if cuts:
@@ -332,11 +330,8 @@ def _about(cuts: Sequence[int], made_up: Sequence[int]) -> str:
             "on its own; switch part_at_cuts off if this is one shot"
         )
     if made_up:
-        frames = ", ".join(
-            f"{first}-{last}" if first < last else f"{first}" for first, last in runs(made_up)
-        )
         said.append(
-            f"no frame shows all of what is hidden in {frames}: the rest is made up; "
+            f"no frame shows all of what is hidden in {in_words(made_up)}: the rest is made up; "
             "output_mode 'made up' shows where"
         )
     return "; ".join(said)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clips import Clip, Clips, Matte, Pixels, runs, stamp
+from node.clips import Clip, Clips, Matte, Pixels, in_words, stamp
 from node.color import unit
 from node.errors import ClipError
 from node.matte import clamped, used_matte
@@ -69,11 +69,11 @@ class Shot:
                 raise ClipError(f"{clip.name} has no frames")
             missing = sorted(set(frames) - set(clip.frames))
             if missing and self.params.on_missing == "error":
-                having = ", ".join(f"{first}-{last}" for first, last in runs(clip.frames))
                 raise ClipError(
                     f"{clip.name} has no frame {missing[0]}"
                     + (f" (nor {len(missing) - 1} others)" if len(missing) > 1 else "")
-                    + f"; it has {having}. Add it, choose other frames, or set on_missing to hold"
+                    + f"; it has {in_words(clip.frames)}. "
+                    "Add it, choose other frames, or set on_missing to hold"
                 )
 
     def plate(self, frame: int) -> Pixels:

@@ -295,15 +295,14 @@ def _hole(frame: NDArray[Any], mask: NDArray[np.bool_]) -> _Hole | None:
     return _Hole(box, hole, both, filled, margin_filled)
 
 
-def _surroundings(frame: NDArray[Any], around: _Hole) -> Surroundings:
-    """What is known of a hole's box, of a frame, before anything is fetched."""
+def _surroundings(frame: NDArray[Any], hole: _Hole) -> Surroundings:
+    """What is known of the box around a frame's hole before anything is fetched."""
     filled, margin_filled = (
-        image.astype(np.float32) / np.float32(255)
-        for image in (around.filled, around.margin_filled)
+        image.astype(np.float32) / np.float32(255) for image in (hole.filled, hole.margin_filled)
     )
-    known = np.where(around.hole[..., None], filled, in_float(around.box.of(frame)))
-    margin = around.wider & ~around.hole
-    return surroundings(known.astype(np.float32), margin_filled, around.hole, margin)
+    known = np.where(hole.hole[..., None], filled, in_float(hole.box.of(frame)))
+    margin = hole.wider & ~hole.hole
+    return surroundings(known.astype(np.float32), margin_filled, hole.hole, margin)
 
 
 def _fetched(traces: list[Trace], sources: _Sources) -> NDArray[np.float32]:

@@ -50,12 +50,12 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     for name, schedule in schedules.items():
         runs[name] = partial(complete, frames, masks, fast, schedule)
     expected = plain_path(frames, masks, full, truncate=False)[masks]
+    light = (frames / 255).astype(np.float32)
     rows: dict[str, dict[str, float]] = {}
     for name, run in runs.items():
         with PeakMemory(device) as memory, FlopCounterMode(display=False) as counted:
             result = run().astype(np.float32)
         if name in schedules and not schedules[name].truncate:
-            light = (frames / 255).astype(np.float32)
             result = 255 * complete(light, masks, fast, schedules[name])
         apart = np.abs(result[masks] - expected)
         rows[name] = {

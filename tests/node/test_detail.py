@@ -11,8 +11,6 @@ from node.color import encode
 from node.detail import fetched, lost, without_grain
 from node.params import Params
 from node.raster import resample
-from tests.conftest import serving
-from tests.node.engines import StandingEngine
 from tests.node.shots import numbered, rendered
 from tests.node.test_grain import grain, measured
 
@@ -131,13 +129,6 @@ def test_grain_that_came_with_the_detail_is_left_out_and_texture_stays():
     assert stays.mean() < 0.15
     assert most.mean() > 0.9
     assert np.abs(kept - texture).std() < 1.1 * noise.std()
-
-
-@pytest.fixture(scope="module")
-def standing():
-    """A server that fills holes from where the camera's standing picture shows them."""
-    with serving(StandingEngine()) as where:
-        yield where
 
 
 def moving_hole(dtype: str) -> tuple[Clips, np.ndarray]:

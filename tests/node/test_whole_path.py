@@ -12,7 +12,7 @@ from node.clips import Clips
 from node.effect import InpaintEffect, State
 from node.params import Params
 from tests.conftest import serving
-from tests.node.engines import IdentityEngine, StandingEngine
+from tests.node.engines import IdentityEngine
 from tests.node.shots import Frames, numbered, rendered, shot, within_range
 from tests.server.engines import FakeEngine
 
@@ -149,21 +149,13 @@ def test_fill_only_laid_over_the_plate_is_the_clean_plate(filling):
     np.testing.assert_allclose(over, clean, rtol=1e-4, atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def standing():
-    """A server that fills holes from where the camera's standing picture shows them."""
-    with serving(StandingEngine()) as where:
-        yield where
-
-
 def never_shown() -> tuple[Clips, np.ndarray]:
     """A standing shot, and which pixels, the same in every frame, its mattes never leave."""
     mattes = np.zeros((3, 96, 144), np.float32)
     for index in range(3):
         mattes[index, 30:60, 40 + 10 * index : 80 + 10 * index] = 1
-    return Clips(source=shot(dtype="f4").source, matte=numbered("matte", mattes)), mattes.min(
-        axis=0
-    ) > 0
+    clips = Clips(source=shot(dtype="f4").source, matte=numbered("matte", mattes))
+    return clips, mattes.min(axis=0) > 0
 
 
 def test_what_was_made_up_is_an_output(standing):
