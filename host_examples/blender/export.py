@@ -11,7 +11,7 @@ from pathlib import Path
 
 import bpy
 
-from host_examples.blender.tree import FIVE, HOLD_OUT
+from host_examples.blender.tree import FIVE, HOLD_OUT, compositor_tree, is_inpaint
 from node.errors import ClipError
 
 PLATE = ("plate.R", "plate.G", "plate.B", "plate.A")
@@ -46,22 +46,21 @@ class Export:
         self._layers = {"plate": "Source", "matte": "Matte"}
         if node.inputs[HOLD_OUT].is_linked:
             self._layers["holdout"] = HOLD_OUT
-        self._scene = scene.copy()
+        self._copies: list[bpy.types.ID] = []
+        self._scene = self._copied(scene)
         if bpy.app.version >= FIVE:
-            self._tree = scene.compositing_node_group.copy()
-            self._scene.compositing_node_group = self._tree
-        else:
-            self._tree = self._scene.node_tree
-        self._prepare_nodes(scene, node.name)
+            self._scene.compositing_node_group = self._copied(scene.compositing_node_group)
+        tree = compositor_tree(self._scene)
+        self._leave_out(tree, scene)
+        self._prepare_nodes(tree, node.name)
         self._prepare_render()
 
     def close(self) -> None:
         """Remove the copy; it may be gone, for an undo takes it too."""
-        with contextlib.suppress(ReferenceError):
-            bpy.data.scenes.remove(self._scene)
-        if bpy.app.version >= FIVE:
+        for copy in self._copies:
             with contextlib.suppress(ReferenceError):
-                bpy.data.node_groups.remove(self._tree)
+                is_scene = isinstance(copy, bpy.types.Scene)
+                (bpy.data.scenes if is_scene else bpy.data.node_groups).remove(copy)
 
     @property
     def holds_out(self) -> bool:
@@ -88,13 +87,26 @@ class Export:
             preview.unlink()
         return path
 
-    def _prepare_nodes(self, scene: bpy.types.Scene, name: str) -> None:
-        tree = self._tree
+    def _copied(self, original: bpy.types.ID) -> bpy.types.ID:
+        copy = original.copy()
+        copy.is_runtime_data = True  # never in a file that is saved meanwhile
+        self._copies.append(copy)
+        return copy
+
+    def _leave_out(self, tree: bpy.types.NodeTree, scene: bpy.types.Scene) -> None:
+        # What would write or show something of its own, in groups inside groups too.
         for node in list(tree.nodes):
             if node.bl_idname in _NOT_EXPORTED:
                 tree.nodes.remove(node)
             elif node.bl_idname == "CompositorNodeRLayers" and node.scene == scene:
                 node.scene = self._scene
+            elif (
+                node.bl_idname == "CompositorNodeGroup" and node.node_tree and not is_inpaint(node)
+            ):
+                node.node_tree = self._copied(node.node_tree)
+                self._leave_out(node.node_tree, scene)
+
+    def _prepare_nodes(self, tree: bpy.types.NodeTree, name: str) -> None:
         output = tree.nodes.new("CompositorNodeOutputFile")
         if bpy.app.version >= FIVE:
             output.directory, output.file_name = str(self._folder), "export.####"

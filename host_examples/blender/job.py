@@ -10,7 +10,7 @@ import bpy
 
 from host_examples.blender.export import HELD_OUT, MATTE, PLATE, Export, exported_color
 from host_examples.blender.properties import params_of
-from host_examples.blender.results import new_folder
+from host_examples.blender.results import file_name, new_folder
 from host_examples.blender.stale import fingerprint
 from host_examples.blender.tree import show_results
 from host_examples.exchange.exported import ExportedClip, PaintedClip, write_result
@@ -75,9 +75,13 @@ class Job:
             ReferenceError: it was removed.
         """
         for group in bpy.data.node_groups:
-            if group.session_uid == self._group_uid:
+            if self.works_for(group):
                 return group
         raise ReferenceError("the node group was removed")
+
+    def works_for(self, group: bpy.types.NodeTree) -> bool:
+        """Whether it is this group's."""
+        return bool(group.session_uid == self._group_uid)
 
     def cancel(self) -> None:
         """Ask it to end; returns at once."""
@@ -160,12 +164,13 @@ class Job:
         return self._params.output_mode == "clean plate"
 
     def _result(self, frame: int) -> Path:
-        return self._results / f"result.{frame:04d}.exr"
+        return self._results / file_name(frame)
 
     def _show_finished(self) -> None:
         assert self._work is not None
         finished = list(self._work.finished)
         if len(finished) > self._shown:
+            self.group.sttn.analyzed = ""  # of what showed until now
             self._shown = len(finished)
             first, last = finished[0], finished[-1]
             show_results(self.group, self._result(first), first, last, over=self._replaces)
@@ -216,8 +221,8 @@ def connected(address: str) -> InpaintClient:
 def _require_server(address: str) -> None:
     if not address:
         raise ServerUnreachableError(HOW_TO_SERVE)
-    host = address.rpartition(":")[0]
-    local = address.startswith("unix:") or host in ("localhost", "127.0.0.1", "[::1]")
+    host = address.rpartition(":")[0] or address
+    local = address.startswith("unix:") or host.lower() in ("localhost", "127.0.0.1", "[::1]")
     if not local and not bpy.app.online_access:
         raise ServerUnreachableError(
             f"{address} is on another machine, and Blender may not go online; "

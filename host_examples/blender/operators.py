@@ -1,15 +1,20 @@
 """What the panel's buttons do."""
 
+import shutil
+from pathlib import Path
 from typing import ClassVar
 
 import bpy
 
 from host_examples.blender.job import Job
-from host_examples.blender.tree import add_node, find_node, require_tree
+from host_examples.blender.results import old_runs
+from host_examples.blender.tree import add_node, find_node, own_group, require_tree
 from node.errors import NodeError
 
 _running: list[Job] = []
 """The job under way; there is never more than one."""
+
+_AT_WORK = ("EXPORTING", "SENDING", "RUNNING")
 
 TICK_SECONDS = 0.05
 """How often a modal job looks around; a key is answered within this."""
@@ -44,6 +49,7 @@ class Inpaint(bpy.types.Operator):
 
     bl_idname = "sttn.inpaint"
     bl_label = "Inpaint"
+    bl_options: ClassVar = {"UNDO"}  # and the file counts as changed
 
     node: bpy.props.StringProperty(  # type: ignore[valid-type]
         name="Node", description="Name of the node; by default the active one, or the only one"
@@ -107,6 +113,8 @@ class Inpaint(bpy.types.Operator):
             named = f"named {self.node!r}" if self.node else "selected"
             self.report({"ERROR"}, f"no STTN Inpaint node is {named}; add one, or select it")
             return None
+        if own_group(node):
+            self.report({"INFO"}, f"{node.name} was a duplicate; {node.node_tree.name} is its own")
         try:
             job = Job(context.scene, node)
         except (NodeError, ValueError) as error:
@@ -144,6 +152,61 @@ class Cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class RemoveOldRuns(bpy.types.Operator):
+    """Removes from disk the runs that were made in this file and that no node in it shows."""
+
+    bl_idname = "sttn.remove_old_runs"
+    bl_label = "Remove Old Runs"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Not while one is being made."""
+        return running() is None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Say what would go, and ask."""
+        runs = old_runs()
+        if not runs:
+            return self.execute(context)
+        told = f"{_summed(runs)} go from disk. Copies, versions and backups of this file that show"
+        return set(
+            context.window_manager.invoke_confirm(
+                self, event, title=self.bl_label, message=f"{told} them will show the plate."
+            )
+        )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Remove them."""
+        runs = old_runs()
+        told = f"removed {_summed(runs)}" if runs else "no run of this file is old"
+        for run in runs:
+            shutil.rmtree(run, ignore_errors=True)
+        left = [str(run) for run in runs if run.exists()]
+        if left:
+            self.report({"ERROR"}, f"could not remove all of {', '.join(left)}; remove it by hand")
+            return {"CANCELLED"}
+        self.report({"INFO"}, told)
+        return {"FINISHED"}
+
+
+def _summed(runs: list[Path]) -> str:
+    size = sum(path.stat().st_size for run in runs for path in run.iterdir())
+    return f"{len(runs)} old run{'s' * (len(runs) > 1)}, {size / 1e9:.1f} GB,"
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def end_interrupted(*_: object) -> None:
+    """After a file was opened or something undone: nobody is at work for what says so."""
+    job = running()
+    for group in bpy.data.node_groups:
+        settings = group.sttn
+        at_work = settings.state in _AT_WORK or (settings.state == "PARTIAL" and settings.progress)
+        if at_work and not (job is not None and job.works_for(group)):
+            settings.state = "PARTIAL" if settings.state == "PARTIAL" else "CANCELLED"
+            settings.message = "this was kept while a run was under way; run again"
+            settings.progress = 0
+
+
 def _redraw(context: bpy.types.Context) -> None:
     for window in context.window_manager.windows:
         for area in window.screen.areas:
@@ -151,13 +214,16 @@ def _redraw(context: bpy.types.Context) -> None:
                 area.tag_redraw()
 
 
-_CLASSES = (AddNode, Inpaint, Cancel)
+_CLASSES = (AddNode, Inpaint, Cancel, RemoveOldRuns)
+_HANDLERS = ("load_post", "undo_post", "redo_post")
 
 
 def register() -> None:
     """Make the operators known."""
     for each in _CLASSES:
         bpy.utils.register_class(each)
+    for name in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(end_interrupted)
 
 
 def unregister() -> None:
@@ -165,5 +231,7 @@ def unregister() -> None:
     for job in _running:
         job.abandon()
     _running.clear()
+    for name in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(end_interrupted)
     for each in reversed(_CLASSES):
         bpy.utils.unregister_class(each)

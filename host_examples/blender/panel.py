@@ -38,7 +38,7 @@ class Panel(bpy.types.Panel):
         settings = node.node_tree.sttn
         draw_state(layout, settings)
         job = running()
-        if job is not None and job.group == node.node_tree:
+        if job is not None and job.works_for(node.node_tree):
             layout.prop(settings, "progress", slider=True)
             layout.operator("sttn.cancel", icon="CANCEL")
         else:
@@ -50,6 +50,7 @@ class Panel(bpy.types.Panel):
             column.prop(settings, spec.name)
         column.prop(settings, "clean_frames")
         column.prop(settings, "folder")
+        layout.operator("sttn.remove_old_runs", icon="TRASH")
 
 
 def draw_state(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:

@@ -1,15 +1,21 @@
-"""Where results are kept: ``FOLDER/FILE/GROUP/0001``, one numbered folder for every run.
+"""Where results are kept: ``FOLDER/FILE/NODE/0001``, one numbered folder for every run.
 
-What is shown stays until something newer is there, and what the saved file shows stays until it is
-saved anew.
+Nothing is removed but by the artist: versions, copies and backups of a file show its runs too.
+``made_by.txt`` in a run's folder says which file it was made in, so that files that share a Folder
+do not remove one another's.
 """
 
-import shutil
+import os
 from pathlib import Path
 
 import bpy
 
 from node.errors import ClipError
+
+MADE_BY = "made_by.txt"
+
+_saved: set[Path] = set()
+"""Runs that the file on disk shows; what is open may show newer ones."""
 
 
 def new_folder(group: bpy.types.NodeTree) -> Path:
@@ -20,44 +26,82 @@ def new_folder(group: bpy.types.NodeTree) -> Path:
     """
     if not group.sttn.folder and not bpy.data.is_saved:
         raise ClipError("results are kept beside the file: save it first, or choose a Folder")
-    # The file's name is part of it: versions of a shot lie side by side.
-    file = Path(bpy.data.filepath).stem if bpy.data.is_saved else "unsaved"
-    base = Path(bpy.path.abspath(group.sttn.folder or "//sttn"))
-    parent = base / file / bpy.path.clean_name(group.name)
+    parent = _parent(group) / bpy.path.clean_name(group.name)
     taken = [int(each.name) for each in _runs(parent)]
     folder: Path = parent / f"{max(taken, default=0) + 1:04d}"
     try:
         folder.mkdir(parents=True)
+        (folder / MADE_BY).write_text(bpy.data.filepath, encoding="utf-8")
     except OSError as error:
         raise ClipError(f"cannot write to {parent}: {error}; choose another Folder") from error
     return folder
 
 
+def file_name(frame: int) -> str:
+    """What a frame's result is called in its run's folder."""
+    return f"result.{frame:04d}.exr"
+
+
+def missing_result(group: bpy.types.NodeTree) -> Path | None:
+    """The first file that a node shows and that is not there."""
+    result = group.nodes["Result"]
+    if result.image is None:
+        return None
+    folder = _folder(result.image)
+    there = set(os.listdir(folder)) if folder.is_dir() else set()
+    shown = range(result.frame_start, result.frame_start + result.frame_duration)
+    return next((folder / file_name(each) for each in shown if file_name(each) not in there), None)
+
+
+def old_runs() -> list[Path]:
+    """Runs that were made in this file, and that it shows no more: neither open nor on disk."""
+    kept = _shown() | _saved
+    places = {_parent(group) for group in bpy.data.node_groups if group.sttn.is_inpaint}
+    runs = [run for place in places for node in place.glob("*") for run in _runs(node)]
+    return sorted(run for run in runs if run.resolve() not in kept and _is_ours(run))
+
+
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
-def remove_superseded(*_: object) -> None:
-    """After saving: runs of this file that are older than what it shows are of no more use."""
-    file = Path(bpy.data.filepath).stem
-    for group in bpy.data.node_groups:
-        result = group.nodes.get("Result") if group.sttn.is_inpaint else None
-        if result is None or result.image is None:
-            continue
-        shown = Path(bpy.path.abspath(result.image.filepath)).parent
-        if shown.parent.parent.name != file:
-            continue  # shown by another version of the file, too
-        for folder in _runs(shown.parent):
-            if folder.name < shown.name:
-                shutil.rmtree(folder, ignore_errors=True)
+def remember_saved(path: str, *_: object) -> None:
+    """After loading and saving, but not after saving a copy elsewhere."""
+    if path == bpy.data.filepath:
+        _saved.clear()
+        _saved.update(_shown())
+
+
+def _parent(group: bpy.types.NodeTree) -> Path:
+    # The file's name is part of it: versions of a shot lie side by side.
+    file = Path(bpy.data.filepath).stem if bpy.data.is_saved else "unsaved"
+    return Path(bpy.path.abspath(group.sttn.folder or "//sttn")) / file
 
 
 def _runs(parent: Path) -> list[Path]:
     return [each for each in parent.glob("[0-9]*") if each.name.isdigit() and each.is_dir()]
 
 
+def _is_ours(run: Path) -> bool:
+    try:
+        made_by = (run / MADE_BY).read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return bool(made_by) and made_by == bpy.data.filepath
+
+
+def _shown() -> set[Path]:
+    return {_folder(image) for image in bpy.data.images if image.filepath}
+
+
+def _folder(image: bpy.types.Image) -> Path:
+    return Path(bpy.path.abspath(image.filepath, library=image.library)).parent.resolve()
+
+
 def register() -> None:
-    """Tidy up after every save."""
-    bpy.app.handlers.save_post.append(remove_superseded)
+    """Know what the file on disk shows."""
+    bpy.app.handlers.load_post.append(remember_saved)
+    bpy.app.handlers.save_post.append(remember_saved)
 
 
 def unregister() -> None:
-    """Tidy up no more."""
-    bpy.app.handlers.save_post.remove(remove_superseded)
+    """Look no more."""
+    bpy.app.handlers.load_post.remove(remember_saved)
+    bpy.app.handlers.save_post.remove(remember_saved)

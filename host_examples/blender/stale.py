@@ -1,4 +1,4 @@
-"""Notices that what was analyzed is no longer what flows into the node.
+"""Notices that what was analyzed is no longer what flows into the node, and results that are lost.
 
 The fingerprint covers params, frame range, resolution and every node upstream: settings, links,
 unconnected inputs, and the files, masks and clips that they name. It does not follow Render
@@ -8,17 +8,23 @@ Layers into their scene: after a change there, run the node again.
 import glob
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 
 import bpy
 
 from host_examples.blender.properties import set_params
+from host_examples.blender.results import missing_result
 from host_examples.blender.tree import inpaint_nodes
+
+logger = logging.getLogger(__name__)
 
 _WATCHED = ("NODETREE", "SCENE", "IMAGE", "MASK", "MOVIECLIP")
 # Blender warns where an image without layers is asked which one it shows.
 _ONLY_WHERE = {"layer": "has_layers", "view": "has_views"}
+_MESSAGES = {"DONE": "up to date", "STALE": "inputs changed since the last run; run again"}
+_LOST = "the plate shows, for a result is missing:"
 
 
 def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
@@ -82,7 +88,8 @@ def _value(value: object) -> object:
             for spline in layer.splines
         ]
     if isinstance(value, bpy.types.ID):
-        path = bpy.path.abspath(getattr(value, "filepath", ""))
+        # A file saved elsewhere names the same files by other ways: //plate.exr, //../plate.exr.
+        path = os.path.normpath(bpy.path.abspath(getattr(value, "filepath", "")))
         return [value.name, path, os.path.getmtime(path) if os.path.isfile(path) else 0]
     if isinstance(value, bool | int | float | str | None):
         return value
@@ -92,27 +99,54 @@ def _value(value: object) -> object:
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
-def mark_stale(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
-    """Mark nodes whose inputs changed, and unmark them when the change is taken back."""
-    if not any(depsgraph.id_type_updated(kind) for kind in _WATCHED):
-        return
-    for node in inpaint_nodes(scene):
-        settings = node.node_tree.sttn
-        if settings.state not in ("DONE", "STALE"):
+def mark_changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """After a change: look at the scene that changed."""
+    if any(depsgraph.id_type_updated(kind) for kind in _WATCHED):
+        mark(scene)
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def mark_all(*_: object) -> None:
+    """After a file was opened, and before a render: results may be gone."""
+    for scene in bpy.data.scenes:
+        mark(scene)
+
+
+def mark(scene: bpy.types.Scene) -> None:
+    """Say which nodes show what is out of date or lost; unmark those whose change is taken back."""
+    if scene.is_runtime_data:
+        return  # a copy, for an export
+    nodes = inpaint_nodes(scene)
+    for group in {node.node_tree for node in nodes}:
+        settings = group.sttn
+        if settings.state not in ("PARTIAL", *_MESSAGES) and not settings.message.startswith(_LOST):
             continue
-        state = "DONE" if settings.analyzed == fingerprint(scene, node) else "STALE"
+        lost = missing_result(group)
+        if lost is not None:
+            state = "ERROR"
+        elif settings.state == "PARTIAL":
+            continue
+        else:
+            # A duplicate that shares the group shows this node's result too.
+            sharing = [node for node in nodes if node.node_tree == group]
+            fresh = all(settings.analyzed == fingerprint(scene, node) for node in sharing)
+            state = "DONE" if fresh else "STALE"
         if settings.state != state:
-            settings.state = state
-            settings.message = (
-                "inputs changed since the last run; run again" if state == "STALE" else "up to date"
-            )
+            message = _MESSAGES.get(state, f"{_LOST} {lost}; bring it back, or run again")
+            settings.state, settings.message = state, message
+            if lost is not None:
+                logger.warning("%s: %s", group.name, message)
 
 
 def register() -> None:
     """Look after every change."""
-    bpy.app.handlers.depsgraph_update_post.append(mark_stale)
+    bpy.app.handlers.depsgraph_update_post.append(mark_changed)
+    bpy.app.handlers.load_post.append(mark_all)
+    bpy.app.handlers.render_init.append(mark_all)
 
 
 def unregister() -> None:
     """Look no more."""
-    bpy.app.handlers.depsgraph_update_post.remove(mark_stale)
+    bpy.app.handlers.depsgraph_update_post.remove(mark_changed)
+    bpy.app.handlers.load_post.remove(mark_all)
+    bpy.app.handlers.render_init.remove(mark_all)

@@ -84,6 +84,15 @@ def add_node(tree: bpy.types.NodeTree) -> bpy.types.Node:
     return node
 
 
+def own_group(node: bpy.types.Node) -> bool:
+    """Give a node a group of its own where it shares one, as duplicates do; whether it did."""
+    shared = node.node_tree
+    if shared.users - shared.use_fake_user < 2:
+        return False
+    node.node_tree = shared.copy()
+    return True
+
+
 def new_group() -> bpy.types.NodeTree:
     """The node group: Source, Matte and Hold Out in, Image out; nothing is finished yet."""
     group = bpy.data.node_groups.new(LABEL, "CompositorNodeTree")

@@ -216,29 +216,141 @@ def cancelled(folder: Path, server: str) -> dict:
     return facts
 
 
-def removed(folder: Path, server: str) -> dict:
-    """Runs that are superseded, and a node that goes away while it is at work."""
+def kept(folder: Path, server: str) -> dict:
+    """Runs that other files and nodes show, what removes the rest, and results that are lost."""
+    from host_examples.blender.tree import find_node
+
+    def runs() -> list[str]:
+        found = folder.glob("**/sttn/shot/*/[0-9]*")
+        return sorted(str(path.relative_to(folder / "sttn" / "shot")) for path in found)
+
+    def opened(name: str):
+        bpy.ops.wm.open_mainfile(filepath=str(folder / name))
+        return find_node(bpy.context.scene)
+
+    _, node = masked(folder, server)
+    node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
+    bpy.ops.sttn.inpaint()
+    bpy.ops.wm.save_mainfile()
+    for _ in range(2):
+        bpy.ops.sttn.inpaint()
+    (folder / "elsewhere").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "elsewhere" / "shot.blend"), copy=True)
+    facts = {"nothing_is_removed": runs()}
+    bpy.ops.sttn.remove_old_runs()
+    facts["without_saving"] = runs()
+    node.node_tree.name, node.name = "Renamed", "Renamed"
+    second = add_inpaint(
+        node.id_data,
+        *(node.inputs[name].links[0].from_socket for name in ("Source", "Matte")),
+        *(node.outputs[0].links[0].to_socket, server),
+    )
+    second.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
+    bpy.ops.sttn.inpaint(node=second.name)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.sttn.remove_old_runs()
+    facts["shown_by_both"] = runs()
+    other = opened("elsewhere/shot.blend")
+    other.node_tree.sttn.folder = str(folder / "sttn")
+    bpy.ops.sttn.remove_old_runs()
+    facts["another_file_in_the_folder"] = runs()
+
+    result = folder / "sttn" / "shot" / "STTN_Inpaint" / "0003" / f"result.{FIRST}.exr"
+    facts["files"] = sorted(path.name for path in result.parent.iterdir())
+    facts["there"] = told(other)
+    result.rename(folder / result.name)
+    render(bpy.context.scene, folder, "lost", FIRST, FIRST)
+    facts["lost"] = told(other)
+    bpy.ops.wm.save_mainfile()
+    (folder / result.name).rename(result)
+    facts["back"] = told(opened("elsewhere/shot.blend"))
+    return facts
+
+
+def interrupted(folder: Path, server: str) -> dict:
+    """A file saved while a run is under way; File Outputs in nested groups; a node that is removed.
+
+    FOLDER holds expression.py: what README.md has Blender run without a window.
+    """
     from host_examples.blender import job, operators
+    from host_examples.blender.tree import find_node
 
     scene, node = masked(folder, server)
-    runs = folder / "sttn" / "shot" / "STTN_Inpaint"
-    node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
-    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
-    bpy.ops.wm.save_mainfile()
-    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
-    facts = {"before_saving": sorted(path.name for path in runs.iterdir())}
-    bpy.ops.wm.save_mainfile()
-    facts["after_saving"] = sorted(path.name for path in runs.iterdir())
-    facts["files"] = sorted(path.name for path in (runs / "0002").iterdir())
-    scenes = len(bpy.data.scenes)
+    inner = bpy.data.node_groups.new("Inner", "CompositorNodeTree")
+    inner.interface.new_socket("Image", in_out="INPUT", socket_type="NodeSocketColor")
+    outer = bpy.data.node_groups.new("Outer", "CompositorNodeTree")
+    outer.interface.new_socket("Image", in_out="INPUT", socket_type="NodeSocketColor")
+    side = inner.nodes.new("CompositorNodeOutputFile")
+    if bpy.app.version >= (5, 0):
+        side.directory, side.file_name = str(folder), "side"
+        side.file_output_items.new("RGBA", "image")
+    else:
+        side.base_path = str(folder / "side")
+    inner.links.new(inner.nodes.new("NodeGroupInput").outputs[0], side.inputs[0])
+    nested = outer.nodes.new("CompositorNodeGroup")
+    nested.node_tree = inner
+    outer.links.new(outer.nodes.new("NodeGroupInput").outputs[0], nested.inputs[0])
+    outermost = node.id_data.nodes.new("CompositorNodeGroup")
+    outermost.node_tree = outer
+    node.id_data.links.new(node.inputs["Source"].links[0].from_socket, outermost.inputs[0])
+
+    def data() -> list:
+        return [sorted(each.name for each in bpy.data.scenes), len(bpy.data.node_groups)]
+
+    facts: dict = {"before": data()}
     at_work = job.Job(scene, node)
+    operators._running.append(at_work)
+    at_work.step()
+    facts["under_way"] = told(node)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "midrun.blend"), copy=True)
+    at_work.abandon()
+    operators._running.clear()
+    facts["after"] = data()
+    facts["side_outputs"] = sorted(path.name for path in folder.glob("side*"))
+    facts["theirs"] = [each.bl_idname for each in inner.nodes]
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "midrun.blend"))
+    facts["opened"] = [data(), told(find_node(bpy.context.scene))]
+    exec((folder / "expression.py").read_text())
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "midrun.blend"))
+    node = find_node(bpy.context.scene)
+    facts["again"] = told(node)
+
+    scenes = len(bpy.data.scenes)
+    at_work = job.Job(bpy.context.scene, node)
     operators._running.append(at_work)
     at_work.step()
     bpy.data.node_groups.remove(node.node_tree)
     facts["goes_on"] = at_work.step()
     facts["outcome"] = at_work.outcome
     facts["scenes_left"] = len(bpy.data.scenes) - scenes
-    facts["runs_left"] = sorted(path.name for path in runs.iterdir())
+    return facts
+
+
+def duplicated(folder: Path, server: str) -> dict:
+    """Shift+D shares the node group, as Blender is set when it comes; then other inputs."""
+    scene, node = masked(folder, server)
+    tree = node.id_data
+    node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
+    bpy.ops.sttn.inpaint()
+    duplicate = tree.nodes.new("CompositorNodeGroup")
+    duplicate.name, duplicate.node_tree = "Duplicate", node.node_tree
+    tree.links.new(node.outputs[0], duplicate.inputs["Source"])
+    other = mask_socket(tree, [(0, 0), (0.2, 0), (0.2, 0.2), (0, 0.2)])
+    tree.links.new(other, duplicate.inputs["Matte"])
+
+    def states() -> list[str]:
+        scene.update_tag()
+        bpy.context.view_layer.update()
+        return [each.node_tree.sttn.state for each in (node, duplicate)]
+
+    facts: dict = {"shared": states()}
+    bpy.ops.sttn.inpaint(node="Duplicate")
+    facts["groups"] = [each.node_tree.name for each in (node, duplicate)]
+    facts["states"] = states()
+    images = [each.node_tree.nodes["Result"].image.filepath for each in (node, duplicate)]
+    facts["shown"] = [Path(each).parent.parent.name for each in images]
+    drivers = [each.node_tree.animation_data.drivers[0] for each in (node, duplicate)]
+    facts["driven"] = [each.driver.expression for each in drivers]
     return facts
 
 

@@ -1,5 +1,6 @@
 """The extension in real Blenders, end to end: what an artist does, and what the pixels are."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -210,17 +211,56 @@ def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
     np.testing.assert_allclose(exported, converted, rtol=1e-3, atol=1e-4)
 
 
-def test_results_stay_until_the_file_is_saved_and_nothing_else_is_left(facts):
-    """The file on disk never shows what was deleted; a node may be removed while it is at work."""
-    told = facts("removed")
+def test_no_result_is_removed_that_a_file_shows(blender, address, shot):
+    """Save As, a shared Folder, a renamed node, a saved copy: whoever opens one finds its frames,
+    or is told that they are lost."""
+    told = played(blender, address, "kept", shot)
 
-    assert told["before_saving"] == ["0001", "0002"]
-    assert told["after_saving"] == told["runs_left"] == ["0002"]
-    assert told["files"] == ["result.1001.exr"]
+    assert told["nothing_is_removed"] == [f"STTN_Inpaint/000{run}" for run in (1, 2, 3)]
+    assert told["without_saving"] == ["STTN_Inpaint/0001", "STTN_Inpaint/0003"]
+    assert told["shown_by_both"] == ["STTN_Inpaint/0003", "STTN_Inpaint/0004"]
+    assert told["another_file_in_the_folder"] == told["shown_by_both"]
+    assert told["files"] == ["made_by.txt", "result.1001.exr"]
+    assert told["there"]["state"] == "DONE"
+    assert told["lost"]["state"] == "ERROR"
+    assert "0003/result.1001.exr; bring it back, or run again" in told["lost"]["message"]
+    assert told["back"]["state"] == "DONE"
+
+
+def test_a_run_that_was_interrupted_leaves_nothing_behind(blender, address, shot):
+    """Saved while at work, closed, removed; README's command then does the work on a farm."""
+    page = (Path(__file__).parents[3] / "host_examples" / "blender" / "README.md").read_text()
+    (expression,) = re.findall(r'blender -b shot.blend .*--python-expr "(.*)"', page)
+    (shot / "expression.py").write_text(expression)
+
+    told = played(blender, address, "interrupted", shot)
+
+    assert told["under_way"]["message"] == "exporting: 1 of 4 frames"
+    assert told["after"] == told["before"]
+    assert told["side_outputs"] == []
+    assert "CompositorNodeOutputFile" in told["theirs"]
+    data, opened = told["opened"]
+    assert data == told["before"]
+    assert opened == {
+        "state": "CANCELLED",
+        "message": "this was kept while a run was under way; run again",
+    }
+    assert told["again"]["state"] == "DONE"
     assert told["goes_on"] is False
     assert told["outcome"][0] == "ERROR"
     assert "removed while at work" in told["outcome"][1]
     assert told["scenes_left"] == 0
+
+
+def test_a_duplicate_shows_its_own_result(blender, address, shot):
+    """Shift+D, other inputs, run: neither node claims the other's frames."""
+    told = played(blender, address, "duplicated", shot)
+
+    assert told["shared"] == ["STALE", "STALE"]
+    assert told["groups"] == ["STTN Inpaint", "STTN Inpaint.001"]
+    assert told["states"] == ["DONE", "DONE"]
+    assert told["shown"] == ["STTN_Inpaint", "STTN_Inpaint_001"]
+    assert told["driven"] == ["frame >= 1001 and frame <= 1001"] * 2
 
 
 def test_the_pages_pictures_are_what_blender_makes(facts, shot, bpy_python):
