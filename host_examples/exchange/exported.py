@@ -1,6 +1,7 @@
 """Frames that a host exported, as clips; results, as files that it can read back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class ExportedClip:
         Args:
             name: What to call it in a message.
             files: Every frame that was exported.
-            channels: R, G, B and perhaps A of a plate by their names in the file; one of a matte.
+            channels: R, G, B and A of a plate by their names in the file, where A may be missing;
+                one of a matte.
         """
         self.name = name
         self._files = dict(files)
@@ -37,6 +39,15 @@ class ExportedClip:
         """Numbers that exist, in rising order."""
         return sorted(self._files)
 
+    @cached_property
+    def channel_count(self) -> int:
+        """Of a plate: 4, or 3 without alpha.
+
+        Raises:
+            ClipError: as :meth:`read`.
+        """
+        return int(self.read(self.frames[0]).shape[-1])
+
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 3 or 4) of a plate as stored, (H, W) float32 of a matte.
 
@@ -44,26 +55,30 @@ class ExportedClip:
             ClipError: the file cannot be read or lacks a channel.
         """
         picture = read_picture(self._files[frame])
-        picked = [picture.channel(name) for name in self._channels]
+        there = picture.parts[picture.color].names
+        optional = "A" if len(self._channels) == 4 and "A" not in there else ""
+        picked = [picture.channel(name) for name in self._channels if name != optional]
         return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
 
 
 class PaintedClip(ImagePlate):
     """Clean frames that an artist painted, in the pixel type and channels of an export."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, channel_count: Callable[[], int] = lambda: 4) -> None:
         """Find the files.
 
         Args:
             location: A folder, or ``name.####.exr``.
+            channel_count: How many the export has, 3 or 4; asked once there is an export.
 
         Raises:
             ClipError: nothing there.
         """
         super().__init__(ImageSequence(location, find_sequence(location)), alpha=True)
+        self._channel_count = channel_count
 
     def read(self, frame: int) -> NDArray[Any]:
-        """(H, W, 4) float32; opaque where the file has no alpha.
+        """(H, W, 3 or 4) float32; opaque where the file has no alpha.
 
         Raises:
             ClipError: the file cannot be read, or holds no float pixels.
@@ -75,7 +90,7 @@ class PaintedClip(ImagePlate):
             )
         opaque = np.ones((*pixels.shape[:2], 4), np.float32)
         opaque[..., : pixels.shape[-1]] = pixels
-        return opaque
+        return opaque[..., : self._channel_count()]
 
 
 def write_result(

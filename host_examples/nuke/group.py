@@ -109,20 +109,24 @@ def show_results(group: nuke.Group, pattern: str, finished: list[int]) -> None:
         group: Made by :func:`create`.
         pattern: Files of the results, with ``####``.
         finished: Frames that are written, in rising order without gaps.
+
+    Raises:
+        ValueError: the group was edited.
     """
     first, last = finished[0], finished[-1]
+    over, show = inside(group, "Finished"), inside(group, "Show")
     with group:
         read = group.node("Result")
         if read is None:
             read = nuke.nodes.Read(name="Result")
             # A result that was deleted stops a render with its name: nothing turns black.
             read["on_error"].setValue("error")
-            inside(group, "Finished").setInput(1, read)
+            over.setInput(1, read)
         read["file"].setValue(pattern)
         read["raw"].setValue(True)
         for knob, frame in _range(first, last):
             read[knob].setValue(frame)
-    inside(group, "Show")["which"].setExpression(f"frame>={first} && frame<={last}")
+    show["which"].setExpression(f"frame>={first} && frame<={last}")
 
 
 def _range(first: int, last: int) -> tuple[tuple[str, int], ...]:

@@ -12,7 +12,7 @@ from node.clips import Clips, Pixels
 from node.effect import HostDescription, Params, create_instance
 
 PLATE = ("R", "G", "B", "A")
-"""What Nuke's rgba layer is called in an EXR file."""
+"""What Nuke's rgba layer is called in an EXR file; there is no A where Source has no alpha."""
 HOST = HostDescription(name="Nuke", temporal_clip_access=True)
 
 
@@ -31,11 +31,14 @@ def in_process(
         ValueError: a param that cannot work, or no such clean frames.
     """
     plate = _paths(exported, exported.plate)
+    source = ExportedClip("Source", plate, PLATE)
     held_out = _paths(exported, exported.hold_out)
     clips = Clips(
-        source=ExportedClip("Source", plate, PLATE),
+        source=source,
         matte=ExportedClip("Matte", plate, (exported.matte_channel,)),
-        clean_frames=PaintedClip(exported.clean_frames) if exported.clean_frames else None,
+        clean_frames=PaintedClip(exported.clean_frames, lambda: source.channel_count)
+        if exported.clean_frames
+        else None,
         hold_out=ExportedClip("HoldOut", held_out, ("A",)) if exported.hold_out else None,
     )
     chosen = Params(**params)

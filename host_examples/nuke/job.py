@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nuke
 
 from host_examples.exchange.ranges import with_handles
 from host_examples.nuke.group import MATTE_CHANNEL, prepare_export
-from host_examples.nuke.knobs import set_params
+from host_examples.nuke.knobs import set_params, set_path
 from host_examples.nuke.side_process import Exported, SideProcess
 
 if TYPE_CHECKING:
@@ -30,21 +32,30 @@ class Job:
         Raises:
             ValueError: something that the artist has to change first.
         """
-        if group.input(0) is None:
+        plate = group.input(0)
+        if plate is None:
             raise ValueError("nothing is connected to Source; connect the plate first")
         self.group = group
         self._params = set_params(group)
-        root = nuke.root()
-        available = range(root.firstFrame(), root.lastFrame() + 1)
+        available = range(plate.firstFrame(), plate.lastFrame() + 1)
         self.frames = _chosen(self._params["frames"], available)
-        self._exporting = with_handles(self.frames, available, self._params["handles"])
+        handles = self._params["handles"]
+        self._exporting = with_handles(self.frames, available, handles, of="the plate")
         self._folder = _new_folder(group)
-        self._exports = {"Plate": os.path.join(self._folder, "export.plate.####.exr")}
+        self._exports = {"Plate": f"{self._folder}/export.plate.####.exr"}
         if group.input(2) is not None:
-            self._exports["HoldOut"] = os.path.join(self._folder, "export.holdout.####.exr")
-        self.results = os.path.join(self._folder, "result.####.exr")
+            self._exports["HoldOut"] = f"{self._folder}/export.holdout.####.exr"
+        self.results = f"{self._folder}/result.####.exr"
         self.work = self._prepared_work()
         self.cancelled = False
+
+    @property
+    def name(self) -> str:
+        """What the group is called by now; empty where it is gone, with its script or without."""
+        try:
+            return str(self.group.fullName())
+        except ValueError:
+            return ""
 
     def cancel(self) -> None:
         """Ask it to end; returns at once. Any thread."""
@@ -56,6 +67,7 @@ class Job:
 
         Raises:
             RuntimeError: Nuke could not, or the artist cancelled.
+            ValueError: the group was edited.
         """
         proxy = nuke.root()["proxy"]
         was_proxy = proxy.value()
@@ -68,17 +80,17 @@ class Job:
                     nuke.execute(write, self._exporting[0], self._exporting[-1], 1)
                 finally:
                     write["disable"].setValue(True)
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             self.remove_export()
             raise
         finally:
             proxy.setValue(was_proxy)
 
     def remove_export(self) -> None:
-        """Exported frames have served."""
-        for name in os.listdir(self._folder):
-            if name.startswith("export."):
-                os.remove(os.path.join(self._folder, name))
+        """Exported frames have served; those that are still being read stay, as Windows wants."""
+        for path in Path(self._folder).glob("export.*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def finished(self) -> list[int]:
         """Frames that are written, from the first one on, without gaps."""
@@ -92,7 +104,7 @@ class Job:
             plate=plate,
             matte_channel=MATTE_CHANNEL,
             hold_out=held_out,
-            clean_frames=str(self.group["clean_frames"].value()),
+            clean_frames=set_path(self.group, "clean_frames"),
             frames=self._exporting,
         )
         if self._params["server"] and sys.version_info >= NODES_PYTHON:
@@ -102,7 +114,7 @@ class Job:
                 pass  # its libraries are not installed in Nuke; the side process has its own
             else:
                 return in_process(exported, self.results, self.frames, self._params)
-        command = str(self.group["command"].value())
+        command = set_path(self.group, "command")
         return SideProcess(command, exported, self.results, self.frames, self._params)
 
 
@@ -118,12 +130,13 @@ def _chosen(text: str, available: range) -> list[int]:
 
 def _new_folder(group: nuke.Group) -> str:
     # Each run has a folder of its own: what is shown stays until something newer is there.
-    base = str(group["folder"].value()) or os.path.join(
+    base = set_path(group, "folder") or os.path.join(
         os.environ.get("NUKE_TEMP_DIR") or tempfile.gettempdir(), "sttn"
     )
     parent = os.path.join(base, group.fullName())
     try:
         os.makedirs(parent, exist_ok=True)
-        return tempfile.mkdtemp(prefix="run-", dir=parent)
+        # Nuke wants forward slashes, on Windows too.
+        return Path(tempfile.mkdtemp(prefix="run-", dir=parent)).as_posix()
     except OSError as error:
         raise ValueError(f"cannot write to {parent}: {error}; choose another folder") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import nuke
 
@@ -15,9 +15,11 @@ PARAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "params.json")
 HIDDEN = frozenset({"matte_channel", "on_missing"})
 """What the export settles: a channel of the Matte input is picked, and no frame is missing."""
 COMMAND_HINT = (
-    "How to start the side process that Nuke's own Python is too old for (Nuke 13 and 14): "
-    "sttn-inpaint with its whole path, where it is not on PATH."
+    "How to start the side process, which does the work where server is empty and in a Nuke that "
+    "cannot run the node itself: sttn-inpaint with its whole path, where it is not on PATH."
 )
+OWN_WORDS = {"server": "A side process starts one for the job."}
+"""What is so in Nuke, after the node's own words."""
 
 
 def shown_params() -> list[dict[str, Any]]:
@@ -33,6 +35,11 @@ def set_params(node: nuke.Node) -> dict[str, Any]:
     return {
         spec["name"]: kinds[spec["kind"]](node[spec["name"]].value()) for spec in shown_params()
     }
+
+
+def set_path(node: nuke.Node, name: str) -> str:
+    """What a File knob says, its TCL evaluated; ``####`` stays a pattern, as ``%04d``."""
+    return str(cast("nuke.File_Knob", node[name]).getEvaluatedValue() or "")
 
 
 def add_knobs(node: nuke.Node) -> None:
@@ -64,7 +71,10 @@ def add_knobs(node: nuke.Node) -> None:
     )
     node.addKnob(painted)
     folder = nuke.File_Knob("folder", "folder")
-    folder.setTooltip("Where exported frames and results go; empty takes Nuke's cache folder.")
+    folder.setTooltip(
+        "Where exported frames and results go; empty takes sttn in Nuke's temporary folder "
+        "(NUKE_TEMP_DIR), which other machines do not see."
+    )
     node.addKnob(folder)
     overscan = nuke.Int_Knob("overscan", "overscan")
     overscan.setTooltip("Pixels beyond the format that are sent and kept, on every side.")
@@ -91,6 +101,6 @@ def _knob(spec: dict[str, Any]) -> nuke.Knob:
         slider.setRange(spec["minimum"], spec["maximum"])
         knob = slider
     knob.setFlag(nuke.STARTLINE)
-    knob.setTooltip(spec["hint"])
+    knob.setTooltip(" ".join([spec["hint"], *filter(None, [OWN_WORDS.get(name)])]))
     knob.setValue(spec["default"])
     return knob

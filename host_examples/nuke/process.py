@@ -19,8 +19,10 @@ from host_examples.nuke.knobs import shown_params
 LOOK_SECONDS = 0.05
 """How often the watching thread looks at the work and at the progress bar's Cancel."""
 
-_running: dict[str, Job] = {}
-"""Jobs under way, by their group's full name."""
+AT_WORK = ("EXPORTING", "SENDING", "RUNNING")
+
+_running: list[Job] = []
+"""Jobs under way."""
 
 
 def process(group: nuke.Group, wait: bool = False) -> None:
@@ -30,9 +32,8 @@ def process(group: nuke.Group, wait: bool = False) -> None:
         group: Made by ``group.create``.
         wait: Return only when all is done, as a farm wants it; else a thread goes on.
     """
-    name = group.fullName()
-    if name in _running:
-        nuke.message(f"{name} is still at work; cancel it first")
+    if _job_of(group) is not None:
+        nuke.message(f"{group.fullName()} is still at work; cancel it first")
         return
     _tell(group, "EXPORTING", "exporting plate and matte")
     try:
@@ -43,7 +44,7 @@ def process(group: nuke.Group, wait: bool = False) -> None:
         cancelled = str(error).lower().startswith("cancel")
         _tell(group, "CANCELLED" if cancelled else "ERROR", str(error))
         return
-    _running[name] = job
+    _running.append(job)
     job.work.start()
     if wait:
         _watch(job, lambda call: call())
@@ -53,9 +54,19 @@ def process(group: nuke.Group, wait: bool = False) -> None:
 
 def cancel(group: nuke.Group) -> None:
     """End what is under way; finished frames stay."""
-    job = _running.get(group.fullName())
+    job = _job_of(group)
     if job is not None:
         job.cancel()
+
+
+def made(group: nuke.Node) -> None:
+    """A node came with a script, a paste or an undo: what it says of a run may be long over."""
+    if group.knob("process") is None or _job_of(group) is not None:
+        return
+    state, message = group["state"].value(), group["message"].value()
+    if state in AT_WORK or (state == "PARTIAL" and not message.startswith("cancelled")):
+        kept = "PARTIAL" if state == "PARTIAL" else "CANCELLED"
+        _tell(group, kept, "cancelled: this was kept while a run was under way; process again")
 
 
 def knob_changed(group: nuke.Group, knob: nuke.Knob) -> None:
@@ -65,6 +76,12 @@ def knob_changed(group: nuke.Group, knob: nuke.Knob) -> None:
     }
     if group["state"].value() == "DONE" and knob.name() in watched:
         _tell(group, "STALE", f"{knob.name()} changed since the last run; process again")
+
+
+def _job_of(group: nuke.Node) -> Job | None:
+    # By the name it has now: nodes are renamed, and a new one may get the name of one that is gone.
+    name = group.fullName()
+    return next((job for job in _running if job.name == name), None)
 
 
 def _watch(job: Job, on_main_thread: Callable[[Callable[[], None]], None]) -> None:
@@ -83,8 +100,11 @@ def _watch(job: Job, on_main_thread: Callable[[Callable[[], None]], None]) -> No
 
 
 def _show_progress(job: Job, progress: str) -> None:
-    _tell(job.group, job.work.state, progress)
-    _show_finished(job)
+    try:
+        _tell(job.group, job.work.state, progress)
+        _show_finished(job)
+    except ValueError:
+        job.cancel()  # the node is gone, or was edited; _end sees to it
 
 
 def _show_finished(job: Job) -> int:
@@ -95,9 +115,15 @@ def _show_finished(job: Job) -> int:
 
 
 def _end(job: Job) -> None:
-    del _running[job.group.fullName()]
-    shown, total = _show_finished(job), len(job.frames)
+    _running.remove(job)
     job.remove_export()
+    if not job.name:
+        return  # nobody is left to be told
+    try:
+        shown, total = _show_finished(job), len(job.frames)
+    except ValueError as error:
+        _tell(job.group, "ERROR", str(error))
+        return
     if not job.cancelled and not job.work.error:
         noted = f"; {job.work.note}" if job.work.note else ""
         _tell(job.group, "DONE", f"{total} frames finished{noted}")
@@ -113,6 +139,6 @@ def _on_main_thread(call: Callable[[], None]) -> None:
     nuke.executeInMainThreadWithResult(call)  # type: ignore[no-untyped-call]
 
 
-def _tell(group: nuke.Group, state: str, message: str) -> None:
+def _tell(group: nuke.Node, state: str, message: str) -> None:
     group["state"].setValue(state)
     group["message"].setValue(message)

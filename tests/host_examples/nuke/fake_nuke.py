@@ -56,11 +56,16 @@ class FakeNuke(types.ModuleType):
         self._root.firstFrame = lambda: first
         self._root.lastFrame = lambda: last
         self._root["proxy"].setValue(False)
+        self.plate_channels = "RGBA"
+        self.tcl = {}
+        self.callbacks = []
+        self.this = None
         self.nodes = Nodes(self)
         self.menus = {}
         self.Group, self.Node, self.Knob = Group, Node, Knob
-        for kind in ("Tab_Knob", "String_Knob", "Boolean_Knob", "File_Knob", "Channel_Knob"):
+        for kind in ("Tab_Knob", "String_Knob", "Boolean_Knob", "Channel_Knob"):
             setattr(self, kind, type(kind, (Knob,), {}))
+        self.File_Knob = FileKnob
         self.Int_Knob = type("Int_Knob", (Knob,), {"empty": 0})
         self.Double_Knob = type("Double_Knob", (Knob,), {"setRange": lambda *_: None})
         self.Enumeration_Knob, self.PyScript_Knob = EnumerationKnob, ScriptKnob
@@ -98,6 +103,17 @@ class FakeNuke(types.ModuleType):
     def allNodes(self, kind, recurseGroups=False):  # noqa: N803
         return [node for node in self.created if node.Class() == kind]
 
+    def addOnCreate(self, call, args=(), kwargs=None, nodeClass="*"):  # noqa: N803
+        self.callbacks.append((call, nodeClass))
+
+    def thisNode(self):
+        return self.this
+
+    def delete(self, node):
+        self.require_main("deleting")
+        self.created.remove(node)
+        node.gone = True
+
     def scriptOpen(self, path):
         self.calls.append(("scriptOpen", path))
 
@@ -121,6 +137,14 @@ class FakeNuke(types.ModuleType):
         self._request(call, args).wait()
 
     # What a test does with it.
+
+    def load(self, node):
+        """What Nuke calls once a node has come with a script, a paste or an undo."""
+        self.this = node
+        for call, kind in self.callbacks:
+            if kind in ("*", node.Class()):
+                call()
+        self.this = None
 
     def run_main_loop(self, until, seconds=60):
         """Carry out what threads ask of the main thread, as Nuke's event loop does."""
@@ -159,6 +183,8 @@ class FakeNuke(types.ModuleType):
         assert copy["from0"].value() == "rgba.alpha"
         names = ["R", "G", "B", "A"]
         pixels = plate
+        if self.plate_channels == "RGB" and copy.inputs_[0].name() == "Source":
+            names = ["R", "G", "B"]
         if copy.inputs_[0].name() == "HoldOut":
             pixels = plate.copy()
             pixels[..., 3] = 0
@@ -167,7 +193,7 @@ class FakeNuke(types.ModuleType):
             names.append(copy["to0"].value())
             same = copy.inputs_[1] is copy.inputs_[0]
             layer = plate[..., 3] if same else matte
-            pixels = np.concatenate([plate, layer[..., None]], axis=-1)
+            pixels = np.concatenate([plate[..., : len(names) - 1], layer[..., None]], axis=-1)
         spec = oiio.ImageSpec(width, height, len(names), oiio.FLOAT)
         spec.channelnames = tuple(names)
         spec.x, spec.y = left, self.height - top
@@ -247,6 +273,15 @@ class Knob:
         pass
 
 
+class FileKnob(Knob):
+    def getEvaluatedValue(self):
+        """TCL is evaluated, and a pattern told as Nuke tells it: ``%04d``."""
+        text = self._value
+        for expression, value in self.owner.session.tcl.items():
+            text = text.replace(expression, value)
+        return text.replace("####", "%04d") or None
+
+
 class EnumerationKnob(Knob):
     def setValue(self, value, index=0):
         assert value in self.rest[0]
@@ -263,6 +298,7 @@ class Node:
     def __init__(self, session, kind, knobs):
         self.session, self._kind = session, kind
         self._knobs, self.inputs_, self.parent_ = {}, {}, None
+        self.gone = False
         for name in knobs:
             self.addKnob(Knob(name))
         self._name = kind
@@ -273,7 +309,14 @@ class Node:
     def name(self):
         return self._name
 
+    def firstFrame(self):
+        return self.session.root().firstFrame()
+
+    def lastFrame(self):
+        return self.session.root().lastFrame()
+
     def fullName(self):
+        self._require_there()
         return f"{self.parent_.fullName()}.{self._name}" if self.parent_ else self._name
 
     def setName(self, name, uncollide=True):
@@ -286,7 +329,12 @@ class Node:
     def knob(self, name):
         return self._knobs.get(name)
 
+    def _require_there(self):
+        if self.gone:
+            raise ValueError("A PythonObject is not attached to a node")
+
     def __getitem__(self, name):
+        self._require_there()
         if self._kind == "Write" and name in EXR_KNOBS and name not in self._knobs:
             assert self._knobs["file_type"].value() == "exr", f"{name} comes with the file type"
             self.addKnob(Knob(name))

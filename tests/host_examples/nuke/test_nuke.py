@@ -7,7 +7,7 @@ import runpy
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import OpenImageIO as oiio
@@ -36,8 +36,7 @@ def read(path):
 
 
 def finish(nuke, group):
-    under_way = sys.modules["host_examples.nuke.process"]._running
-    nuke.run_main_loop(lambda: group.fullName() not in under_way)
+    nuke.run_main_loop(lambda: not sys.modules["host_examples.nuke.process"]._running)
 
 
 def results(folder):
@@ -72,7 +71,7 @@ def test_knobs_are_what_the_node_says():
     assert json.loads(written.stdout) == json.loads((FOLDER / "params.json").read_text())
 
 
-def test_starting_nuke_makes_the_package_importable(monkeypatch):
+def test_starting_nuke_makes_the_package_importable(nuke, monkeypatch):
     """Whatever a studio has goes first: the root holds common words, such as ``server``."""
     monkeypatch.setattr(sys, "path", ["/studio/tools"])
 
@@ -94,7 +93,7 @@ def test_the_menu_makes_a_node_with_every_param(nuke):
             continue
         knob = made[spec.name]
         assert knob.value() == spec.default
-        assert knob.tooltip == spec.hint
+        assert knob.tooltip.startswith(spec.hint)
         assert list(spec.choices) == (list(knob.rest[0]) if spec.choices else [])
     assert made["channel"].value() == "rgba.alpha"
     assert made["state"].value() == "IDLE"
@@ -204,7 +203,7 @@ def test_an_export_that_is_cancelled_leaves_nothing_behind(
     ("knob", "value", "told"),
     [
         ("server", "unix:/nowhere.sock", "no server answers at unix:/nowhere.sock"),
-        ("frames", "990-1002", "frame 990 is outside the timeline's 1001-1004"),
+        ("frames", "990-1002", "frame 990 is outside the plate's 1001-1004"),
         ("frames", "all", "frames 'all' is not a range"),
         ("folder", "/dev/null", "cannot write to /dev/null"),
     ],
@@ -221,6 +220,128 @@ def test_what_goes_wrong_stays_on_the_node(nuke, process, group, monkeypatch, kn
 
     assert group["state"].value() == "ERROR"
     assert told in group["message"].value()
+
+
+def test_a_plate_without_alpha_is_completed(nuke, process, group, address, tmp_path, fake_nuke):
+    """Movies and JPEGs have none; a painted frame, with or without, goes with them."""
+    painted = oiio.ImageBuf(oiio.ImageSpec(96, 96, 4, oiio.FLOAT))
+    assert painted.write(str(tmp_path / "painted.1002.exr"))
+    nuke.plate_channels = "RGB"
+    nuke.tcl["[value shots]"] = str(tmp_path)
+    group["server"].setValue(address)
+    group["clean_frames"].setValue("[value shots]/painted.####.exr")
+    group["folder"].setValue("[value shots]/sttn_of_shot")
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "DONE", group["message"].value()
+    pixels, spec = read(results(tmp_path / "sttn_of_shot")[1])
+    plate, matte = fake_nuke.footage(1002, 96, 96)
+    assert tuple(spec.channelnames[:3]) == ("R", "G", "B")
+    assert "A" not in spec.channelnames
+    np.testing.assert_array_equal(pixels[matte == 0][:, :3], plate[matte == 0][:, :3])
+    np.testing.assert_array_equal(pixels[matte == 1][:, :3], 0)
+
+
+def test_the_plates_own_range_is_taken(nuke, process, group, address):
+    """A plate of 1002-1003 in a script of 1001-1004."""
+    plate = group.input(0)
+    plate.firstFrame, plate.lastFrame = (lambda: 1002), (lambda: 1003)
+    group["server"].setValue(address)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert nuke.calls == [("execute", "PlateExport", 1002, 1003, False)]
+    assert group["message"].value().startswith("2 frames finished")
+
+
+def test_paths_have_forward_slashes_on_windows(nuke, process, group, monkeypatch):
+    """Nuke takes a backslash in a file knob for an escape."""
+    job = sys.modules["host_examples.nuke.job"]
+    monkeypatch.setattr(job, "Path", PureWindowsPath)
+    monkeypatch.setattr(job.tempfile, "mkdtemp", lambda **_: "C:\\shots\\run-1")
+
+    prepared = job.Job(group)
+
+    assert prepared.results == "C:/shots/run-1/result.####.exr"
+
+
+@pytest.fixture
+def held(process, group, address, fake_engine):
+    """A run of which two frames are finished, and no more for now."""
+    fake_engine.held_at = 2
+    fake_engine.hold.clear()
+    group["server"].setValue(address)
+    process.process(group)
+    return process._running[0]
+
+
+def test_a_node_that_is_renamed_while_at_work_is_the_same(
+    nuke, process, group, held, fake_nuke, tmp_path
+):
+    """Cancel finds its run under the new name; the old name is free for another node."""
+    group.setName("Renamed")
+    process.process(group)
+    assert nuke.messages == ["Renamed is still at work; cancel it first"]
+    nuke.run_main_loop(lambda: len(held.finished()) == 2)
+    other = sys.modules["host_examples.nuke.group"].create()
+    process.process(other)
+    process.cancel(group)
+    finish(nuke, group)
+
+    assert other["message"].value() == "nothing is connected to Source; connect the plate first"
+    assert group["state"].value() == "PARTIAL"
+    assert fake_nuke.exported(tmp_path) == []
+
+
+def test_a_node_that_is_deleted_while_at_work_ends_its_run(
+    nuke, process, group, held, fake_engine, fake_nuke, tmp_path
+):
+    """Or its script is closed: nothing is left, and the next node of that name works."""
+    nuke.delete(group)
+    fake_engine.hold.set()
+    finish(nuke, group)
+
+    assert fake_nuke.exported(tmp_path) == []
+    again = sys.modules["host_examples.nuke.group"].create()
+    process.process(again)
+    assert nuke.messages == []
+
+
+def test_a_node_that_is_edited_while_at_work_says_so(nuke, process, group, held, fake_engine):
+    """What would show the result is gone from inside the group."""
+    group.children.remove(group.node("Finished"))
+    fake_engine.hold.set()
+    finish(nuke, group)
+
+    assert group["state"].value() == "ERROR"
+    assert "no Finished inside; make a new node" in group["message"].value()
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "loaded"),
+    [
+        ("RUNNING", "completing: 0 of 4 frames", "CANCELLED"),
+        ("PARTIAL", "completing: 2 of 4 frames", "PARTIAL"),
+        ("DONE", "4 frames finished", "DONE"),
+    ],
+)
+def test_a_script_saved_while_at_work_does_not_say_so_for_ever(
+    nuke, process, group, monkeypatch, state, message, loaded
+):
+    """Opened, or a node pasted: nobody is at work for it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    runpy.run_path(str(FOLDER / "init.py"))
+    group["state"].setValue(state)
+    group["message"].setValue(message)
+
+    nuke.load(group)
+    nuke.load(nuke.nodes.Group(name="Somebody's"))
+
+    assert group["state"].value() == loaded
+    assert ("process again" in group["message"].value()) == (state != "DONE")
 
 
 def test_without_a_matte_the_sources_channel_is_taken(nuke, process, group, address):
