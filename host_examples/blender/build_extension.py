@@ -1,13 +1,14 @@
 """Build the Blender extension: one zip per platform, with everything Blender's Python lacks.
 
-    python -m host_examples.blender.build_extension OUTPUT_FOLDER [PLATFORM ...]
+    python -m host_examples.blender.build_extension [OUTPUT_FOLDER [PLATFORM ...]]
 
-PLATFORM is linux-x64 (the default), windows-x64 or macos-arm64. Needs pip and the project's
-source tree, not Blender. The zip holds the manifest, an ``__init__.py`` that calls
-:mod:`host_examples.blender`, and wheels: this project's own and what it needs, in the versions of
-constraints.txt; numpy is Blender's own.
+OUTPUT_FOLDER is dist unless given, PLATFORM linux-x64 (the default), windows-x64 or macos-arm64.
+Needs pip and the project's source tree, not Blender. The zip holds the manifest, an
+``__init__.py`` that calls :mod:`host_examples.blender`, and wheels: this project's own and what it
+needs, in the versions of constraints.txt; numpy is Blender's own.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -77,12 +78,19 @@ def _pip(*arguments: str) -> None:
 
 def main() -> None:
     """Run the command line."""
-    output, *platforms = sys.argv[1:] or ["dist"]
-    unknown = set(platforms) - set(PLATFORMS)
+    parser = argparse.ArgumentParser(
+        prog="python -m host_examples.blender.build_extension",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("output", metavar="OUTPUT_FOLDER", type=Path, nargs="?")
+    parser.add_argument("platforms", metavar="PLATFORM", nargs="*")
+    given = parser.parse_args()
+    unknown = set(given.platforms) - set(PLATFORMS)
     if unknown:
-        sys.exit(f"no platform {', '.join(sorted(unknown))}; there are {', '.join(PLATFORMS)}")
-    for platform in platforms or ["linux-x64"]:
-        sys.stdout.write(f"{build(Path(output), platform)}\n")
+        parser.error(f"no platform {', '.join(sorted(unknown))}; there are {', '.join(PLATFORMS)}")
+    for platform in given.platforms or ["linux-x64"]:
+        sys.stdout.write(f"{build(given.output or Path('dist'), platform)}\n")
 
 
 if __name__ == "__main__":

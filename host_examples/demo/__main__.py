@@ -2,13 +2,14 @@
 
 ::
 
-    make demo            (or: python -m host_examples.demo OUTPUT_FOLDER)
+    make demo            (or: python -m host_examples.demo [OUTPUT_FOLDER])
 
 Writes the clean plate as EXR, a preview movie, one picture of plate, matte, clean plate and
 ground truth, and the figures: PSNR inside the matte against the ground truth, beside OpenCV's
 Telea method, and the time per frame.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -121,4 +122,10 @@ def main(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo_output"))
+    parser = argparse.ArgumentParser(
+        prog="python -m host_examples.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("output", metavar="OUTPUT_FOLDER", type=Path, nargs="?")
+    main(parser.parse_args().output or Path("demo_output"))

@@ -55,7 +55,7 @@ class ExportedClip:
             ClipError: the file cannot be read or lacks a channel.
         """
         picture = read_picture(self._files[frame])
-        there = picture.parts[picture.color].names
+        there = {name for part in picture.parts for name in part.names}
         optional = "A" if len(self._channels) == 4 and "A" not in there else ""
         picked = [picture.channel(name) for name in self._channels if name != optional]
         return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)

@@ -122,7 +122,9 @@ def problems(folder: Path, server: str) -> dict:
     facts["no_server"] = run()
     settings.server = "farm.example:50071"
     facts["elsewhere"] = run()
-    settings.server = f"unix:{folder}/nobody.sock"
+    settings.server, settings.frames = "LOCALHOST:50071", "990-1001"
+    facts["here"] = run()
+    settings.server, settings.frames = f"unix:{folder}/nobody.sock", ""
     facts["nobody_answers"] = run()
     settings.server, settings.frames = server, "990-1001"
     facts["outside"] = run()

@@ -105,6 +105,7 @@ def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, sho
     words = {
         "no_server": "Start one with 'sttn-server --address localhost:50071'",
         "elsewhere": "Allow Online Access",
+        "here": "frame 990 is outside the timeline's",
         "nobody_answers": "nothing answers at unix:",
         "outside": "frame 990 is outside the timeline's 1001-1004",
         "no_folder": "choose another Folder",
@@ -293,6 +294,22 @@ def test_the_panel_shows_every_param(facts):
         if spec.name != "premultiplied":
             assert shown["default"] == pytest.approx(spec.default)
     assert told["drawn"] == sorted({*told["properties"], "clean_frames", "folder"})
+
+
+def test_building_says_what_it_takes(tmp_path):
+    """Asked for help, it builds nothing into a folder of that name; no such platform, neither."""
+    command = [sys.executable, "-m", "host_examples.blender.build_extension"]
+
+    asked, mistyped = (
+        subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+        for words in (["--help"], ["dist", "amiga"])
+    )
+
+    assert asked.returncode == 0
+    assert "OUTPUT_FOLDER" in asked.stdout
+    assert mistyped.returncode == 2
+    assert "no platform amiga; there are linux-x64, " in mistyped.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_extension_is_valid_and_holds_what_blender_lacks(extension, bpy_python):

@@ -34,6 +34,15 @@ def test_the_shot_is_what_the_tests_need():
     assert sum(path.stat().st_size for path in SHOT.iterdir()) < 8e6
 
 
+def test_the_demo_says_what_it_takes():
+    """Asked for help, it does not begin."""
+    command = [sys.executable, "-m", "host_examples.demo", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 0
+    assert "OUTPUT_FOLDER" in done.stdout
+
+
 @pytest.mark.slow
 def test_the_demo_shows_its_work_and_beats_telea(tmp_path):
     """Clean plate, movie, picture and figures; the fill is better than a smear."""
