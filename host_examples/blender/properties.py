@@ -13,6 +13,12 @@ missing."""
 DEFAULTS: dict[str, Any] = {"premultiplied": True}
 """Where Blender's conventions differ: the compositor's colors are multiplied by their alpha."""
 
+OWN_WORDS = {
+    "server": "Blender starts none: enter one",
+    "frames": "Here these are the scene's",
+}
+"""What is so in Blender, after the node's own words."""
+
 
 def shown_params() -> tuple[ParamSpec, ...]:
     """What an artist sets here."""
@@ -39,7 +45,8 @@ def params_of(group: bpy.types.NodeTree, settled: Mapping[str, Any]) -> Params:
 
 def property_of(spec: ParamSpec) -> object:
     """The Blender property of one param."""
-    told = {"name": spec.label, "description": spec.hint.rstrip(".")}
+    hint = f"{spec.hint} {OWN_WORDS.get(spec.name, '')}".rstrip(". ")
+    told = {"name": spec.label, "description": hint}
     default = DEFAULTS.get(spec.name, spec.default)
     if spec.kind == "choice":
         items = [(choice, choice.capitalize(), "") for choice in spec.choices]

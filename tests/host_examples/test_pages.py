@@ -25,7 +25,8 @@ def test_every_param_is_on_the_page_in_the_nodes_own_words(host):
         row = re.search(rf"^\| {spec.label.lower()} \| .* \| (.*) \|$", page, re.MULTILINE)
         assert (row is None) == (spec.name in SETTLED[host]), spec.name
         if row is not None and (host, spec.name) not in OWN_WORDS:
-            assert row[1] == spec.hint.lower()
+            # What is so in this host only comes after it.
+            assert row[1].startswith(spec.hint.lower())
 
 
 @pytest.mark.parametrize("folder", [*SETTLED, "training_shots"])
