@@ -1,5 +1,6 @@
 """What the panel's buttons do."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -168,12 +169,12 @@ class RemoveOldRuns(bpy.types.Operator):
         runs = old_runs()
         if not runs:
             return self.execute(context)
-        told = f"{_summed(runs)} go from disk. Copies, versions and backups of this file that show"
-        return set(
-            context.window_manager.invoke_confirm(
-                self, event, title=self.bl_label, message=f"{told} them will show the plate."
-            )
+        told = (
+            f"{_summed(runs)} will be gone. Copies, versions and backups of this file that show "
+            "them will show the plate."
         )
+        manager = context.window_manager
+        return set(manager.invoke_confirm(self, event, title=self.bl_label, message=told))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove them."""
@@ -191,7 +192,8 @@ class RemoveOldRuns(bpy.types.Operator):
 
 def _summed(runs: list[Path]) -> str:
     size = sum(path.stat().st_size for run in runs for path in run.iterdir())
-    return f"{len(runs)} old run{'s' * (len(runs) > 1)}, {size / 1e9:.1f} GB,"
+    folder = os.path.commonpath([run.parent for run in runs])
+    return f"{len(runs)} old run{'s' * (len(runs) > 1)} in {folder} ({size / 1e9:.1f} GB)"
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]

@@ -14,8 +14,8 @@ from node.errors import ClipError
 
 MADE_BY = "made_by.txt"
 
-_saved: set[Path] = set()
-"""Runs that the file on disk shows; what is open may show newer ones."""
+_saved: dict[str, set[Path]] = {}
+"""Runs that the file on disk shows, by its path; what is open may show newer ones."""
 
 
 def new_folder(group: bpy.types.NodeTree) -> Path:
@@ -54,8 +54,14 @@ def missing_result(group: bpy.types.NodeTree) -> Path | None:
 
 
 def old_runs() -> list[Path]:
-    """Runs that were made in this file, and that it shows no more: neither open nor on disk."""
-    kept = _shown() | _saved
+    """Runs that were made in this file, and that it shows no more: neither open nor on disk.
+
+    None where nobody knows what the file on disk shows: it was neither opened nor saved since the
+    extension is there.
+    """
+    if bpy.data.filepath not in _saved:
+        return []
+    kept = _shown() | _saved[bpy.data.filepath]
     places = {_parent(group) for group in bpy.data.node_groups if group.sttn.is_inpaint}
     runs = [run for place in places for node in place.glob("*") for run in _runs(node)]
     return sorted(run for run in runs if run.resolve() not in kept and _is_ours(run))
@@ -66,7 +72,7 @@ def remember_saved(path: str, *_: object) -> None:
     """After loading and saving, but not after saving a copy elsewhere."""
     if path == bpy.data.filepath:
         _saved.clear()
-        _saved.update(_shown())
+        _saved[path] = _shown()
 
 
 def _parent(group: bpy.types.NodeTree) -> Path:
@@ -84,7 +90,7 @@ def _is_ours(run: Path) -> bool:
         made_by = (run / MADE_BY).read_text(encoding="utf-8")
     except OSError:
         return False
-    return bool(made_by) and made_by == bpy.data.filepath
+    return made_by == str(bpy.data.filepath)
 
 
 def _shown() -> set[Path]:

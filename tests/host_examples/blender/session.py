@@ -220,6 +220,7 @@ def cancelled(folder: Path, server: str) -> dict:
 
 def kept(folder: Path, server: str) -> dict:
     """Runs that other files and nodes show, what removes the rest, and results that are lost."""
+    from host_examples.blender import operators
     from host_examples.blender.tree import find_node
 
     def runs() -> list[str]:
@@ -238,7 +239,14 @@ def kept(folder: Path, server: str) -> dict:
         bpy.ops.sttn.inpaint()
     (folder / "elsewhere").mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "elsewhere" / "shot.blend"), copy=True)
-    facts = {"nothing_is_removed": runs()}
+    facts: dict = {"nothing_is_removed": runs(), "asked": []}
+    manager = SimpleNamespace(
+        invoke_confirm=lambda *_, **words: facts["asked"].append(words["message"]) or ["CANCELLED"]
+    )
+    operators.RemoveOldRuns.invoke(
+        SimpleNamespace(bl_label=""), SimpleNamespace(window_manager=manager), None
+    )
+    facts["not_removed_yet"] = runs()
     bpy.ops.sttn.remove_old_runs()
     facts["without_saving"] = runs()
     node.node_tree.name, node.name = "Renamed", "Renamed"

@@ -218,6 +218,9 @@ def test_no_result_is_removed_that_a_file_shows(blender, address, shot):
     told = played(blender, address, "kept", shot)
 
     assert told["nothing_is_removed"] == [f"STTN_Inpaint/000{run}" for run in (1, 2, 3)]
+    (asked,) = told["asked"]
+    assert asked.startswith(f"1 old run in {shot / 'sttn' / 'shot' / 'STTN_Inpaint'} (0.0 GB) will")
+    assert told["not_removed_yet"] == told["nothing_is_removed"]
     assert told["without_saving"] == ["STTN_Inpaint/0001", "STTN_Inpaint/0003"]
     assert told["shown_by_both"] == ["STTN_Inpaint/0003", "STTN_Inpaint/0004"]
     assert told["another_file_in_the_folder"] == told["shown_by_both"]
