@@ -13,6 +13,7 @@ from node.errors import ClipError
 
 _TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float": oiio.FLOAT}
 
+JPEG = (".jpg", ".jpeg")
 LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
 """EXR compressions that would change pixels that nobody touched."""
 
@@ -68,14 +69,17 @@ class Picture:
 
 
 def read_picture(path: Path) -> Picture:
-    """All parts of an image file.
+    """All parts of an image file, colors as they are stored: OpenImageIO would multiply straight
+    ones by their alpha and divide them again, and few come back from that as they were.
 
     Raises:
         ClipError: missing, unreadable, truncated, or deep.
     """
     if not path.is_file():
         raise ClipError(f"no file {path}")
-    source = oiio.ImageInput.open(str(path))
+    as_stored = oiio.ImageSpec()
+    as_stored["oiio:UnassociatedAlpha"] = 1
+    source = oiio.ImageInput.open(str(path), as_stored)
     if source is None:
         raise _unreadable(path, oiio.geterror())
     parts: list[Part] = []
@@ -91,7 +95,7 @@ def read_picture(path: Path) -> Picture:
             raise _unreadable(path, source.geterror())
         parts.append(Part(pixels, spec))
     source.close()
-    if path.suffix.lower() in (".jpg", ".jpeg") and _breaks_off(path.read_bytes()):
+    if path.suffix.lower() in JPEG and _breaks_off(path.read_bytes()):
         raise _unreadable(path, "it breaks off")
     return Picture(path, tuple(parts))
 
@@ -132,22 +136,43 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
     specs = [_lossless(part.spec) for part in parts]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() in JPEG:
+            _require_room(temporary, sum(part.pixels.nbytes for part in parts))
         output = oiio.ImageOutput.create(str(temporary))
         if output is None:
-            raise ClipError(f"cannot write {path}: {' '.join(oiio.geterror().split())}")
+            raise _unwritable(path, oiio.geterror())
         written = output.open(str(temporary), specs if len(specs) > 1 else specs[0])
         for number, part in enumerate(parts):
             if number > 0:
                 written = written and output.open(str(temporary), specs[number], "AppendSubimage")
             written = written and output.write_image(np.ascontiguousarray(part.pixels))
-        if not (written and output.close()):
-            raise ClipError(f"cannot write {path}: {' '.join(output.geterror().split())}")
+        written = output.close() and written
+        # On a full disk some formats say that all went well, and keep the reason to themselves.
+        if output.has_error or not written:
+            raise _unwritable(path, output.geterror())
+        _require_whole(temporary, path)
         temporary.replace(path)
     except OSError as error:
-        raise ClipError(f"cannot write {path}: {error}") from error
+        raise _unwritable(path, str(error)) from error
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, told: str) -> ClipError:
+    return ClipError(f"cannot write {path}: {' '.join(told.split())}")
+
+
+def _require_whole(written: Path, path: Path) -> None:
+    try:
+        read_picture(written)
+    except ClipError as error:
+        raise _unwritable(path, f"it does not read back ({error}); is the disk full?") from None
+
+
+def _require_room(path: Path, size: int) -> None:
+    # The JPEG encoder ends the whole process on a full disk.
+    with path.open("wb") as file:
+        file.write(bytes(size))
 
 
 def write_image(path: Path, pixels: NDArray[Any], spec: oiio.ImageSpec) -> None:
@@ -166,8 +191,11 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def spec_like(spec: oiio.ImageSpec, names: Sequence[str], dtype: np.dtype[Any]) -> oiio.ImageSpec:
-    """A description with other channels of one type; windows and metadata are kept."""
+    """A description with other channels of one type, colors multiplied by alpha; windows and
+    metadata are kept.
+    """
     like = oiio.ImageSpec(spec)
+    like.erase_attribute("oiio:UnassociatedAlpha")
     like.nchannels, like.channelnames, like.channelformats = len(names), tuple(names), ()
     like.set_format(oiio_type(dtype))
     like.alpha_channel = names.index("A") if "A" in names else -1

@@ -1,5 +1,6 @@
 """Files as artists have them: sequences, stills, movies, and broken ones."""
 
+import resource
 from fractions import Fraction
 from pathlib import Path
 
@@ -402,3 +403,52 @@ def test_plate_and_matte_decode_a_file_once(tmp_path):
     (tmp_path / "comp.0001.exr").unlink()
 
     assert matte.read(1)[0, 0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("stored", "straight", "written", "dtype"),
+    [
+        ("png", 1, "png", "u1"),
+        ("png", 1, "tif", "u2"),
+        ("tif", 1, "tif", "u1"),
+        ("tif", 1, "png", "u2"),
+        ("tif", 0, "tif", "u2"),
+        ("tif", 1, "exr", "f4"),
+        ("dpx", 0, "dpx", "u1"),
+        ("png", 1, "dpx", "u1"),
+    ],
+)
+def test_colors_under_alpha_are_what_they_were(tmp_path, stored, straight, written, dtype):
+    """Straight or premultiplied, under no alpha too: the plate outside the matte, bit for bit."""
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 4)).astype(dtype)
+    pixels[:3, :, 3] = 0
+    kinds = {"u1": oiio.UINT8, "u2": oiio.UINT16, "f4": oiio.FLOAT}
+    spec = oiio.ImageSpec(8, 6, 4, kinds[dtype])
+    spec["oiio:UnassociatedAlpha"] = straight
+    write_image(tmp_path / f"in.0001.{stored}", pixels, spec)
+    plate = open_plate(str(tmp_path / f"in.####.{stored}"))
+
+    ImageWriter(str(tmp_path / f"out.####.{written}"), plate).write(1, plate.read(1))
+
+    np.testing.assert_array_equal(plate.read(1), pixels[..., :3])
+    np.testing.assert_array_equal(read_image(tmp_path / f"out.0001.{written}")[0], pixels)
+
+
+@pytest.mark.parametrize("size", [20_000, 53_000])
+@pytest.mark.parametrize("suffix", ["png", "tif", "dpx", "exr", "jpg"])
+def test_a_full_disk_leaves_no_file_that_looks_whole(tmp_path, suffix, size):
+    """One line instead of frames that end early, whatever the format's library says."""
+    pixels = np.random.default_rng(0).integers(0, 255, (96, 192, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(
+            ClipError, match=rf"cannot write .*clean\.0001\.{suffix}: .*[wW]rit|large"
+        ):
+            write_image(
+                tmp_path / f"clean.0001.{suffix}", pixels, oiio.ImageSpec(192, 96, 3, oiio.UINT8)
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert not list(tmp_path.iterdir())
