@@ -95,7 +95,7 @@ def read_picture(path: Path) -> Picture:
             raise _unreadable(path, source.geterror())
         parts.append(Part(pixels, spec))
     source.close()
-    if path.suffix.lower() in JPEG and _breaks_off(path.read_bytes()):
+    if _breaks_off(path):
         raise _unreadable(path, "it breaks off")
     return Picture(path, tuple(parts))
 
@@ -116,10 +116,15 @@ def _unreadable(path: Path, told: str) -> ClipError:
     return ClipError(f"cannot read {path}: {reason}; it may be truncated, write it again")
 
 
-def _breaks_off(jpeg: bytes) -> bool:
-    # A JPEG decoder paints what is missing gray and says nothing. Inside the picture's data, which
-    # starts with FF DA, the end marker FF D9 cannot occur by chance.
-    return jpeg.find(b"\xff\xd9", jpeg.rfind(b"\xff\xda")) < 0
+def _breaks_off(path: Path) -> bool:
+    # Decoders of these two are content without an end, and a JPEG's paints what is missing gray.
+    if path.suffix.lower() == ".png":
+        return b"IEND\xaeB`\x82" not in path.read_bytes()
+    if path.suffix.lower() in JPEG:
+        # After the picture's data begins, which FF DA does, FF D9 cannot occur by chance.
+        jpeg = path.read_bytes()
+        return jpeg.find(b"\xff\xd9", jpeg.rfind(b"\xff\xda")) < 0
+    return False
 
 
 def write_picture(path: Path, parts: Sequence[Part]) -> None:
@@ -146,16 +151,15 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
             if number > 0:
                 written = written and output.open(str(temporary), specs[number], "AppendSubimage")
             written = written and output.write_image(np.ascontiguousarray(part.pixels))
-        written = output.close() and written
-        # On a full disk some formats say that all went well, and keep the reason to themselves.
-        if output.has_error or not written:
+        if not (output.close() and written):
             raise _unwritable(path, output.geterror())
         _require_whole(temporary, path)
         temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, str(error)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def _unwritable(path: Path, told: str) -> ClipError:
@@ -163,6 +167,7 @@ def _unwritable(path: Path, told: str) -> ClipError:
 
 
 def _require_whole(written: Path, path: Path) -> None:
+    # On a full disk some formats say that all went well.
     try:
         read_picture(written)
     except ClipError as error:

@@ -1,11 +1,8 @@
 """Which files are the frames of a sequence; numbers come from their names."""
 
+import os
+import re
 from pathlib import Path
-
-from fileseq import findSequenceOnDisk, findSequencesOnDisk
-from fileseq.constants import PAD_STYLE_HASH1
-from fileseq.exceptions import FileSeqException
-from fileseq.filesequence import FileSequence
 
 from node.errors import ClipError
 
@@ -14,45 +11,81 @@ FLOAT_SUFFIXES = frozenset({".exr"})
 DEEP_SUFFIXES = frozenset({".exr", ".tif", ".tiff", ".png", ".dpx"})
 ALPHA_SUFFIXES = frozenset({".exr", ".tif", ".tiff", ".png"})
 
+# The last ### or %04d of a name, and what stands around it.
+_PATTERN = re.compile(r"(.*?)(#+|%\d*d)((?:(?!#|%\d*d).)*)")
+# The last number of a name before its suffix; a minus belongs to it only after a dot or a _.
+_NUMBERED = re.compile(r"(.*?)((?:(?<![^._])-)?\d+)(\.[^.]+)")
+
 
 def find_sequence(location: str) -> dict[int, Path]:
-    """Frame number to file, for a folder or a pattern (``name.####.exr``, ``name.%04d.exr``).
+    """Frame number to file, for a folder, a pattern (``name.####.exr``, ``name.%04d.exr``), or
+    one file of many.
 
     Raises:
         ClipError: nothing there, or a folder with several sequences.
     """
-    folder = Path(location)
-    if folder.is_dir():
-        found = [
-            sequence
-            for sequence in findSequencesOnDisk(str(folder))
-            if sequence.extension().lower() in IMAGE_SUFFIXES and sequence.frameSet()
-        ]
-        if len(found) != 1:
-            names = ", ".join(str(sequence) for sequence in found) or "none"
-            raise ClipError(
-                f"{location} must hold exactly one image sequence, found {names}; "
-                "name one by a pattern such as name.####.exr"
-            )
-        sequence = found[0]
-    else:
-        try:
-            sequence = findSequenceOnDisk(location, pad_style=PAD_STYLE_HASH1)
-        except FileSeqException:
-            raise ClipError(f"no frames match {location}") from None
-    return {
-        int(frame): Path(sequence.frame(frame))
-        for frame in sequence.frameSet() or ()
-        if Path(sequence.frame(frame)).exists()
-    }
+    path = Path(location)
+    if path.is_dir():
+        path = path / _only_pattern(path)
+    elif not is_pattern(location):
+        path = path.with_name(_pattern_of(path.name))
+    found = _matching(path)
+    if not found:
+        raise ClipError(f"no frames match {location}")
+    return found
 
 
 def is_pattern(location: str) -> bool:
-    """Whether a location names many files: ``####`` or ``%04d``."""
-    return "#" in location or "%0" in location or "%d" in location
+    """Whether the name of a file stands for many: ``####`` or ``%04d``."""
+    return _PATTERN.fullmatch(Path(location).name) is not None
 
 
 def file_of(pattern: str, frame: int) -> Path:
-    """The file that a pattern means for one frame."""
-    sequence = FileSequence(pattern, pad_style=PAD_STYLE_HASH1, allow_subframes=False)
-    return Path(sequence.frame(frame))
+    """The file that a pattern means for one frame.
+
+    >>> file_of("shot#1/clean.####_v2.exr", 7).as_posix()
+    'shot#1/clean.0007_v2.exr'
+    """
+    path = Path(pattern)
+    match = _PATTERN.fullmatch(path.name)
+    assert match is not None
+    before, number, after = match.groups()
+    digits = number.count("#") or int(number[1:-1] or 1)
+    return path.with_name(f"{before}{frame:0{digits}d}{after}")
+
+
+def _matching(pattern: Path) -> dict[int, Path]:
+    # However many digits a number has; the file that the pattern means, where there are two.
+    match = _PATTERN.fullmatch(pattern.name)
+    if match is None or not pattern.parent.is_dir():
+        return {}
+    numbered = re.compile(rf"{re.escape(match[1])}(-?\d+){re.escape(match[3])}")
+    found: dict[int, Path] = {}
+    for name in os.listdir(pattern.parent):
+        if number := numbered.fullmatch(name):
+            frame, meant = int(number[1]), file_of(str(pattern), int(number[1]))
+            if found.get(frame) != meant:
+                found[frame] = pattern.with_name(name)
+    return found
+
+
+def _only_pattern(folder: Path) -> str:
+    patterns: dict[str, str] = {}
+    for name in sorted(os.listdir(folder)):
+        pattern = _pattern_of(name)
+        is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
+        if is_image and pattern != name and not name.startswith("."):
+            patterns.setdefault(re.sub("#+", "#", pattern), pattern)
+    found = list(patterns.values())
+    if len(found) != 1:
+        some = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        raise ClipError(
+            f"{folder} must hold exactly one image sequence, found {some or 'none'}; "
+            "name one by a pattern such as name.####.exr"
+        )
+    return found[0]
+
+
+def _pattern_of(name: str) -> str:
+    match = _NUMBERED.fullmatch(name)
+    return f"{match[1]}{'#' * len(match[2])}{match[3]}" if match else name

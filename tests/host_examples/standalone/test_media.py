@@ -70,6 +70,34 @@ def test_numbers_without_padding_are_ordered_as_numbers(tmp_path):
     assert plate.read(10)[0, 0, 0] == 10
 
 
+@pytest.mark.parametrize("folder", ["shot#1", "take@2", "v%d", "v%04d", "cam[1]", "plain"])
+@pytest.mark.parametrize(
+    "name", ["a.####.exr", "####.exr", "a_####_v2.exr", "a#b.####.exr", "-%04d.exr"]
+)
+def test_any_folder_and_name_has_frames(tmp_path, folder, name):
+    """Only the last #### or %04d of a name stands for a number, wherever it is."""
+    location = str(tmp_path / folder / name)
+    writer = ImageWriter(location, None)
+    for frame in (-3, 7, 12345):
+        writer.write(frame, gray(frame))
+
+    plate = open_plate(location)
+
+    assert len({writer.path(frame) for frame in (-3, 7, 12345)}) == 3
+    assert list(plate.frames) == [-3, 7, 12345]
+    assert plate.read(7)[0, 0, 0] == 7
+
+
+def test_the_file_that_a_pattern_means_is_the_frame(tmp_path):
+    """plate.7.exr beside plate.0007.exr: with #### it is the latter, whichever is listed first."""
+    for name, value in (("p.7.exr", 1), ("p.0007.exr", 2), ("p.007.exr", 3)):
+        write_exr(tmp_path / name, gray(value))
+
+    values = [open_plate(str(tmp_path / f"p.{n}.exr")).read(7)[0, 0, 0] for n in ("#", "####")]
+
+    assert values == [1, 2]
+
+
 def test_mattes_come_from_stills_channels_and_sequences(sequence):
     """Every way to hand over a matte gives the same values."""
     still = sequence / "still" / "matte.exr"
@@ -204,7 +232,7 @@ def test_what_cannot_be_read_is_named(tmp_path, open_it, told):
         open_it(tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.9999])
 @pytest.mark.parametrize(
     ("suffix", "dtype"),
     [("exr", "f2"), ("png", "u1"), ("png", "u2"), ("tif", "u2"), ("jpg", "u1"), ("dpx", "u2")],
