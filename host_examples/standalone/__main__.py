@@ -19,6 +19,7 @@ Exit codes: 0 done, 2 something is wrong with what was given (one line says what
 """
 
 import logging
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ from host_examples.standalone.media import (
     open_matte,
     open_output,
     open_plate,
+    require_apart,
 )
 from host_examples.standalone.progress import ProgressBar
 from node.client import InpaintClient
@@ -44,7 +46,7 @@ from node.clips import Clip, Clips
 from node.color import PlateColor
 from node.effect import HostDescription, InpaintEffect, create_instance
 from node.errors import CancelledError, ClipError, NodeError
-from node.params import Params
+from node.params import Params, param_specs
 
 HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
@@ -105,14 +107,12 @@ def inpaint(
     color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)
     writer = open_output(output, source, first, color, params.output_mode)
     existing = [frame for frame in chosen if writer.path(frame).exists()]
+    targets = list(dict.fromkeys(map(writer.path, existing)))
+    require_apart(targets, clips)
     if resume and not writer.keeps_frames:
         raise ClipError("a movie is written in one go; --resume needs a sequence as --output")
-    if existing and not overwrite and not resume:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise ClipError(
-            f"{writer.path(existing[0])}{more} exists; add --overwrite or --resume, "
-            "or choose another --output"
-        )
+    if targets and not overwrite and not resume:
+        raise _would_replace(targets, writer)
     with ExitStack() as stack:
 
         def connect() -> InpaintClient:
@@ -125,9 +125,22 @@ def inpaint(
         effect = create_instance(HOST, clips, params)
         missing = [frame for frame in chosen if frame not in existing] if resume else chosen
         if missing:
-            _run(effect, missing, existing if resume else [], writer, connect)
+            _run(
+                effect,
+                missing,
+                writer,
+                connect,
+                done_before=existing if resume else (),
+                replaced=targets if overwrite and writer.keeps_frames else (),
+            )
         else:
             print(f"all {len(chosen)} frames are there; nothing to do")
+
+
+def _would_replace(targets: Sequence[Path], writer: Writer) -> ClipError:
+    more = f" (and {len(targets) - 1} more)" if len(targets) > 1 else ""
+    ways = "--overwrite or --resume" if writer.keeps_frames else "--overwrite"
+    return ClipError(f"{targets[0]}{more} exists; add {ways}, or choose another --output")
 
 
 def _matte(source: Clip, matte: str | None, channel: str) -> Clip:
@@ -141,29 +154,45 @@ def _matte(source: Clip, matte: str | None, channel: str) -> Clip:
 def _run(
     effect: InpaintEffect,
     frames: Sequence[int],
-    done_before: Sequence[int],
     writer: Writer,
     connect: Callable[[], InpaintClient],
+    *,
+    done_before: Sequence[int],
+    replaced: Sequence[Path],
 ) -> None:
     written: list[int] = []
     bar = ProgressBar()
+    resume = "--resume instead of --overwrite" if replaced else "--resume"
     results = effect.render_sequence(frames, connect, bar.show, done_before=done_before)
     try:
         with _aborted_by_signals(effect):
             for frame, pixels in results:
+                if not written:
+                    # What is there from now on is new, so that --resume can tell.
+                    _remove(replaced)
                 writer.write(frame, pixels)
                 written.append(frame)
         writer.close()
     except KeyboardInterrupt:
-        raise CancelledError(f"interrupted{_how_to_go_on(writer, frames, written)}") from None
+        how = _how_to_go_on(writer, frames, written, resume)
+        raise CancelledError(f"interrupted{how}") from None
     except NodeError as error:
-        raise type(error)(f"{error}{_how_to_go_on(writer, frames, written)}") from error
+        how = _how_to_go_on(writer, frames, written, resume)
+        raise type(error)(f"{error}{how}") from error
     finally:
         results.close()
         bar.close()
         writer.discard()
     if effect.message:
-        print(f"sttn-inpaint: {effect.message}", file=sys.stderr)
+        _tell(effect.message)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    try:
+        for path in paths:
+            path.unlink()
+    except OSError as error:
+        raise ClipError(f"cannot replace {error.filename}: {error.strerror}") from None
 
 
 @contextmanager
@@ -189,12 +218,14 @@ def _aborted_by_signals(effect: InpaintEffect) -> Iterator[None]:
             signal.signal(number, usual[number])
 
 
-def _how_to_go_on(writer: Writer, frames: Sequence[int], written: Sequence[int]) -> str:
+def _how_to_go_on(
+    writer: Writer, frames: Sequence[int], written: Sequence[int], resume: str
+) -> str:
     if not writer.keeps_frames or not written or len(written) == len(frames):
         return ""
     return (
         f"; {len(written)} of {len(frames)} frames are finished and stay; "
-        "go on with the same command and --resume"
+        f"go on with the same command and {resume}"
     )
 
 
@@ -204,11 +235,20 @@ def main() -> None:
     try:
         tyro.cli(inpaint, prog="sttn-inpaint", description=__doc__)
     except (CancelledError, KeyboardInterrupt) as error:
-        print(f"sttn-inpaint: {error or 'interrupted'}", file=sys.stderr)
+        _tell(str(error) or "interrupted")
         sys.exit(130)
-    except (NodeError, ValueError) as error:
-        print(f"sttn-inpaint: {error}", file=sys.stderr)
+    except (NodeError, OSError, ValueError) as error:
+        _tell(str(error))
         sys.exit(2)
+
+
+def _tell(message: str) -> None:
+    # The node says params, which are flags here.
+    for spec in param_specs():
+        if "_" in spec.name:
+            flag = "--" + spec.name.replace("_", "-")
+            message = re.sub(rf"(?<![\w/.-]){spec.name}(?![\w/.-])", flag, message)
+    print(f"sttn-inpaint: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Plate, matte and clean plate as image sequences: pixels stay in the type they were stored in."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,11 @@ class ImageSequence:
         """Numbers that exist, in rising order."""
         return sorted(self._files)
 
+    @property
+    def paths(self) -> Collection[Path]:
+        """Every file."""
+        return self._files.values()
+
     def load(self, frame: int) -> Picture:
         """All parts of a frame's file.
 
@@ -70,6 +75,11 @@ class _OfFiles:
     def frames(self) -> Sequence[int]:
         """Numbers that exist, in rising order."""
         return self.files.frames
+
+    @property
+    def paths(self) -> Collection[Path]:
+        """Every file it is read from."""
+        return self.files.paths
 
     def stamp(self, frame: int) -> str:
         """What changes with a frame."""

@@ -1,9 +1,11 @@
 """Opens what the command line names: sequence, still or movie, plate, matte or output."""
 
+import os
 import re
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +27,21 @@ from host_examples.standalone.sequences import (
     find_sequence,
     is_pattern,
 )
-from node.clips import Clip
+from node.clips import Clip, Clips
 from node.color import PlateColor, encode, finite, unit
 from node.errors import ClipError
 
 FIRST_MOVIE_FRAME = 1
 """Number of a plate movie's first frame."""
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """A clip that is read from files."""
+
+    @property
+    def paths(self) -> Collection[Path]:
+        """All of them."""
 
 
 class Writer(Protocol):
@@ -108,6 +119,7 @@ def open_output(
     Raises:
         ClipError: no such kind of file, or one that cannot hold the plate's pixels.
     """
+    _require_folder_of(Path(location))
     if kind == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:
         raise ClipError(f"{location} cannot hold the fill's alpha; write name.####.exr or .png")
     if _is_movie(location):
@@ -140,6 +152,41 @@ def open_output(
             f"{suffix} cannot hold the plate's {first.dtype} pixels as they are; write {better}"
         )
     return ImageWriter(location, plate if isinstance(plate, ImagePlate) else None)
+
+
+def require_apart(targets: Iterable[Path], clips: Clips) -> None:
+    """Refuse to write over what is read, by whatever name.
+
+    Raises:
+        ClipError: a file that exists is one of a clip's.
+    """
+    read = {
+        _identity(path): clip.name
+        for clip in clips.connected().values()
+        if isinstance(clip, OnDisk)
+        for path in clip.paths
+        if path.exists()
+    }
+    for path in targets:
+        name = read.get(_identity(path))
+        if name is not None:
+            raise ClipError(f"{path} is a file of {name}, which is read; choose another --output")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _require_folder_of(path: Path) -> None:
+    # An hour later is too late to hear of it.
+    if path.is_dir():
+        raise ClipError(f"{path} is a folder; write {path / 'clean.####.exr'}")
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if not folder.is_dir():
+        raise ClipError(f"cannot write {path}: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ClipError(f"cannot write {path}: you may not write into {folder}")
 
 
 def _files(location: str) -> dict[int, Path]:

@@ -1,7 +1,7 @@
 """Movies through PyAV; they carry no frame numbers, so the first frame gets one it is told."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,11 @@ class Movie:
     def frames(self) -> Sequence[int]:
         """Numbers that exist."""
         return range(self._first, self._first + self._count)
+
+    @property
+    def paths(self) -> Collection[Path]:
+        """The one file it is read from."""
+        return [self.path]
 
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 3) uint8, or uint16 where the movie has more than 8 bits.
@@ -148,6 +153,11 @@ class MovieMatte:
     def frames(self) -> Sequence[int]:
         """Numbers that exist."""
         return self._movie.frames
+
+    @property
+    def paths(self) -> Collection[Path]:
+        """The one file it is read from."""
+        return self._movie.paths
 
     def stamp(self, frame: int) -> str:
         """What changes with a frame."""

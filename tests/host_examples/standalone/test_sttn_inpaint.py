@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def test_a_running_server_and_a_part_of_the_frames(shot, address):
         (["--matte", "small.exr"], "matte is 40x30, plate is 80x60; reformat the matte first"),
         (["--matte", "nothing.####.png"], "no frames match"),
         (["--weights", "nothing.safetensors"], "no weights at nothing.safetensors"),
-        (["--hole-grow", "-1"], "hole_grow must be at least 0, got -1"),
+        (["--hole-grow", "-1"], "--hole-grow must be at least 0, got -1"),
         (["--output", "clean.mp3"], "cannot write .mp3"),
     ],
 )
@@ -362,6 +363,114 @@ def test_an_interrupt_that_python_drops_still_stops_the_job(
     told = capsys.readouterr().err
     assert "1 of 4 frames are finished and stay; go on with the same command" in told
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """sttn-inpaint in this process: exit code and what it says; faster than one of its own."""
+
+    def run_here(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["sttn-inpaint", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0), capsys.readouterr().err
+        return 0, capsys.readouterr().err
+
+    return run_here
+
+
+@pytest.mark.parametrize("output", ["plate.####.exr", "./plate.%04d.exr", "link.####.exr"])
+@pytest.mark.parametrize("how", ["--overwrite", "--resume"])
+def test_what_is_read_is_never_written_over(shot, typed, output, how):
+    """Originals survive a slip of the pen, by whatever name; nor do they pass as finished."""
+    for frame in range(1001, 1005):
+        (shot / f"link.{frame}.exr").symlink_to(shot / f"plate.{frame}.exr")
+    before = {path: path.read_bytes() for path in shot.iterdir()}
+    matte = ("--matte-channel", "A", "--frames", "1002-1003")
+
+    code, told = typed(shot / "plate.####.exr", *matte, "--output", shot / output, how)
+
+    assert code == 2
+    assert "1002.exr is a file of" in told
+    assert "choose another --output" in told
+    assert {path: path.read_bytes() for path in shot.iterdir()} == before
+
+
+def test_a_matte_is_never_written_over(shot, typed):
+    """As the plate: it was painted by hand."""
+    matte = np.ones((60, 80, 1), np.float16)
+    write_image(shot / "m.1001.exr", matte, oiio.ImageSpec(80, 60, 1, oiio.HALF))
+    arguments = ("--matte", shot / "m.####.exr", "--output", shot / "m.####.exr", "--overwrite")
+
+    code, told = typed(shot / "plate.####.exr", *arguments, "--frames", "1001")
+
+    assert code == 2
+    assert "m.1001.exr is a file of" in told
+
+
+def test_frames_of_before_never_pass_for_new_ones(shot, typed, address, monkeypatch):
+    """--overwrite, Ctrl-C, then what the message advises: every frame comes of the new run."""
+    arguments = [shot / "plate.####.exr", "--matte-channel", "A", "--server", address]
+    arguments += ["--output", shot / "clean.####.exr"]
+    for frame in range(1001, 1005):
+        (shot / f"clean.{frame}.exr").write_bytes(b"of yesterday")
+    written = ImageWriter.write
+
+    def interrupted(self, frame, pixels):
+        if frame == 1002:
+            signal.raise_signal(signal.SIGINT)
+        written(self, frame, pixels)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageWriter, "write", interrupted)
+        code, told = typed(*arguments, "--overwrite")
+    resumed, _ = typed(*arguments, "--resume")
+
+    assert code == 130
+    assert "go on with the same command and --resume instead of --overwrite" in told
+    assert resumed == 0
+    assert all(read_image(path)[0].shape == (60, 80, 4) for path in shot.glob("clean.*"))
+
+
+def test_a_movie_that_exists_is_not_said_to_be_resumed(shot, typed):
+    """One file, and the one way out that there is."""
+    (shot / "clean.mkv").write_bytes(b"")
+
+    code, told = typed(
+        shot / "plate.####.exr", "--matte-channel", "A", "--output", shot / "clean.mkv"
+    )
+
+    assert code == 2
+    assert "clean.mkv exists; add --overwrite, or choose another --output" in told
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("plate.1001.exr/clean.####.exr", "plate.1001.exr is not a folder"),
+        ("plate.1001.exr/deep/clean.mkv", "plate.1001.exr is not a folder"),
+        ("folder.mkv", "folder.mkv is a folder; write .*folder.mkv/clean"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_any_work(shot, typed, output, told):
+    """Not an hour later."""
+    (shot / "folder.mkv").mkdir()
+
+    code, said = typed(shot / "plate.####.exr", "--matte-channel", "A", "--output", shot / output)
+
+    assert code == 2
+    assert re.search(told, said)
+
+
+def test_messages_speak_of_flags(shot, typed):
+    """Whoever reads --help finds the word again."""
+    plate, out = shot / "plate.####.exr", shot / "clean.####.exr"
+
+    code, told = typed(plate, "--matte-channel", "A", "--output", out, "--frames", "1001-1009")
+
+    assert code == 2
+    assert "or set --on-missing to hold" in told
 
 
 def test_resume_does_only_what_is_missing(shot, fake_engine, address):
