@@ -79,6 +79,15 @@ def stamp(clip: Clip, frame: int) -> str:
     return hashlib.blake2b(np.ascontiguousarray(clip.read(frame)).data, digest_size=16).hexdigest()
 
 
+def nearest(frames: Sequence[int], frame: int) -> int:
+    """Which of these frames stands in for one: itself, or the nearest, the earlier of two.
+
+    >>> nearest([1, 2, 8], 5)
+    2
+    """
+    return min(frames, key=lambda other: abs(other - frame))
+
+
 def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
     """First and last of every stretch without gaps.
 

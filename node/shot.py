@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clips import Clip, Clips, Matte, Pixels, in_words, stamp
+from node.clips import Clip, Clips, Matte, Pixels, in_words, nearest, stamp
 from node.color import unit
 from node.errors import ClipError
 from node.matte import clamped, used_matte
@@ -157,16 +157,19 @@ class Shot:
 
     def _read(self, clip: Clip, frame: int) -> NDArray[Any]:
         if self.params.on_missing == "hold":
-            frame = min(clip.frames, key=lambda other: abs(other - frame))
+            frame = nearest(clip.frames, frame)
         return clip.read(frame)
 
     def _require_like_first(self, pixels: Pixels, frame: int, clip: Clip) -> None:
         if self._first is None:
             self._first = (pixels.shape, pixels.dtype)
         elif (pixels.shape, pixels.dtype) != self._first:
-            (height, width, *_), dtype = self._first
             raise ClipError(
-                f"frame {frame} of {clip.name} is {pixels.shape[1]}x{pixels.shape[0]} "
-                f"{pixels.dtype}, the first one {width}x{height} {dtype}; "
-                "make them one size and type first"
+                f"frame {frame} of {clip.name} is {_in_words(pixels.shape, pixels.dtype)}, "
+                f"the first one {_in_words(*self._first)}; make them one size and type first"
             )
+
+
+def _in_words(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    height, width, channels = shape
+    return f"{width}x{height} {'RGBA'[:channels]} {dtype}"

@@ -91,10 +91,11 @@ def inpaint(
     """
     params = Params(**asdict(node))
     source = open_plate(plate, alpha=params.premultiplied)
+    painted = clean_frames and open_plate(clean_frames, alpha=params.premultiplied, over=source)
     clips = Clips(
         source=source,
         matte=_matte(source, matte, params.matte_channel),
-        clean_frames=open_plate(clean_frames) if clean_frames else None,
+        clean_frames=painted or None,
         hold_out=open_matte(hold_out, "", source) if hold_out else None,
     )
     for flag, value in (("--weights", weights), ("--preset", preset)):

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
+from node.clips import Region
 from node.errors import ClipError
 
 _TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float": oiio.FLOAT}
@@ -16,6 +17,15 @@ _TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float"
 JPEG = (".jpg", ".jpeg")
 LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
 """EXR compressions that would change pixels that nobody touched."""
+
+
+class Windows(NamedTuple):
+    """Boxes on one sheet of pixels, which have a size and a place."""
+
+    data: Region
+    """Where a part has pixels."""
+    display: Region
+    """What of the sheet is shown; not all formats know another than ``data``."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,15 @@ class Part:
         """Channel names."""
         return list(self.spec.channelnames)
 
+    @property
+    def windows(self) -> Windows:
+        """Where it lies."""
+        spec = self.spec
+        return Windows(
+            data=_box(spec.x, spec.y, spec.width, spec.height),
+            display=_box(spec.full_x, spec.full_y, spec.full_width, spec.full_height),
+        )
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -47,7 +66,12 @@ class Picture:
         return having[0] if having else 0
 
     def channel(self, wanted: str) -> NDArray[Any]:
-        """(H, W) of one channel; empty takes alpha, else the first.
+        """(H, W) of one channel, as :meth:`find` finds it."""
+        part, position = self.find(wanted)
+        return part.pixels[..., position]
+
+    def find(self, wanted: str) -> tuple[Part, int]:
+        """Part and position of one channel; empty takes alpha, else the first.
 
         Args:
             wanted: ``A``, ``matte.A``, or with the part's name before it, ``matte/A``.
@@ -57,15 +81,19 @@ class Picture:
         """
         if not wanted:
             part = self.parts[self.color]
-            return part.pixels[..., part.names.index("A") if "A" in part.names else 0]
+            return part, part.names.index("A") if "A" in part.names else 0
         known = []
         for part in self.parts:
             for position, name in enumerate(part.names):
                 full = f"{part.spec.getattribute('name')}/{name}"
                 if wanted in (name, full):
-                    return part.pixels[..., position]
+                    return part, position
                 known.append(full if len(self.parts) > 1 else name)
         raise ClipError(f"{self.path} has no channel {wanted}; it has {', '.join(known)}")
+
+
+def _box(left: int, top: int, width: int, height: int) -> Region:
+    return Region(left=left, top=top, right=left + width, bottom=top + height)
 
 
 def read_picture(path: Path) -> Picture:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from host_examples.standalone.image_files import (
     Part,
     Picture,
+    Windows,
     lossy_compression,
     oiio_type,
     read_picture,
@@ -20,7 +21,10 @@ from host_examples.standalone.image_files import (
     write_picture,
 )
 from host_examples.standalone.sequences import file_of
+from node.clips import Region, nearest
 from node.color import unit
+from node.errors import ClipError
+from node.params import OutputMode
 
 logger = logging.getLogger(__name__)
 
@@ -89,36 +93,118 @@ class _OfFiles:
 class ImagePlate(_OfFiles):
     """The plate: R, G and B of each file, and alpha where it is asked for."""
 
-    def __init__(self, files: ImageSequence, *, alpha: bool = False) -> None:
+    def __init__(
+        self, files: ImageSequence, *, alpha: bool = False, over: "ImagePlate | None" = None
+    ) -> None:
+        """Frames of files.
+
+        Args:
+            files: Where they are.
+            alpha: Whether frames are read with their alpha.
+            over: The plate that these are clean frames of, whose place they get.
+        """
         super().__init__(files)
         self._alpha = alpha
+        self._over = over
+
+    @cached_property
+    def windows(self) -> Windows:
+        """Where the pixels of every frame lie."""
+        picture = self.files.load(self.frames[0])
+        return picture.parts[picture.color].windows
 
     def read(self, frame: int) -> NDArray[Any]:
-        """(H, W, 3 or 4) as stored; a file with one channel is gray."""
+        """(H, W, 3 or 4) as stored; a file with one channel is gray.
+
+        Raises:
+            ClipError: unreadable, or its pixels lie elsewhere than the first frame's.
+        """
         picture = self.files.load(frame)
         part = picture.parts[picture.color]
         alpha = ["A"] if self._alpha and "A" in part.names else []
-        return part.pixels[..., rgb_channels(part) + [part.names.index(name) for name in alpha]]
+        positions = rgb_channels(part) + [part.names.index(name) for name in alpha]
+        pixels = part.pixels[..., positions]
+        if self._over is not None:
+            return placed(pixels, picture.path, part.windows, self._over.windows)
+        if part.windows.data != self.windows.data and not (
+            _fills_its_display(part.windows) and _fills_its_display(self.windows)
+        ):
+            raise ClipError(
+                f"{picture.path} has the data window {_in_words(part.windows.data)}, the first "
+                f"frame {_in_words(self.windows.data)}; write all frames with one data window"
+            )
+        return pixels
 
 
 class ImageMatte(_OfFiles):
     """The matte: one channel of each file."""
 
-    def __init__(self, files: ImageSequence, channel: str) -> None:
+    def __init__(self, files: ImageSequence, channel: str, over: ImagePlate | None = None) -> None:
         super().__init__(files)
         self._channel = channel
+        self._over = over
 
     def read(self, frame: int) -> NDArray[np.float32]:
-        """(H, W) float32, integer types scaled to [0, 1]."""
-        picked = self.files.load(frame).channel(self._channel)
+        """(H, W) float32, integer types scaled to [0, 1]; over the plate's pixels if there is one.
+
+        Raises:
+            ClipError: unreadable, or it cannot be told where on the plate it lies.
+        """
+        picture = self.files.load(frame)
+        part, position = picture.find(self._channel)
+        picked = part.pixels[..., position]
+        if self._over is not None:
+            picked = placed(picked, picture.path, part.windows, self._over.windows)
         return unit(picked) if picked.dtype.kind == "u" else picked.astype(np.float32)
 
 
 class StillMatte(ImageMatte):
     """One image that serves every frame."""
 
-    def __init__(self, path: Path, channel: str, frames: Sequence[int]) -> None:
-        super().__init__(ImageSequence(str(path), dict.fromkeys(frames, path)), channel)
+    def __init__(
+        self,
+        path: Path,
+        channel: str,
+        frames: Sequence[int],
+        over: ImagePlate | None = None,
+    ) -> None:
+        super().__init__(ImageSequence(str(path), dict.fromkeys(frames, path)), channel, over)
+
+
+def placed(pixels: NDArray[Any], path: Path, own: Windows, plate: Windows) -> NDArray[Any]:
+    """What of a file lies over a plate's pixels; 0 where the file has none.
+
+    Args:
+        pixels: (H, W, ...) in the file's data window.
+        path: The file.
+        own: Its windows. One that fills a display window other than the plate's tells no place: its
+            pixels are taken as they are, to be compared with the plate's by size.
+        plate: The plate's.
+
+    Raises:
+        ClipError: its place is on a sheet other than the plate's.
+    """
+    if own.data == plate.data or (own.display != plate.display and _fills_its_display(own)):
+        return pixels
+    if own.display != plate.display:
+        raise ClipError(
+            f"{path} has the display window {_in_words(own.display)}, the plate "
+            f"{_in_words(plate.display)}; reformat it first"
+        )
+    # Both boxes as seen from the plate's corner.
+    lies = own.data.moved(-plate.data.left, -plate.data.top)
+    shared = lies.within(plate.data.width, plate.data.height)
+    over = np.zeros((plate.data.height, plate.data.width, *pixels.shape[2:]), pixels.dtype)
+    shared.of(over)[...] = shared.moved(-lies.left, -lies.top).of(pixels)
+    return over
+
+
+def _fills_its_display(windows: Windows) -> bool:
+    return windows.data == windows.display
+
+
+def _in_words(box: Region) -> str:
+    return f"{box.width}x{box.height} at {box.left}, {box.top}"
 
 
 def rgb_channels(part: Part) -> list[int]:
@@ -133,9 +219,12 @@ class ImageWriter:
 
     keeps_frames = True
 
-    def __init__(self, pattern: str, plate: ImagePlate | None) -> None:
+    def __init__(
+        self, pattern: str, plate: ImagePlate | None, mode: OutputMode = "clean plate"
+    ) -> None:
         self._pattern = pattern
         self._plate = plate
+        self._mode = mode
         self._told: set[str] = set()
 
     def path(self, frame: int) -> Path:
@@ -147,8 +236,9 @@ class ImageWriter:
 
         Args:
             frame: Its number.
-            pixels: (H, W, 3 or 4) of the plate's type in place of the plate's own channels; a fill
-                (4) or a matte (1) makes a file of its own.
+            pixels: (H, W, C) of the plate's type: a clean plate (3 or 4) takes the place of the
+                plate's own colors, a fill (4) or a matte (1) makes a file of its own. A frame
+                that the plate lacks is described as the nearest.
 
         Raises:
             ClipError: it cannot be written.
@@ -161,7 +251,7 @@ class ImageWriter:
             )
             spec.channelnames = tuple(names)
             return write_picture(path, [Part(pixels, spec)])
-        picture = self._plate.files.load(frame)
+        picture = self._plate.files.load(nearest(self._plate.frames, frame))
         lossy = {lossy_compression(part.spec) for part in picture.parts} - {""} - self._told
         for compression in lossy:
             logger.warning(
@@ -169,26 +259,25 @@ class ImageWriter:
                 compression,
             )
         self._told |= lossy
-        write_picture(path, _replaced(picture, pixels, self._plate.read(frame).shape[-1]))
+        write_picture(path, self._parts(picture, pixels))
+
+    def _parts(self, picture: Picture, pixels: NDArray[Any]) -> list[Part]:
+        parts = list(picture.parts)
+        part = parts[picture.color]
+        if self._mode != "clean plate":
+            names = "RGBA" if pixels.shape[-1] == 4 else "A"
+            return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
+        channels = rgb_channels(part)
+        merged = part.pixels.copy()
+        if len(set(channels)) == 1:
+            merged[..., channels[0]] = pixels[..., 0]
+        else:
+            merged[..., channels] = pixels[..., :3]
+        parts[picture.color] = Part(merged, part.spec)
+        return parts
 
     def close(self) -> None:
         """Every frame is a file of its own; nothing is left to do."""
 
     def discard(self) -> None:
         """Finished frames stay."""
-
-
-def _replaced(picture: Picture, pixels: NDArray[Any], plate_channels: int) -> list[Part]:
-    parts = list(picture.parts)
-    part = parts[picture.color]
-    if pixels.shape[-1] != plate_channels:
-        names = "RGBA" if pixels.shape[-1] == 4 else "A"
-        return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
-    channels = rgb_channels(part)
-    merged = part.pixels.copy()
-    if len(set(channels)) == 1:
-        merged[..., channels[0]] = pixels[..., 0]
-    else:
-        merged[..., channels] = pixels[..., :3]
-    parts[picture.color] = Part(merged, part.spec)
-    return parts

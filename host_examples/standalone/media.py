@@ -30,6 +30,7 @@ from host_examples.standalone.sequences import (
 from node.clips import Clip, Clips
 from node.color import PlateColor, encode, finite, unit
 from node.errors import ClipError
+from node.params import OutputMode
 
 FIRST_MOVIE_FRAME = 1
 """Number of a plate movie's first frame."""
@@ -63,19 +64,23 @@ class Writer(Protocol):
         """The job ended early."""
 
 
-def open_plate(location: str, *, alpha: bool = False) -> ImagePlate | Movie:
-    """The plate: a folder, a pattern, one image or a movie.
+def open_plate(
+    location: str, *, alpha: bool = False, over: Clip | None = None
+) -> ImagePlate | Movie:
+    """The plate, or clean frames of one: a folder, a pattern, one image or a movie.
 
     Args:
         location: Where it is.
         alpha: Whether frames are read with their alpha.
+        over: The plate, for clean frames.
 
     Raises:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
         return Movie(_existing(location), FIRST_MOVIE_FRAME)
-    return ImagePlate(ImageSequence(location, _files(location)), alpha=alpha)
+    files = ImageSequence(location, _files(location))
+    return ImagePlate(files, alpha=alpha, over=_with_windows(over))
 
 
 def open_matte(location: str, channel: str, plate: Clip) -> Clip:
@@ -89,8 +94,9 @@ def open_matte(location: str, channel: str, plate: Clip) -> Clip:
             raise ClipError(f"{location} is a movie without a channel {channel}")
         return MovieMatte(Movie(_existing(location), plate.frames[0]))
     if Path(location).is_file():
-        return StillMatte(Path(location), channel, plate.frames)
-    return ImageMatte(ImageSequence(location, _files(location)), channel)
+        return StillMatte(Path(location), channel, plate.frames, _with_windows(plate))
+    files = ImageSequence(location, _files(location))
+    return ImageMatte(files, channel, _with_windows(plate))
 
 
 def matte_of_plate(plate: Clip, channel: str) -> Clip:
@@ -101,11 +107,19 @@ def matte_of_plate(plate: Clip, channel: str) -> Clip:
     """
     if not isinstance(plate, ImagePlate):
         raise ClipError(f"{plate.name} is a movie without a channel {channel}; give --matte")
-    return ImageMatte(plate.files, channel)
+    return ImageMatte(plate.files, channel, plate)
+
+
+def _with_windows(plate: Clip | None) -> ImagePlate | None:
+    return plate if isinstance(plate, ImagePlate) else None
 
 
 def open_output(
-    location: str, plate: Clip, first: NDArray[Any], color: PlateColor, kind: str = "clean plate"
+    location: str,
+    plate: Clip,
+    first: NDArray[Any],
+    color: PlateColor,
+    mode: OutputMode = "clean plate",
 ) -> Writer:
     """Where clean plates go: a pattern, or a movie.
 
@@ -114,13 +128,13 @@ def open_output(
         plate: Tells frame rate and file descriptions.
         first: Any frame of the plate; its type has to fit the output.
         color: Conversion of the plate, for a movie made of a float one.
-        kind: What is written, as output_mode names it.
+        mode: What is written.
 
     Raises:
         ClipError: no such kind of file, or one that cannot hold the plate's pixels.
     """
     _require_folder_of(Path(location))
-    if kind == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:
+    if mode == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:
         raise ClipError(f"{location} cannot hold the fill's alpha; write name.####.exr or .png")
     if _is_movie(location):
         rate = plate.rate if isinstance(plate, Movie) else Fraction(24)
@@ -128,12 +142,13 @@ def open_output(
         def to_display(pixels: NDArray[Any]) -> NDArray[Any]:
             if pixels.shape[-1] == 1:
                 return (unit(pixels) * 255).round().astype(np.uint8).repeat(3, axis=-1)
+            # Movies are written without alpha: what is multiplied by it shows over black.
             if pixels.dtype.kind == "u":
-                return pixels
-            code = encode(finite(color.to_linear(pixels)))
+                return pixels[..., :3]
+            code = encode(finite(color.to_linear(pixels[..., :3])))
             return (np.clip(code, 0, 1) * 255).round().astype(np.uint8)
 
-        movie = plate if isinstance(plate, Movie) and kind == "clean plate" else None
+        movie = plate if isinstance(plate, Movie) and mode == "clean plate" else None
         return MovieWriter(Path(location), rate, to_display, movie)
     suffix = Path(location).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
@@ -151,7 +166,7 @@ def open_output(
         raise ClipError(
             f"{suffix} cannot hold the plate's {first.dtype} pixels as they are; write {better}"
         )
-    return ImageWriter(location, plate if isinstance(plate, ImagePlate) else None)
+    return ImageWriter(location, _with_windows(plate), mode)
 
 
 def require_apart(targets: Iterable[Path], clips: Clips) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host_examples.standalone.movies import Movie
+from node.clips import nearest
 from node.errors import ClipError
 
 WRITTEN = {
@@ -79,8 +80,9 @@ class MovieWriter:
             even = shown[: self._stream.height, : self._stream.width]
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format=layout)
             if self._plate is not None and even.shape == shown.shape:
-                changed = (shown != self._plate.read(frame)).any(axis=-1)
-                picture = with_untouched(picture, self._plate.picture(frame), changed)
+                own = nearest(self._plate.frames, frame)
+                changed = (shown != self._plate.read(own)).any(axis=-1)
+                picture = with_untouched(picture, self._plate.picture(own), changed)
             self._written += 1
             self._mux_sound()
             self._container.mux(self._stream.encode(picture))
@@ -94,7 +96,7 @@ class MovieWriter:
         self._stream = self._container.add_stream(codec, rate=self._rate, options=options)
         self._stream.pix_fmt = deep if first.dtype == np.uint16 else shallow
         if self._plate is not None:
-            original = self._plate.picture(frame)
+            original = self._plate.picture(nearest(self._plate.frames, frame))
             known = av.Codec(codec, "w").video_formats or ()
             if codec == "ffv1" and original.format.name in {each.name for each in known}:
                 self._stream.pix_fmt = original.format.name

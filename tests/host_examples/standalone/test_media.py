@@ -172,6 +172,104 @@ def test_data_windows_are_kept(tmp_path):
     assert (written.x, written.y, written.full_width, written.full_height) == (20, 10, 64, 48)
 
 
+def write_window(path: Path, pixels: np.ndarray, left: int, top: int, sheet=(64, 48)) -> None:
+    """Half floats somewhere on a sheet."""
+    height, width, channels = pixels.shape
+    spec = oiio.ImageSpec(width, height, channels, oiio.HALF)
+    spec.channelnames = tuple("RGBA"[:channels]) if channels > 1 else ("A",)
+    spec.x, spec.y = left, top
+    spec.full_width, spec.full_height = sheet
+    write_image(path, pixels.astype(np.float16), spec)
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "width", "height"),
+    [(20, 10, 8, 6), (0, 0, 8, 6), (22, 8, 9, 5), (-5, -5, 90, 90), (40, 30, 8, 6), (0, 0, 64, 48)],
+)
+def test_mattes_lie_where_their_data_window_says(tmp_path, left, top, width, height):
+    """Autocropped mattes, Nuke's usual, and cropped plates meet on the sheet they were cut from."""
+    write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
+    write_window(tmp_path / "m.0001.exr", np.ones((height, width, 1)), left, top)
+    write_window(tmp_path / "c.0001.exr", np.ones((height, width, 3)), left, top)
+    plate = open_plate(str(tmp_path / "p.####.exr"))
+
+    matte = open_matte(str(tmp_path / "m.####.exr"), "", plate).read(1)
+    still = open_matte(str(tmp_path / "m.0001.exr"), "", plate).read(1)
+    painted = open_plate(str(tmp_path / "c.####.exr"), over=plate).read(1)
+
+    expected = np.zeros((6, 8))
+    for row, column in np.ndindex(6, 8):
+        inside = left <= column + 20 < left + width and top <= row + 10 < top + height
+        expected[row, column] = inside
+    np.testing.assert_array_equal(matte, expected)
+    np.testing.assert_array_equal(still, expected)
+    np.testing.assert_array_equal(painted, expected[..., np.newaxis].repeat(3, axis=-1))
+
+
+def test_mattes_without_a_place_are_taken_as_they_are(tmp_path):
+    """A PNG as large as the sheet is cropped; one as large as the plate's pixels lies over them."""
+    write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
+    plate = open_plate(str(tmp_path / "p.####.exr"))
+    for name, height, width in (("sheet", 48, 64), ("pixels", 6, 8)):
+        values = np.zeros((height, width, 1), np.uint8)
+        values[(10, 20) if name == "sheet" else (0, 0)] = 255
+        write_image(tmp_path / f"{name}.png", values, oiio.ImageSpec(width, height, 1, oiio.UINT8))
+
+        matte = open_matte(str(tmp_path / f"{name}.png"), "", plate).read(1)
+
+        assert matte.shape == (6, 8)
+        assert (matte[0, 0], matte.sum()) == (1, 1)
+
+
+def test_windows_that_do_not_fit_are_named(tmp_path):
+    """Nothing is moved by a guess: another sheet, or a plate whose data window changes."""
+    write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
+    write_window(tmp_path / "p.0002.exr", np.ones((6, 8, 3)), 21, 10)
+    write_window(tmp_path / "m.exr", np.ones((6, 8, 1)), 20, 10, sheet=(128, 96))
+    write_window(tmp_path / "n.exr", np.ones((6, 8, 1)), 0, 10, sheet=(128, 96))
+    plate = open_plate(str(tmp_path / "p.####.exr"))
+
+    with pytest.raises(
+        ClipError, match=r"p\.0002\.exr has the data window 8x6 at 21, 10, the first"
+    ):
+        plate.read(2)
+    assert open_matte(str(tmp_path / "m.exr"), "", plate).read(1).sum() == 48
+    with pytest.raises(ClipError, match=r"n\.exr has the display window 128x96 at 0, 0, the plate"):
+        open_matte(str(tmp_path / "n.exr"), "", plate).read(1)
+
+
+def test_a_fill_has_the_mattes_alpha(tmp_path):
+    """Not the plate's, which has four channels as well when it is premultiplied."""
+    write_exr(tmp_path / "p.0001.exr", gray(0.5, 5), ("R", "G", "B", "A", "Z"))
+    plate = open_plate(str(tmp_path / "p.####.exr"), alpha=True)
+    fill = np.random.default_rng(0).random((6, 8, 4)).astype(np.float16)
+    color = PlateColor("", np.dtype("f2"))
+
+    writer = open_output(str(tmp_path / "f.####.exr"), plate, plate.read(1), color, "fill only")
+    writer.write(1, fill)
+
+    written, spec = read_image(tmp_path / "f.0001.exr")
+    assert spec.channelnames == ("R", "G", "B", "A")
+    np.testing.assert_array_equal(written, fill)
+
+
+def test_frames_that_the_plate_lacks_are_written_like_the_nearest(tmp_path, sequence):
+    """on_missing hold: files and movies alike."""
+    plate = open_plate(str(sequence / "plate.####.exr"))
+    ImageWriter(str(tmp_path / "out.####.exr"), plate).write(1004, plate.read(1002))
+    ten_bit_movie(tmp_path / "shot.mkv", frames=2)
+    movie = open_plate(str(tmp_path / "shot.mkv"))
+    color = PlateColor("", np.dtype("uint16"))
+    writer = open_output(str(tmp_path / "clean.mkv"), movie, movie.read(1), color)
+    for frame in (1, 2, 3):
+        writer.write(frame, movie.read(min(frame, 2)))
+    writer.close()
+
+    assert read_image(tmp_path / "out.1004.exr")[1].getattribute("note") == "kept"
+    clean = Movie(tmp_path / "clean.mkv", 1)
+    np.testing.assert_array_equal(clean.read(3), movie.read(2))
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
 def test_movies_are_written_and_read(tmp_path, suffix):
     """Numbers, rate and pictures survive; .mkv to the bit."""

@@ -463,6 +463,26 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(shot, typed, output
     assert re.search(told, said)
 
 
+def test_premultiplied_plates_take_clean_frames_and_make_movies(shot, typed, address):
+    """RGBA plates with a painted frame of the same kind; a movie shows them over black."""
+    for frame in range(1001, 1005):
+        pixels, spec = read_image(shot / f"plate.{frame}.exr")
+        pixels[..., 3] = 0.5
+        write_image(shot / f"rgba.{frame}.exr", np.nan_to_num(pixels), spec)
+    (shot / "paint.1003.exr").write_bytes((shot / "rgba.1003.exr").read_bytes())
+    matte = np.zeros((60, 80, 1), np.uint8)
+    matte[20:40, 30:50] = 255
+    write_image(shot / "m.png", matte, oiio.ImageSpec(80, 60, 1, oiio.UINT8))
+    arguments = (shot / "rgba.####.exr", "--premultiplied", "--matte", shot / "m.png")
+    arguments += ("--server", address, "--output")
+
+    painted = typed(*arguments, shot / "c.####.exr", "--clean-frames", shot / "paint.####.exr")
+    movie = typed(*arguments, shot / "c.mkv")
+
+    assert (painted[0], movie[0]) == (0, 0), painted[1] + movie[1]
+    assert (shot / "c.mkv").stat().st_size
+
+
 def test_messages_speak_of_flags(shot, typed):
     """Whoever reads --help finds the word again."""
     plate, out = shot / "plate.####.exr", shot / "clean.####.exr"
