@@ -137,6 +137,12 @@ def open_output(
     if mode == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:
         raise ClipError(f"{location} cannot hold the fill's alpha; write name.####.exr or .png")
     if _is_movie(location):
+        height, width = first.shape[:2]
+        if Path(location).suffix.lower() == ".mp4" and (height % 2 or width % 2):
+            raise ClipError(
+                f"{location}: such movies have even sides, and the plate is {width}x{height}; "
+                "write .mkv or .mov"
+            )
         rate = plate.rate if isinstance(plate, Movie) else Fraction(24)
 
         def to_display(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -1,9 +1,11 @@
 """Clean plates as a movie: what the matte does not cover keeps the plate's own code values."""
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import av.error
@@ -14,11 +16,23 @@ from host_examples.standalone.movies import Movie
 from node.clips import nearest
 from node.errors import ClipError
 
+logger = logging.getLogger(__name__)
+
+
+class Coding(NamedTuple):
+    """How a kind of movie is coded."""
+
+    codec: str
+    options: dict[str, str]
+    opaque: tuple[str, str]
+    """Pixel formats for 8 bits and for more."""
+    with_alpha: tuple[str, str] | None
+
+
 WRITTEN = {
-    # suffix: codec, pixel format for 8 bits, for more, options
-    ".mkv": ("ffv1", "bgr0", "gbrp16le", {"level": "3"}),
-    ".mov": ("prores_ks", "yuv444p10le", "yuv444p10le", {"profile": "4"}),
-    ".mp4": ("libx264", "yuv420p", "yuv420p10le", {"crf": "14", "preset": "medium"}),
+    ".mkv": Coding("ffv1", {"level": "3"}, ("bgr0", "gbrp16le"), ("bgra", "gbrap16le")),
+    ".mov": Coding("prores_ks", {"profile": "4"}, ("yuv444p10le",) * 2, ("yuva444p10le",) * 2),
+    ".mp4": Coding("libx264", {"crf": "14", "preset": "medium"}, ("yuv420p", "yuv420p10le"), None),
 }
 
 
@@ -77,9 +91,8 @@ class MovieWriter:
                 self._open(shown, frame)
             assert self._container is not None
             layout = "rgb48le" if shown.dtype == np.uint16 else "rgb24"
-            even = shown[: self._stream.height, : self._stream.width]
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format=layout)
-            if self._plate is not None and even.shape == shown.shape:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format=layout)
+            if self._plate is not None:
                 own = nearest(self._plate.frames, frame)
                 changed = (shown != self._plate.read(own)).any(axis=-1)
                 picture = with_untouched(picture, self._plate.picture(own), changed)
@@ -90,22 +103,26 @@ class MovieWriter:
             raise ClipError(f"cannot write {self._target}: {error}") from None
 
     def _open(self, first: NDArray[Any], frame: int) -> None:
-        codec, shallow, deep, options = WRITTEN[self._target.suffix.lower()]
+        coding, is_deep = WRITTEN[self._target.suffix.lower()], first.dtype == np.uint16
         self._target.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(self._temporary), "w")
-        self._stream = self._container.add_stream(codec, rate=self._rate, options=options)
-        self._stream.pix_fmt = deep if first.dtype == np.uint16 else shallow
+        self._stream = self._container.add_stream(
+            coding.codec, rate=self._rate, options=coding.options
+        )
+        self._stream.height, self._stream.width = first.shape[:2]
+        self._stream.pix_fmt = coding.opaque[is_deep]
         if self._plate is not None:
             original = self._plate.picture(nearest(self._plate.frames, frame))
-            known = av.Codec(codec, "w").video_formats or ()
-            if codec == "ffv1" and original.format.name in {each.name for each in known}:
+            if any(part.is_alpha for part in original.format.components):
+                if coding.with_alpha is None:
+                    logger.warning("%s cannot hold the plate's alpha; .mkv can", self._target)
+                else:
+                    self._stream.pix_fmt = coding.with_alpha[is_deep]
+            known = av.Codec(coding.codec, "w").video_formats or ()
+            if coding.codec == "ffv1" and original.format.name in {each.name for each in known}:
                 self._stream.pix_fmt = original.format.name
             self._plate.copy_tags(self._stream.codec_context)
             self._sound = self._plate.sound(self._container, float(original.time or 0))
-        # Half-resolution chroma needs even sides.
-        halves = 2 if codec == "libx264" else 1
-        self._stream.height = first.shape[0] // halves * halves
-        self._stream.width = first.shape[1] // halves * halves
 
     def _mux_sound(self) -> None:
         # Sound goes in beside the pictures it belongs to.
@@ -119,19 +136,29 @@ class MovieWriter:
                 return
 
     def close(self) -> None:
-        """Finish the movie and give it its name."""
-        if self._container is not None:
+        """Finish the movie and give it its name.
+
+        Raises:
+            ClipError: it cannot be written.
+        """
+        if self._container is None:
+            return
+        try:
             self._container.mux(self._stream.encode(None))
             self._container.close()
             self._container = None
             self._temporary.replace(self._target)
+        except (av.error.FFmpegError, OSError) as error:
+            raise ClipError(f"cannot write {self._target}: {error}") from None
 
     def discard(self) -> None:
         """Drop an unfinished movie: half of one must not look whole."""
         if self._container is not None:
-            self._container.close()
+            with suppress(av.error.FFmpegError, OSError):  # on a full disk it cannot be finished
+                self._container.close()
             self._container = None
-        self._temporary.unlink(missing_ok=True)
+        if self._temporary.exists():
+            self._temporary.unlink()
 
 
 def with_untouched(
@@ -146,8 +173,10 @@ def with_untouched(
             original's if none of the pixels it belongs to changed.
 
     Returns:
-        In the original's coding if that has a plane for each component; the picture otherwise.
+        In the original's coding, alpha included, if that has a plane for each component or alpha;
+        the picture otherwise.
     """
+    original = _planar(original)
     components = original.format.components
     if len(original.planes) != len(components):
         return picture
@@ -155,8 +184,17 @@ def with_untouched(
     for new, old, part in zip(coded.planes, original.planes, components, strict=True):
         covered = _touched(changed, part.height, part.width)
         values, kept = (_values(plane, part.bits) for plane in (new, old))
-        np.copyto(values, kept, where=~covered)
+        np.copyto(values, kept, where=True if part.is_alpha else ~covered)
     return coded
+
+
+def _planar(picture: av.VideoFrame) -> av.VideoFrame:
+    # Packed RGB is written as well from an array, which has no alpha.
+    components = picture.format.components
+    if len(picture.planes) == len(components) or not any(part.is_alpha for part in components):
+        return picture
+    is_deep = any(part.bits > 8 for part in components)
+    return picture.reformat(format="gbrap16le" if is_deep else "gbrap")
 
 
 def _touched(changed: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:

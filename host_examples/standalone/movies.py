@@ -37,7 +37,7 @@ class Movie:
                 stream = container.streams.video[0]
                 self.rate = stream.average_rate or Fraction(24)
                 self._deep = any(part.bits > 8 for part in stream.format.components)
-                self._count = stream.frames or sum(1 for _ in container.decode(stream))
+                self._count = _counted(container, stream)
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read the movie {path}: {error}") from None
         self._decoder: Iterator[av.VideoFrame] = iter(())
@@ -124,6 +124,13 @@ class Movie:
     def _decoded(self) -> Iterator[av.VideoFrame]:
         with av.open(str(self.path)) as container:
             yield from container.decode(container.streams.video[0])
+
+
+def _counted(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    # What an edit list cuts away is in the file and counted, but never shown.
+    if not stream.frames:
+        return sum(1 for _ in container.decode(stream))
+    return stream.frames - sum(packet.is_discard for packet in container.demux(stream))
 
 
 def _packets(

@@ -378,12 +378,13 @@ def test_dpx_frames_are_written_as_they_were(tmp_path, bits):
         ("clean.exr", "f2", r"one file for all frames; write name\.####\.exr"),
         ("clean.avi", "u1", "movies are written as .mkv"),
         ("clean", "u1", "files without suffix"),
+        ("clean.mp4", "u1", "have even sides, and the plate is 3x2; write .mkv or .mov"),
     ],
 )
 def test_outputs_that_would_lose_something_are_refused(tmp_path, location, dtype, told):
     """Before any work is done, with the way out."""
     with pytest.raises(ClipError, match=told):
-        open_output(str(tmp_path / location), Movieless(), np.zeros((2, 2, 3), dtype), None)
+        open_output(str(tmp_path / location), Movieless(), np.zeros((2, 3, 3), dtype), None)
 
 
 def ten_bit_movie(path: Path, frames: int = 6) -> list[list[np.ndarray]]:
@@ -462,6 +463,117 @@ def test_sound_starts_with_the_first_frame_that_is_written(tmp_path):
         heard = np.concatenate([each.to_ndarray().ravel() for each in written.decode(audio=0)])
     assert heard[0] == 2
     assert len(heard) < 4 * 2000
+
+
+def movie_with_alpha(path: Path, layout: str, codec: str = "ffv1") -> None:
+    """Three frames of noise, with an alpha that is nowhere 1."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, layout
+        for _ in range(3):
+            rgba = rng.integers(0, 60000, (64, 96, 4)).astype(np.uint16)
+            picture = av.VideoFrame.from_ndarray(rgba, format="rgba64le").reformat(format=layout)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def rgba_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [each.to_ndarray(format="rgba64le") for each in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("layout", ["bgra", "rgba64le", "gbrap10le", "yuva444p10le", "yuva444p"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mov"])
+def test_movies_keep_their_alpha(tmp_path, layout, suffix):
+    """Under the matte too: what is filled is as opaque as what it replaces."""
+    movie_with_alpha(tmp_path / "shot.mkv", layout)
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    color = PlateColor("", plate.read(1).dtype)
+    writer = open_output(str(tmp_path / f"clean{suffix}"), plate, plate.read(1), color)
+
+    for frame in plate.frames:
+        pixels = plate.read(frame).copy()
+        pixels[20:30, 40:60] = 100
+        writer.write(frame, pixels)
+    writer.close()
+
+    before, after = rgba_of(tmp_path / "shot.mkv"), rgba_of(tmp_path / f"clean{suffix}")
+    outside = np.ones((64, 96), bool)
+    outside[20:30, 40:60] = False
+    for old, new in zip(before, after, strict=True):
+        difference = np.abs(old.astype(int) - new)
+        assert difference[..., 3].max() <= (0 if suffix == ".mkv" else 257)
+        assert suffix == ".mov" or difference[outside].max() == 0
+        assert difference[~outside][:, :3].any()
+
+
+def test_a_movie_format_without_alpha_says_so(tmp_path, caplog):
+    """A plate with alpha as .mp4 is opaque; nobody has to find out later."""
+    movie_with_alpha(tmp_path / "shot.mkv", "bgra")
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    color = PlateColor("", plate.read(1).dtype)
+    writer = open_output(str(tmp_path / "clean.mp4"), plate, plate.read(1), color)
+
+    writer.write(1, plate.read(1))
+    writer.close()
+
+    assert "clean.mp4 cannot hold the plate's alpha" in caplog.text
+
+
+def test_what_an_edit_list_cuts_away_is_no_frame(tmp_path):
+    """Cameras and editors trim without coding anew; such a movie is whole."""
+    with av.open(str(tmp_path / "long.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for value in range(0, 240, 10):
+            values = np.full((64, 96, 3), value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode(None))
+    with (
+        av.open(str(tmp_path / "long.mp4")) as source,
+        av.open(str(tmp_path / "trimmed.mp4"), "w") as target,
+    ):
+        stream = source.streams.video[0]
+        copied = target.add_stream_from_template(stream)
+        start = round(5 / 24 / stream.time_base)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts - start,
+                    packet.dts - start,
+                    copied,
+                )
+                target.mux(packet)
+
+    movie = open_plate(str(tmp_path / "trimmed.mp4"))
+
+    assert list(movie.frames) == list(range(1, 20))
+    assert abs(int(movie.read(19).mean()) - 230) < 3
+
+
+@pytest.mark.parametrize("size", [30, 3000, 40_000])
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+def test_a_full_disk_leaves_no_movie_that_looks_whole(tmp_path, suffix, size):
+    """One line, whether it fills up at the first frame or at the last."""
+    rng = np.random.default_rng(0)
+    writer = MovieWriter(tmp_path / f"clip{suffix}", Fraction(24), lambda pixels: pixels)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+
+    def write_all() -> None:
+        for number in range(4):
+            writer.write(number, rng.integers(0, 255, (96, 192, 3), np.uint8))
+        writer.close()
+
+    try:
+        with pytest.raises(ClipError, match=r"cannot write .*clip"):
+            write_all()
+        writer.discard()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_part_of_a_file_is_kept(tmp_path):
