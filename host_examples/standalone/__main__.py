@@ -66,6 +66,7 @@ def inpaint(
     matte: str | None = None,
     hold_out: str | None = None,
     clean_frames: str | None = None,
+    layer: str = "",
     weights: Path | None = None,
     preset: Literal["thorough", "balanced", "fast", "released"] | None = None,
     patience: float = 60.0,
@@ -82,6 +83,8 @@ def inpaint(
         hold_out: As --matte; 1 or white = never changed and never copied from.
         clean_frames: Folder or pattern of frames that you painted, numbered as the plate's: they
             are copied from, and show under the matte as they are.
+        layer: The plate where files hold several layers: beauty for beauty.R and so on; empty
+            takes R, G and B.
         weights: Weights for the server that is started, .safetensors.
         preset: How the server that is started cuts the clip into windows: thorough looks longest,
             fast shortest; balanced by default.
@@ -90,7 +93,7 @@ def inpaint(
         resume: Keep output files that exist and do the others only; all frames are looked at.
     """
     params = Params(**asdict(node))
-    source = open_plate(plate, alpha=params.premultiplied)
+    source = open_plate(plate, alpha=params.premultiplied, layer=layer)
     painted = clean_frames and open_plate(clean_frames, alpha=params.premultiplied, over=source)
     clips = Clips(
         source=source,

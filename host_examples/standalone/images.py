@@ -20,6 +20,7 @@ from host_examples.standalone.image_files import (
     spec_like,
     write_picture,
 )
+from host_examples.standalone.layers import Layer, plate_layer
 from host_examples.standalone.sequences import file_of
 from node.clips import Region, nearest
 from node.color import unit
@@ -94,24 +95,35 @@ class ImagePlate(_OfFiles):
     """The plate: R, G and B of each file, and alpha where it is asked for."""
 
     def __init__(
-        self, files: ImageSequence, *, alpha: bool = False, over: "ImagePlate | None" = None
+        self,
+        files: ImageSequence,
+        *,
+        alpha: bool = False,
+        layer: str = "",
+        over: "ImagePlate | None" = None,
     ) -> None:
         """Frames of files.
 
         Args:
             files: Where they are.
             alpha: Whether frames are read with their alpha.
+            layer: Which colors are read, as :func:`plate_layer` takes them.
             over: The plate that these are clean frames of, whose place they get.
         """
         super().__init__(files)
         self._alpha = alpha
+        self._layer = layer
         self._over = over
+
+    def layer(self, picture: Picture) -> Layer:
+        """What of a file is the plate."""
+        return plate_layer(picture, self._layer)
 
     @cached_property
     def windows(self) -> Windows:
         """Where the pixels of every frame lie."""
         picture = self.files.load(self.frames[0])
-        return picture.parts[picture.color].windows
+        return picture.parts[self.layer(picture).part].windows
 
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 3 or 4) as stored; a file with one channel is gray.
@@ -120,10 +132,10 @@ class ImagePlate(_OfFiles):
             ClipError: unreadable, or its pixels lie elsewhere than the first frame's.
         """
         picture = self.files.load(frame)
-        part = picture.parts[picture.color]
-        alpha = ["A"] if self._alpha and "A" in part.names else []
-        positions = rgb_channels(part) + [part.names.index(name) for name in alpha]
-        pixels = part.pixels[..., positions]
+        layer = self.layer(picture)
+        part = picture.parts[layer.part]
+        alpha = [layer.alpha] if self._alpha and layer.alpha is not None else []
+        pixels = part.pixels[..., layer.colors + alpha]
         if self._over is not None:
             return placed(pixels, picture.path, part.windows, self._over.windows)
         if part.windows.data != self.windows.data and not (
@@ -207,13 +219,6 @@ def _in_words(box: Region) -> str:
     return f"{box.width}x{box.height} at {box.left}, {box.top}"
 
 
-def rgb_channels(part: Part) -> list[int]:
-    """Positions of R, G and B; the first three, or the only one thrice, without these names."""
-    if all(name in part.names for name in "RGB"):
-        return [part.names.index(name) for name in "RGB"]
-    return [0, 1, 2] if len(part.names) >= 3 else [0, 0, 0]
-
-
 class ImageWriter:
     """Writes results as a sequence, each like the plate's own file."""
 
@@ -259,21 +264,17 @@ class ImageWriter:
                 compression,
             )
         self._told |= lossy
-        write_picture(path, self._parts(picture, pixels))
+        write_picture(path, self._parts(picture, self._plate.layer(picture), pixels))
 
-    def _parts(self, picture: Picture, pixels: NDArray[Any]) -> list[Part]:
+    def _parts(self, picture: Picture, layer: Layer, pixels: NDArray[Any]) -> list[Part]:
         parts = list(picture.parts)
-        part = parts[picture.color]
+        part = parts[layer.part]
         if self._mode != "clean plate":
             names = "RGBA" if pixels.shape[-1] == 4 else "A"
             return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
-        channels = rgb_channels(part)
         merged = part.pixels.copy()
-        if len(set(channels)) == 1:
-            merged[..., channels[0]] = pixels[..., 0]
-        else:
-            merged[..., channels] = pixels[..., :3]
-        parts[picture.color] = Part(merged, part.spec)
+        merged[..., layer.colors] = pixels[..., :3]
+        parts[layer.part] = Part(merged, part.spec)
         return parts
 
     def close(self) -> None:

@@ -65,22 +65,25 @@ class Writer(Protocol):
 
 
 def open_plate(
-    location: str, *, alpha: bool = False, over: Clip | None = None
+    location: str, *, alpha: bool = False, layer: str = "", over: Clip | None = None
 ) -> ImagePlate | Movie:
     """The plate, or clean frames of one: a folder, a pattern, one image or a movie.
 
     Args:
         location: Where it is.
         alpha: Whether frames are read with their alpha.
+        layer: Which colors are the plate, where files hold several layers.
         over: The plate, for clean frames.
 
     Raises:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
+        if layer:
+            raise ClipError(f"{location} is a movie without a layer {layer}")
         return Movie(_existing(location), FIRST_MOVIE_FRAME)
     files = ImageSequence(location, _files(location))
-    return ImagePlate(files, alpha=alpha, over=_with_windows(over))
+    return ImagePlate(files, alpha=alpha, layer=layer, over=_with_windows(over))
 
 
 def open_matte(location: str, channel: str, plate: Clip) -> Clip:

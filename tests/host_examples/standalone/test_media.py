@@ -613,6 +613,40 @@ def test_every_part_of_a_file_is_kept(tmp_path):
         assert new.pixels.tobytes() == old.pixels.tobytes()
 
 
+@pytest.mark.parametrize("words", [("R", "G", "B", "A"), ("red", "green", "blue", "alpha")])
+def test_the_plate_among_several_layers_is_named(tmp_path, words):
+    """A render without plain R, G and B: nothing is filled by a guess, and only what was named."""
+    names = tuple(f"{layer}.{word}" for layer in ("albedo", "beauty") for word in words)
+    pixels = np.random.default_rng(0).random((6, 8, 8)).astype(np.float16)
+    write_exr(tmp_path / "in.0001.exr", pixels, names)
+    location = str(tmp_path / "in.####.exr")
+
+    with pytest.raises(ClipError, match=r"in\.0001\.exr has albedo, beauty; name one with --layer"):
+        open_plate(location).read(1)
+    with pytest.raises(ClipError, match=r"has no layer diffuse; it has albedo, beauty"):
+        open_plate(location, layer="diffuse").read(1)
+    plate = open_plate(location, layer="beauty", alpha=True)
+    ImageWriter(str(tmp_path / "out.####.exr"), plate).write(1, plate.read(1) * 0)
+
+    before, spec = read_image(tmp_path / "in.0001.exr")
+    after, _ = read_image(tmp_path / "out.0001.exr")
+    order = [spec.channelnames.index(f"beauty.{word}") for word in words]
+    np.testing.assert_array_equal(plate.read(1), before[..., order])
+    assert not after[..., order[:3]].any()
+    others = [index for index in range(8) if index not in order[:3]]
+    np.testing.assert_array_equal(after[..., others], before[..., others])
+
+
+def test_the_only_layer_is_the_plate(tmp_path):
+    """By the names of its channels, whatever stands beside it in which order."""
+    names = ("Z", "beauty.R", "beauty.G", "beauty.B")
+    write_exr(tmp_path / "in.0001.exr", gray(0.25, 4) * np.float16([1, 2, 3, 4]), names)
+
+    plate = open_plate(str(tmp_path / "in.####.exr"))
+
+    np.testing.assert_array_equal(plate.read(1)[0, 0], np.float16([0.5, 0.75, 1]))
+
+
 def test_a_lossy_compression_is_not_repeated(tmp_path, caplog):
     """DWA would change every pixel again; the clean plate is exact, and the log says why."""
     path = tmp_path / "in.0001.exr"
