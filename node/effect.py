@@ -262,7 +262,8 @@ class InpaintEffect:
         self.clips = clips or self.clips
         self.params = params or self.params
         analysis = self._analysis
-        if analysis is not None and self.state in (State.DONE, State.STALE, State.CANCELLED):
+        ended = (State.DONE, State.STALE, State.CANCELLED, State.ERROR)
+        if analysis is not None and self.state in ended:
             fresh = digest(Shot(self.clips, self.params), analysis.survey.frames)
             if fresh != analysis.digest:
                 self.state = State.STALE

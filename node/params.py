@@ -14,6 +14,10 @@ OutputMode = Literal["clean plate", "fill only", "matte used", "made up"]
 Kind = Literal["bool", "int", "float", "string", "choice"]
 
 
+MOST_FRAMES = 1_000_000
+"""Half a day; a longer range is a slip of the pen, and would be looked for frame by frame."""
+
+
 class Range(NamedTuple):
     """Smallest and largest value of a number, both allowed."""
 
@@ -94,12 +98,17 @@ class Params:
     def __post_init__(self) -> None:
         for spec in param_specs():
             spec.require(getattr(self, spec.name))
+        if self.server and not re.fullmatch(r"unix.*:.+|.+:\d+", self.server):
+            raise ValueError(
+                f"server {self.server!r} has no port; write {self.server.rstrip(':')}:50071, or "
+                "unix:/PATH"
+            )
 
     def chosen_frames(self, available: Sequence[int]) -> list[int]:
         """The frames that ``frames`` names, first and last included; all where it is empty.
 
         Raises:
-            ValueError: not a range, or an empty one.
+            ValueError: not a range, an empty one, or one that no shot is as long as.
 
         >>> Params(frames="7-9").chosen_frames([1, 2])
         [7, 8, 9]
@@ -113,6 +122,8 @@ class Params:
         last = int(match[2]) if match[2] is not None else first
         if last < first:
             raise ValueError(f"frames {self.frames} is empty: {last} comes before {first}")
+        if last - first >= MOST_FRAMES:
+            raise ValueError(f"frames {self.frames} are more than {MOST_FRAMES}; is it a slip?")
         return list(range(first, last + 1))
 
 

@@ -130,4 +130,7 @@ def _parts(
 
 
 def _told_outside(frame: int, given: Matte) -> str:
-    return f"matte, frame {frame}: values from {np.nanmin(given):g} to {np.nanmax(given):g}"
+    known = given[~np.isnan(given)]
+    if not known.size:
+        return f"matte, frame {frame}: nothing but NaN"
+    return f"matte, frame {frame}: values from {known.min():g} to {known.max():g}"

@@ -24,14 +24,20 @@ def local_server(weights: Path | None = None, preset: str | None = None) -> Iter
         address = f"unix:{folder}/server.sock"
         command = [sys.executable, "-m", "server", "--address", address, "--until-stdin-closes"]
         if weights is not None:
-            command += ["--weights", str(weights)]
+            command += ["--weights", str(weights.absolute())]
         if preset is not None:
             command += ["--preset", preset]
         log = Path(folder) / "server.log"
         with (
             log.open("wb") as errors,
             subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                # Python would import what lies beside the shot, a server.py say.
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
             ) as process,
         ):
             try:

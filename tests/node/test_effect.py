@@ -136,6 +136,18 @@ def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog
     assert result[1002][1, 1].tobytes() == clips.source.read(1002)[1, 1].tobytes()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_matte_of_nan_is_told(address, quiet, caplog):
+    """It replaces nothing, and is no cause for a warning of numpy's."""
+    clips = shot()
+    clips.matte.read(1002)[:] = np.nan
+
+    result = rendered(clips, address)
+
+    assert "matte, frame 1002: nothing but NaN (1 frames) are clamped" in caplog.text
+    assert result[1002].tobytes() == clips.source.read(1002).tobytes()
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [

@@ -3,13 +3,14 @@
 import dataclasses
 import threading
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
 from node.client import InpaintClient
 from node.effect import InpaintEffect, Params, State
-from node.errors import CancelledError, ClipError, ServerUnreachableError
+from node.errors import CancelledError, ClipError, ServerLostError, ServerUnreachableError
 from tests.conftest import serving
 from tests.node.shots import Frames, rendered, shot
 from tests.server.engines import ScenesEngine
@@ -170,6 +171,33 @@ def test_errors_stay_on_the_node(quiet):
 
     assert effect.state is State.ERROR
     assert "no server answers at localhost:1" in effect.message
+
+
+def test_an_analysis_that_failed_in_the_middle_becomes_stale_too(fake_engine, quiet):
+    """What was finished before the server went away belongs to the shot as it was."""
+    clips = shot(length=6)
+    fake_engine.held_at = 2
+    fake_engine.hold.clear()
+    effect = InpaintEffect(clips)
+    with ExitStack() as stack:
+        address = stack.enter_context(serving(fake_engine))
+
+        def watch(stage: str, done: int, total: int) -> bool:
+            if stage == "completing" and done == 2:
+                stack.close()
+            return True
+
+        with pytest.raises(ServerLostError):
+            effect.analyze(
+                clips.source.frames, lambda: InpaintClient(address, patience_seconds=0.2), watch
+            )
+    assert effect.state is State.ERROR
+
+    assert effect.update() is State.ERROR
+    assert not same(effect.render(1001), clips.source.read(1001))
+    assert effect.update(params=Params(frames="1003-1004")) is State.STALE
+    assert same(effect.render(1001), clips.source.read(1001))
+    effect.close()
 
 
 def test_a_gap_is_told_before_a_host_starts_its_frames(address, quiet):

@@ -17,6 +17,8 @@ import pytest
 from host_examples.standalone.__main__ import main
 from host_examples.standalone.image_files import read_image, write_image
 from host_examples.standalone.images import ImageWriter
+from host_examples.standalone.local_server import local_server
+from node.errors import ServerUnreachableError
 from tests.conftest import FakeEngine, serving
 from tests.server.engines import ScenesEngine
 
@@ -109,7 +111,7 @@ def test_a_running_server_and_a_part_of_the_frames(shot, address):
         (["--matte-channel", "mask"], "has no channel mask; it has R, G, B, A"),
         (["--matte", "small.exr"], "matte is 40x30, plate is 80x60; reformat the matte first"),
         (["--matte", "nothing.####.png"], "no frames match"),
-        (["--weights", "nothing.safetensors"], "no weights at nothing.safetensors"),
+        (["--weights", "nothing.safetensors"], "nothing.safetensors"),
         (["--hole-grow", "-1"], "--hole-grow must be at least 0, got -1"),
         (["--output", "clean.mp3"], "cannot write .mp3"),
     ],
@@ -481,6 +483,37 @@ def test_premultiplied_plates_take_clean_frames_and_make_movies(shot, typed, add
 
     assert (painted[0], movie[0]) == (0, 0), painted[1] + movie[1]
     assert (shot / "c.mkv").stat().st_size
+
+
+def test_what_lies_beside_the_shot_is_never_run(tmp_path, monkeypatch):
+    """A server.py in the folder somebody sent is not the server."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "server.py").write_text("open('run', 'w')")
+
+    with (
+        pytest.raises(ServerUnreachableError, match="the server did not start"),
+        local_server(preset="none"),
+    ):
+        pytest.fail("started")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["server.py"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--server", "localhost", "server 'localhost' has no port; write localhost:50071"),
+        ("--frames", "1001-100800000", "frames 1001-100800000 are more than 1000000"),
+    ],
+)
+def test_slips_are_told_at_once(shot, typed, flag, value, told):
+    """A port or a blank forgotten is no reason to wait, nor to hear of something else."""
+    plate, out = shot / "plate.####.exr", shot / "clean.####.exr"
+
+    code, said = typed(plate, "--matte-channel", "A", "--output", out, flag, value)
+
+    assert code == 2
+    assert told in said
 
 
 def test_messages_speak_of_flags(shot, typed):
