@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -207,19 +207,16 @@ def _aborted_by_signals(effect: InpaintEffect) -> Iterator[None]:
         effect.abort()
         signal.default_int_handler(number, frame)
 
-    usual: dict[int, Any] = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-    }
+    usual = signal.default_int_handler
     # A shell's background job ignores Ctrl-C, and shall.
-    heard = [number for number, handler in usual.items() if signal.getsignal(number) is handler]
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is usual]
     for number in heard:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number in heard:
-            signal.signal(number, usual[number])
+            signal.signal(number, usual)
 
 
 def _how_to_go_on(
@@ -235,6 +232,8 @@ def _how_to_go_on(
 
 def main() -> None:
     """Run the command line."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         tyro.cli(inpaint, prog="sttn-inpaint", description=__doc__)

@@ -33,7 +33,7 @@ class Part:
     """One image of a file."""
 
     pixels: NDArray[Any]
-    """(H, W, C), all channels, in the type that holds each of them."""
+    """(H, W, C), all channels, in the type that holds each of them; float64 for rare ones."""
     spec: oiio.ImageSpec
     """Channel names, windows, metadata."""
 
@@ -115,9 +115,7 @@ def read_picture(path: Path) -> Picture:
         spec = oiio.ImageSpec(source.spec())
         if spec.deep:
             raise ClipError(f"{path} holds deep pixels; flatten them first")
-        kind = _TYPES.get(
-            str(spec.format), oiio.DOUBLE if "int" in str(spec.format) else oiio.FLOAT
-        )
+        kind = _TYPES.get(str(spec.format), oiio.DOUBLE)
         pixels = source.read_image(len(parts), 0, 0, spec.nchannels, kind)
         if pixels is None:
             raise _unreadable(path, source.geterror())

@@ -129,13 +129,19 @@ class ImagePlate(_OfFiles):
         """(H, W, 3 or 4) as stored; a file with one channel is gray.
 
         Raises:
-            ClipError: unreadable, or its pixels lie elsewhere than the first frame's.
+            ClipError: unreadable, of a type that no plate has, or its pixels lie elsewhere than the
+                first frame's.
         """
         picture = self.files.load(frame)
         layer = self.layer(picture)
         part = picture.parts[layer.part]
         alpha = [layer.alpha] if self._alpha and layer.alpha is not None else []
         pixels = part.pixels[..., layer.colors + alpha]
+        if pixels.dtype == np.float64:
+            raise ClipError(
+                f"{picture.path} holds {part.spec.format} pixels; write 8 or 16 bits without "
+                "sign, half or float"
+            )
         if self._over is not None:
             return placed(pixels, picture.path, part.windows, self._over.windows)
         if part.windows.data != self.windows.data and not (

@@ -59,6 +59,18 @@ def test_sequences_are_found_by_pattern_and_folder(sequence, location):
     assert plate.read(1001)[0, 0, 0] == np.float16(1.001)
 
 
+@pytest.mark.parametrize("kind", [oiio.INT16, oiio.UINT32, oiio.DOUBLE])
+def test_a_type_that_no_plate_has_is_named_as_it_is_stored(tmp_path, kind):
+    """Not as what it was read into."""
+    spec = oiio.ImageSpec(8, 6, 3, kind)
+    write_image(tmp_path / "p.0001.tif", np.zeros((6, 8, 3), np.float32), spec)
+
+    with pytest.raises(
+        ClipError, match=rf"p\.0001\.tif holds {oiio.TypeDesc(kind)} pixels; write 8"
+    ):
+        open_plate(str(tmp_path / "p.####.tif")).read(1)
+
+
 def test_numbers_without_padding_are_ordered_as_numbers(tmp_path):
     """9 comes before 10."""
     for frame in (9, 10, 100):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,23 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """sttn-inpaint in this process: exit code and what it says; faster than one of its own."""
+
+    def run_here(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["sttn-inpaint", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0), capsys.readouterr().err
+        return 0, capsys.readouterr().err
+
+    usual = signal.getsignal(signal.SIGTERM)
+    yield run_here
+    signal.signal(signal.SIGTERM, usual)
 
 
 @pytest.fixture
@@ -335,7 +353,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address, number):
 
 
 def test_an_interrupt_that_python_drops_still_stops_the_job(
-    shot, fake_engine, address, monkeypatch, capsys
+    shot, typed, fake_engine, address, monkeypatch
 ):
     """Ctrl-C in the middle of a finalizer is printed and forgotten; the artist's is not."""
     fake_engine.held_at = 1
@@ -354,32 +372,13 @@ def test_an_interrupt_that_python_drops_still_stops_the_job(
     dropped = []
     monkeypatch.setattr(sys, "unraisablehook", lambda raised: dropped.append(raised.exc_type))
     plate, clean = shot / "plate.####.exr", shot / "clean.####.exr"
-    arguments = [plate, "--matte-channel", "A", "--server", address, "--output", clean]
-    monkeypatch.setattr(sys, "argv", ["sttn-inpaint", *map(str, arguments)])
 
-    with pytest.raises(SystemExit) as ended:
-        main()
+    code, told = typed(plate, "--matte-channel", "A", "--server", address, "--output", clean)
 
-    assert ended.value.code == 130
+    assert code == 130
     assert dropped == [KeyboardInterrupt]
-    told = capsys.readouterr().err
     assert "1 of 4 frames are finished and stay; go on with the same command" in told
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-@pytest.fixture
-def typed(monkeypatch, capsys):
-    """sttn-inpaint in this process: exit code and what it says; faster than one of its own."""
-
-    def run_here(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["sttn-inpaint", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0), capsys.readouterr().err
-        return 0, capsys.readouterr().err
-
-    return run_here
 
 
 @pytest.mark.parametrize("output", ["plate.####.exr", "./plate.%04d.exr", "link.####.exr"])
@@ -514,6 +513,16 @@ def test_slips_are_told_at_once(shot, typed, flag, value, told):
 
     assert code == 2
     assert told in said
+
+
+def test_a_stop_before_the_job_is_told(shot, typed, monkeypatch):
+    """SIGTERM while files are opened: 130 as in the middle, and a word."""
+    stopped = partial(signal.raise_signal, signal.SIGTERM)
+    monkeypatch.setattr("host_examples.standalone.__main__.open_plate", lambda *_, **__: stopped())
+
+    code, told = typed(shot / "plate.####.exr", "--output", shot / "clean.####.exr")
+
+    assert (code, told) == (130, "sttn-inpaint: interrupted\n")
 
 
 def test_messages_speak_of_flags(shot, typed):
