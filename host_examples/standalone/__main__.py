@@ -106,7 +106,9 @@ def inpaint(
             raise ClipError(f"{flag} goes with a server that is started; leave out --server")
     if overwrite and resume:
         raise ClipError("--overwrite replaces what --resume would keep; leave one out")
+    effect = create_instance(HOST, clips, params)
     chosen = params.chosen_frames(source.frames)
+    effect.begin_sequence_render(chosen)
     first = source.read(source.frames[0])
     color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)
     writer = open_output(output, source, first, color, params.output_mode)
@@ -126,7 +128,6 @@ def inpaint(
             own = stack.enter_context(local_server(weights, preset))
             return InpaintClient(own, patience_seconds=1.0)
 
-        effect = create_instance(HOST, clips, params)
         missing = [frame for frame in chosen if frame not in existing] if resume else chosen
         if missing:
             _run(
@@ -194,7 +195,7 @@ def _run(
 def _remove(paths: Sequence[Path]) -> None:
     try:
         for path in paths:
-            path.unlink()
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise ClipError(f"cannot replace {error.filename}: {error.strerror}") from None
 
@@ -202,7 +203,6 @@ def _remove(paths: Sequence[Path]) -> None:
 @contextmanager
 def _aborted_by_signals(effect: InpaintEffect) -> Iterator[None]:
     # Python drops what is raised while an object is finalized, Ctrl-C too; the job hears of it.
-    # A farm's SIGTERM would leave a server's log, half a movie and the fills so far behind.
     def interrupt(number: int, frame: FrameType | None) -> None:
         effect.abort()
         signal.default_int_handler(number, frame)
@@ -232,6 +232,7 @@ def _how_to_go_on(
 
 def main() -> None:
     """Run the command line."""
+    # A farm's SIGTERM would leave a server's log, half a movie and the fills so far behind.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
