@@ -8,6 +8,8 @@ import av
 import numpy as np
 import OpenImageIO as oiio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from host_examples.standalone.image_files import (
     Part,
@@ -25,6 +27,7 @@ from host_examples.standalone.media import (
 )
 from host_examples.standalone.movie_writer import MovieWriter
 from host_examples.standalone.movies import Movie
+from host_examples.standalone.sequences import file_of, is_pattern
 from node.color import PlateColor
 from node.errors import ClipError
 
@@ -98,6 +101,21 @@ def test_any_folder_and_name_has_frames(tmp_path, folder, name):
     assert len({writer.path(frame) for frame in (-3, 7, 12345)}) == 3
     assert list(plate.frames) == [-3, 7, 12345]
     assert plate.read(7)[0, 0, 0] == 7
+
+
+WORDS = st.text("ab01#%@d._-[]$ ", max_size=8)
+
+
+@given(folder=WORDS, before=WORDS, after=st.text("ab01@._-[] ", max_size=8), frame=st.integers())
+def test_every_frame_of_a_pattern_has_its_file(folder, before, after, frame):
+    """Whatever else is in a path: no two frames share a file, and its number is in its name."""
+    pattern = f"x{folder}/x{before}.####{after}"
+
+    path = file_of(pattern, frame)
+
+    assert is_pattern(pattern)
+    assert path == Path(f"x{folder}/x{before}.{frame:04d}{after}")
+    assert path != file_of(pattern, frame + 1)
 
 
 def test_the_file_that_a_pattern_means_is_the_frame(tmp_path):
