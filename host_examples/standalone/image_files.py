@@ -154,7 +154,7 @@ def _breaks_off(path: Path) -> bool:
 
 
 def write_picture(path: Path, parts: Sequence[Part]) -> None:
-    """Write a file under a temporary name, then rename it.
+    """Write a file under a temporary name, read it back, then rename it.
 
     Args:
         path: Target; never seen half-written.
@@ -196,8 +196,8 @@ def _require_whole(written: Path, path: Path) -> None:
     # On a full disk some formats say that all went well.
     try:
         read_picture(written)
-    except ClipError as error:
-        raise _unwritable(path, f"it does not read back ({error}); is the disk full?") from None
+    except ClipError:
+        raise _unwritable(path, "it breaks off; is the disk full?") from None
 
 
 def _require_room(path: Path, size: int) -> None:

@@ -744,9 +744,7 @@ def test_a_full_disk_leaves_no_file_that_looks_whole(tmp_path, suffix, size):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        with pytest.raises(
-            ClipError, match=rf"cannot write .*clean\.0001\.{suffix}: .*[wW]rit|large"
-        ):
+        with pytest.raises(ClipError, match=rf"cannot write .*clean\.0001\.{suffix}: "):
             write_image(
                 tmp_path / f"clean.0001.{suffix}", pixels, oiio.ImageSpec(192, 96, 3, oiio.UINT8)
             )
