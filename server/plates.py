@@ -115,9 +115,10 @@ class Upload:
             InvalidRequestError: size or digest differ; what arrived is forgotten.
         """
         name, size = self._header.digest, self._header.size
-        if self.committed != size:
+        written = os.fstat(self._file.fileno()).st_size
+        if not self.committed == written == size:
             self._part.unlink(missing_ok=True)
-            raise InvalidRequestError(f"upload of {name} has {self.committed} bytes, not {size}")
+            raise InvalidRequestError(f"upload of {name} has {written} bytes, not {size}")
         if self._hash.hexdigest() != name:
             self._part.unlink(missing_ok=True)
             raise InvalidRequestError(f"upload of {name} has another digest; send it again")

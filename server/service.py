@@ -3,9 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
 
 import psutil
 
@@ -27,6 +28,8 @@ from server.scheduler import Scheduler
 from server.security import Context, Gate
 from server.workers import Workers
 
+_Result = TypeVar("_Result")
+
 WRITERS = max(1, (os.cpu_count() or 1) // 2)
 """Threads that hash and write uploads; on all cores they made small calls wait."""
 
@@ -44,6 +47,28 @@ async def status_codes(context: Context, metrics: Metrics) -> AsyncIterator[None
         if isinstance(error, ServerBusyError):
             context.set_trailing_metadata([(RETRY_AFTER, f"{error.retry_seconds:.0f}")])
         await context.abort(code, str(error))
+
+
+async def _done(work: "asyncio.Future[_Result]") -> _Result:
+    """Wait for a thread.
+
+    A call whose client goes away is cancelled, but no thread can be: the call ends only when its
+    thread has, so that nobody else opens the file while it still writes.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return work.result()
+
+
+async def _in_thread(work: Callable[..., _Result], *arguments: object) -> _Result:
+    """Carry out what blocks, to its end; see :func:`_done`."""
+    return await _done(asyncio.get_running_loop().run_in_executor(None, work, *arguments))
 
 
 class PlatesService(inpaint_pb2_grpc.PlatesServicer):
@@ -87,10 +112,10 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 return pb.UploadResponse(committed=header.size)
             self._require_place()
             with self._store.upload(header) as upload:
-                await asyncio.to_thread(upload.resume)
+                await _in_thread(upload.resume)
                 await self._receive(upload, request_iterator)
                 path = content_path(self._store.folder, header.digest)
-                await asyncio.to_thread(upload.finish, path)
+                await _in_thread(upload.finish, path)
             return pb.UploadResponse(committed=header.size)
 
     async def Take(self, request: pb.TakeRequest, context: Context) -> pb.UploadResponse:
@@ -103,7 +128,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             self._require_place()
             with self._store.upload(header) as upload:
                 path = content_path(self._store.folder, header.digest)
-                await asyncio.to_thread(shared_memory.take, request, upload, path)
+                await _in_thread(shared_memory.take, request, upload, path)
             self._metrics.received.inc(request.size)
             return pb.UploadResponse(committed=header.size)
 
@@ -116,7 +141,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 file.seek(request.offset)
                 offset = request.offset
                 # One chunk at a time: a slow reader holds no more memory than that.
-                while data := await asyncio.to_thread(file.read, codec.CHUNK_BYTES):
+                while data := await _in_thread(file.read, codec.CHUNK_BYTES):
                     yield codec.chunk_at(offset, data)
                     offset += len(data)
                     self._metrics.sent.inc(len(data))
@@ -127,7 +152,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         async with status_codes(context, self._metrics):
             self._require_shared_memory()
             with open_content(self._store.folder, request.digest) as file:
-                size = await asyncio.to_thread(shared_memory.give, request, file)
+                size = await _in_thread(shared_memory.give, request, file)
             self._metrics.sent.inc(size)
             self._scheduler.fetched(request.digest)
             return pb.GiveResponse(size=size)
@@ -150,7 +175,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         finished = False
         try:
             async for request in requests:
-                await writing
+                await _done(writing)
                 part = request.WhichOneof("part")
                 if part == "chunk":
                     writing = loop.run_in_executor(
@@ -162,9 +187,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 else:
                     raise InvalidRequestError(f"an upload has no {part or 'empty part'} here")
         finally:
-            # The thread must be done with the file, even where the client has gone.
-            await asyncio.wait([writing])
-        writing.result()
+            await _done(writing)
         if not finished:
             raise BrokenUploadError("the upload broke off before its finish")
 

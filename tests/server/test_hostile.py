@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from node.client import InpaintClient
 from server.config import LimitsConfig, StoreConfig
+from server.plates import Upload
 from server.protocol import channel as client_side
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
@@ -387,6 +389,61 @@ def test_a_broken_connection_resends_eight_mebibytes_at_most():
         total = received(running)
 
     assert total - len(content) <= 8 * codec.CHUNK_BYTES
+
+
+@pytest.mark.parametrize("way", ["upload", "take"])
+def test_an_upload_that_is_cut_ends_only_when_its_bytes_are_written(tmp_path, monkeypatch, way):
+    """An artist whose network blinks while the server's disk stalls: nobody else writes between."""
+    content = np.random.default_rng(5).bytes(2 * codec.CHUNK_BYTES)
+    stalled, go_on = threading.Event(), threading.Event()
+    extend = Upload.extend
+
+    def stalling(upload, data):
+        if not stalled.is_set():
+            stalled.set()
+            go_on.wait(20)
+        extend(upload, data)
+
+    monkeypatch.setattr(Upload, "extend", stalling)
+    with (
+        server(FakeEngine(), address=f"unix:{tmp_path}/s.sock", shared_memory=True) as (address, _),
+        grpc.insecure_channel(address) as channel,
+        handed_over(content) as memory,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        status = inpaint_pb2_grpc.InpaintStub(channel).GetStatus
+        if way == "upload":
+            cut = plates.Upload.future(pausing(content, after=2))
+        else:
+            cut = plates.Take.future(memory)
+        assert stalled.wait(20)
+        time.sleep(0.1)  # the next bytes are there, and wait for the first
+        cut.cancel()
+        time.sleep(0.1)
+
+        code, _ = refusal(lambda: upload(plates, content))
+        go_on.set()
+        while status(pb.GetStatusRequest()).uploads:
+            time.sleep(0.01)
+        missing = plates.FindMissing(pb.FindMissingRequest(digests=[memory.digest])).missing
+        for each in missing:
+            upload_rest(plates, content, codec.chunks(content, each.committed))
+        chunks = plates.Download(pb.DownloadRequest(digest=memory.digest))
+        stored = b"".join(chunk.data for chunk in chunks)
+
+    assert code is grpc.StatusCode.ABORTED
+    assert stored == content
+
+
+@contextlib.contextmanager
+def handed_over(content):
+    """A content in this process' memory, as a request that has the server take it."""
+    memory = os.memfd_create("sttn-plate")
+    os.write(memory, content)
+    yield pb.TakeRequest(
+        digest=codec.digest(content), size=len(content), process=os.getpid(), descriptor=memory
+    )
+    os.close(memory)
 
 
 def pausing(content, after):
