@@ -1,12 +1,13 @@
 """A folder for the length of a job; what crashed hosts left of theirs the next job removes."""
 
+import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 try:
     import fcntl
@@ -25,20 +26,20 @@ class Scratch:
     def __init__(self) -> None:
         _remove_abandoned()
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock: IO[str] | None = None
+        lock: int | None = None
         with suppress(OSError):  # a disk that knows no locks: nobody takes it for abandoned either
             lock = _locked(self.folder)
         self.discard = weakref.finalize(self, _give_back, self.folder, lock)
         """Gives the disk back."""
 
 
-def _give_back(folder: Path, lock: IO[str] | None) -> None:
+def _give_back(folder: Path, lock: int | None) -> None:
     if lock is not None:
-        lock.close()
+        os.close(lock)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _locked(folder: Path) -> IO[str]:
+def _locked(folder: Path) -> int:
     """The lock of a folder, held until it is closed or the process is gone.
 
     Raises:
@@ -46,19 +47,24 @@ def _locked(folder: Path) -> IO[str]:
     """
     if fcntl is None:
         raise OSError("no locks on this system")
-    lock = (folder / "lock").open("w")
+    # Whatever lies there in its place is neither emptied nor followed.
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
+        os.close(lock)
         raise
     return lock
 
 
 def _remove_abandoned() -> None:
+    if fcntl is None:
+        return
     settled = time.time() - SETTLED_SECONDS
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         # What is locked, or somebody else's, stays.
         with suppress(OSError):
-            if left.stat().st_ctime < settled:
+            found = left.lstat()
+            ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+            if ours and found.st_ctime < settled:
                 _give_back(left, _locked(left))

@@ -1,7 +1,9 @@
 """The folder of a server's store: one server at a time, and nothing left behind by killed ones."""
 
 import fcntl
+import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,10 +42,11 @@ def store_folder(folder: Path | None) -> Iterator[Path]:
 def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        # Whatever lies there in its place is neither emptied nor followed.
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StartError(f"cannot use the store {folder}: {error.strerror}") from None
-    with lock:
+    with open(lock, "rb", buffering=0):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -56,6 +59,8 @@ def _remove_abandoned() -> None:
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         # What is locked, or somebody else's, stays.
         with suppress(OSError, StartError):
-            if left.stat().st_ctime < settled:
+            found = left.lstat()
+            ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+            if ours and found.st_ctime < settled:
                 with _locked(left):
                     shutil.rmtree(left)

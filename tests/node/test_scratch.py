@@ -1,5 +1,6 @@
 """Disks of artists' machines: nothing is left on them, however a host ends."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -66,3 +67,33 @@ def test_a_folder_that_is_just_being_made_stays(temporary, monkeypatch):
     Scratch()
 
     assert fresh.is_dir()
+
+
+@pytest.mark.parametrize("trap", ["lock", "folder"])
+def test_links_that_somebody_lays_are_not_followed(temporary, trap):
+    """Everybody may write to TMPDIR: whatever a link there points to stays as it is."""
+    work = temporary / "work"
+    work.mkdir()
+    (work / "precious").write_text("a week's work")
+    left = temporary / f"{scratch.PREFIX}evil"
+    if trap == "lock":
+        left.mkdir()
+        (left / "lock").symlink_to(work / "precious")
+    else:
+        left.symlink_to(work)
+
+    Scratch()
+
+    assert [path.name for path in work.iterdir()] == ["precious"]
+    assert (work / "precious").read_text() == "a week's work"
+
+
+def test_what_somebody_else_left_stays(temporary, monkeypatch):
+    """A folder of another user that root may open."""
+    left = temporary / f"{scratch.PREFIX}other"
+    left.mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: left.stat().st_uid + 1)
+
+    Scratch()
+
+    assert list(left.iterdir()) == []
