@@ -4,9 +4,9 @@ import hashlib
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,9 +28,13 @@ def content_path(folder: Path, name: str) -> Path:
     Raises:
         InvalidRequestError: the name is not a digest.
     """
+    _require_digest(name)
+    return folder / name
+
+
+def _require_digest(name: str) -> None:
     if not _DIGEST.fullmatch(name):
         raise InvalidRequestError(f"{name[:80]!r} is not a digest of 64 hexadecimal digits")
-    return folder / name
 
 
 def open_content(folder: Path, name: str) -> BinaryIO:
@@ -46,19 +50,25 @@ def open_content(folder: Path, name: str) -> BinaryIO:
 
 
 def write_content(folder: Path, name: str, content: bytes) -> None:
-    """Put a content of our own under its digest, whole or not at all.
+    """Lay a content of our own beside the others, whole or not at all, for the store to adopt.
+
+    Under its own name it could be taken for an older one that nobody needs, and be evicted.
 
     Raises:
         StoreFullError: the disk is full.
     """
-    path = content_path(folder, name)
-    fresh = path.with_name(f"{name}.{os.getpid()}.new")
+    whole = _laid(content_path(folder, name))
+    fresh = whole.with_name(f"{name}.{os.getpid()}.new")
     try:
         fresh.write_bytes(content)
-        fresh.replace(path)
+        fresh.replace(whole)
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise StoreFullError(f"the server cannot write to its store: {error.strerror}") from error
+
+
+def _laid(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 class Upload:
@@ -133,7 +143,8 @@ class PlateStore:
     """Keeps account of a folder of contents; belongs to the event loop.
 
     Whole contents are files named by digest, unfinished uploads end in ``.part``. Room is made by
-    evicting what was not used for longest and no job needs.
+    evicting what was not used for longest and no job needs. Nothing here takes longer the more
+    contents there are.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, expire_seconds: float) -> None:
@@ -142,8 +153,10 @@ class PlateStore:
         self._expire_seconds = expire_seconds
         self._pins: Counter[str] = Counter()
         self._reserved = 0
-        # File name -> size and time of last use, the least recently used first.
-        self._files: dict[str, tuple[int, float]] = {}
+        self._sizes: dict[str, int] = {}
+        # Names of files that nobody needs, and when they were last used; the oldest first.
+        self._idle: OrderedDict[str, float] = OrderedDict()
+        self._idle_bytes = 0
         self._uploading: set[str] = set()
         self._used = 0
         found = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
@@ -155,8 +168,8 @@ class PlateStore:
                 path.unlink()
 
     def __contains__(self, name: str) -> bool:
-        content_path(self.folder, name)
-        return name in self._files
+        _require_digest(name)
+        return name in self._sizes
 
     @property
     def used_bytes(self) -> int:
@@ -173,9 +186,9 @@ class PlateStore:
         absent = {}
         for name in dict.fromkeys(names):
             if name in self:
-                self._account(name, self._files[name][0], time.time())
+                self._account(name, self._sizes[name], time.time())
             else:
-                absent[name] = self._files.get(f"{name}.part", (0, 0.0))[0]
+                absent[name] = self._sizes.get(f"{name}.part", 0)
         return absent
 
     @contextmanager
@@ -192,8 +205,9 @@ class PlateStore:
                 f"another client is sending {header.digest}; ask again what is missing"
             )
         part = path.with_name(path.name + ".part")
-        expected = max(0, header.size - self._files.get(part.name, (0, 0.0))[0])
+        expected = max(0, header.size - self._sizes.get(part.name, 0))
         self._uploading.add(header.digest)
+        self.pin([path.name, part.name])
         try:
             with self.reserved(expected):
                 upload = Upload(part, header)
@@ -204,11 +218,15 @@ class PlateStore:
                     for file in (part, path):
                         self._settle(file)
         finally:
+            self.unpin([path.name, part.name])
             self._uploading.discard(header.digest)
 
     def adopt(self, name: str) -> None:
-        """Take a content into account that a worker wrote."""
-        self._settle(self.folder / name)
+        """Give a content that a worker wrote its name, and take it into account."""
+        path = self.folder / name
+        with suppress(FileNotFoundError):  # two workers made the same: the first word took it
+            _laid(path).replace(path)
+        self._settle(path)
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
@@ -226,16 +244,13 @@ class PlateStore:
             StoreFullError: it does not fit, even without what no job needs.
         """
         free = self.limit_bytes - self._reserved - size
-        idle = [name for name in self._files if self._is_idle(name)]
-        if self._used - sum(self._files[name][0] for name in idle) > free:
+        if self._used - self._idle_bytes > free:
             raise StoreFullError(
                 f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB is full of running "
                 "jobs; try again later, or start the server with a larger store"
             )
-        for name in idle:
-            if self._used <= free:
-                break
-            self._forget(name)
+        while self._used > free:
+            self._forget(next(iter(self._idle)))
         self._reserved += size
 
     def release(self, size: int) -> None:
@@ -244,35 +259,51 @@ class PlateStore:
 
     def pin(self, names: Iterable[str]) -> None:
         """Keep contents from being evicted; as often as they are pinned."""
-        self._pins.update(names)
+        for name in names:
+            self._pins[name] += 1
+            if self._idle.pop(name, None) is not None:
+                self._idle_bytes -= self._sizes[name]
 
     def unpin(self, names: Iterable[str]) -> None:
-        """Take pins back."""
-        self._pins.subtract(names)
-        self._pins = +self._pins
+        """Take pins back; what has none any more counts as used now."""
+        now = time.time()
+        for name in names:
+            self._pins[name] -= 1
+            if self._pins[name] <= 0:
+                del self._pins[name]
+                if name in self._sizes and name not in self._idle:
+                    self._set_idle(name, now)
 
     def expire(self) -> None:
         """Forget what was not used for too long and no job needs."""
         oldest = time.time() - self._expire_seconds
-        for name, (_, used) in list(self._files.items()):
-            if used < oldest and self._is_idle(name):
-                self._forget(name)
-
-    def _is_idle(self, name: str) -> bool:
-        digest = name.removesuffix(".part")
-        return digest not in self._pins and digest not in self._uploading
+        while self._idle and next(iter(self._idle.values())) < oldest:
+            self._forget(next(iter(self._idle)))
 
     def _settle(self, path: Path) -> None:
         # What the disk says about one file.
         if path.exists():
             self._account(path.name, path.stat().st_size, time.time())
-        elif path.name in self._files:
-            self._used -= self._files.pop(path.name)[0]
+        else:
+            self._discount(path.name)
 
     def _account(self, name: str, size: int, used: float) -> None:
-        self._used += size - self._files.pop(name, (0, 0.0))[0]
-        self._files[name] = (size, used)
+        self._discount(name)
+        self._sizes[name] = size
+        self._used += size
+        if name not in self._pins:
+            self._set_idle(name, used)
+
+    def _set_idle(self, name: str, used: float) -> None:
+        self._idle[name] = used
+        self._idle_bytes += self._sizes[name]
+
+    def _discount(self, name: str) -> None:
+        size = self._sizes.pop(name, 0)
+        self._used -= size
+        if self._idle.pop(name, None) is not None:
+            self._idle_bytes -= size
 
     def _forget(self, name: str) -> None:
         (self.folder / name).unlink(missing_ok=True)
-        self._used -= self._files.pop(name)[0]
+        self._discount(name)

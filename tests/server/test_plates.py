@@ -1,0 +1,150 @@
+"""The store's account of its disk: what is kept, what goes, what it costs."""
+
+import hashlib
+import sys
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import StoreFullError
+from server.plates import PlateStore, open_content, write_content
+from server.protocol import codec
+
+
+def content(number, size=100):
+    return bytes([number]) * size
+
+
+def keep(store, data):
+    """Have the store hold a content, as if a worker had made it."""
+    name = codec.digest(data)
+    write_content(store.folder, name, data)
+    store.adopt(name)
+    return name
+
+
+def steps(call):
+    """Lines of our own that a call carries out."""
+    taken = 0
+
+    def trace(frame, event, _):
+        nonlocal taken
+        taken += event == "line" and frame.f_code.co_filename.endswith("plates.py")
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(None)
+    return taken
+
+
+def test_a_result_that_equals_an_idle_content_is_not_evicted(tmp_path):
+    """A frame that is told ready is there, whatever uploads take room meanwhile."""
+    store = PlateStore(tmp_path, limit_bytes=1000, expire_seconds=1e9)
+    result = content(1, 600)
+    name = keep(store, result)
+
+    write_content(tmp_path, name, result)  # by a worker, for another job
+    store.reserve(600)
+    store.adopt(name)
+
+    with open_content(tmp_path, name) as file:
+        assert file.read() == result
+
+
+def test_two_workers_that_make_the_same_frame_are_both_believed(tmp_path):
+    """Black frames of two shots, on two GPUs."""
+    store = PlateStore(tmp_path, limit_bytes=1000, expire_seconds=1e9)
+    name = codec.digest(content(1))
+    for _ in range(2):
+        write_content(tmp_path, name, content(1))
+
+    for _ in range(2):
+        store.adopt(name)
+
+    assert name in store
+    assert store.used_bytes == 100
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda store: (store.reserve(100), store.release(100)),
+        lambda store: store.expire(),
+    ],
+    ids=["making room", "keeping house"],
+)
+def test_a_large_store_costs_no_more_than_a_small_one(tmp_path, work):
+    """Everybody's calls wait meanwhile: at 400,000 plates for most of a second."""
+    taken = []
+    for count in (10, 1000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            (folder / hashlib.sha256(str(number).encode()).hexdigest()).touch()
+        store = PlateStore(folder, limit_bytes=10**6, expire_seconds=1e9)
+        taken.append(steps(partial(work, store)))
+
+    assert taken[0] == taken[1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["keep", "pin", "unpin", "reserve", "missing", "expire"]),
+            st.integers(0, 3),
+        ),
+        max_size=30,
+    )
+)
+def test_the_account_is_what_the_disk_says(tmp_path_factory, steps):
+    """After whatever order of jobs, results and uploads; what is pinned is never gone."""
+    store = PlateStore(tmp_path_factory.mktemp("store"), limit_bytes=400, expire_seconds=1e9)
+    names = [codec.digest(content(number)) for number in range(4)]
+    pinned = []
+    for step, number in steps:
+        name = names[number]
+        if step == "keep":
+            keep(store, content(number))
+        elif step == "pin" and name in store:
+            store.pin([name])
+            pinned.append(name)
+        elif step == "unpin" and name in pinned:
+            store.unpin([name])
+            pinned.remove(name)
+        elif step == "reserve":
+            room = (400 - 100 * len(set(pinned)), 100 * (number + 1))
+            if room[1] <= room[0]:
+                store.reserve(room[1])
+                assert store.used_bytes <= 400 - room[1]
+                store.release(room[1])
+            else:
+                with pytest.raises(StoreFullError):
+                    store.reserve(room[1])
+        elif step == "missing":
+            store.missing([name])
+        else:
+            store.expire()
+
+        lying = [path.name for path in store.folder.iterdir()]
+        assert store.used_bytes == 100 * len(lying)
+        assert set(pinned) <= set(lying)
+        assert {each for each in names if each in store} == set(lying)
+
+
+def test_what_was_used_last_goes_last(tmp_path):
+    """The plates of a shot that an artist works on all day stay."""
+    store = PlateStore(tmp_path, limit_bytes=400, expire_seconds=1e9)
+    names = [keep(store, content(number)) for number in range(4)]
+    store.missing([names[0]])
+    store.pin([names[1]])
+    store.unpin([names[1]])
+
+    store.reserve(200)
+
+    assert [name for name in names if name in store] == [names[0], names[1]]
