@@ -395,7 +395,10 @@ class InpaintClient:
                 received.extend(codec.checked(chunk, len(received)))
 
         self._server.retrying(lambda: _known(fetch), cancelled)
-        return codec.decode_image(image, given[0] if given else bytes(received))
+        content = given[0] if given else bytes(received)
+        if codec.digest(content) != image.digest:
+            raise _ForgottenError(f"its disk has damaged the completed frame {image.digest}")
+        return codec.decode_image(image, content)
 
     def _cancel(self, job_id: str) -> None:
         # A server that is gone took its jobs with it; a client that is closed leaves its jobs to
@@ -487,5 +490,7 @@ def _told(event: pb.JobEvent) -> str:
 def _require_completed(finished: pb.Finished) -> None:
     if finished.outcome == pb.Finished.CANCELLED:
         raise CancelledError(f"the server cancelled the job: {finished.message}")
+    if finished.code == grpc.StatusCode.NOT_FOUND.name:
+        raise _ForgottenError(finished.message)
     if finished.outcome != pb.Finished.COMPLETED:
         raise JobError(f"the server failed: {finished.message}")

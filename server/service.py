@@ -94,6 +94,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
     ) -> pb.FindMissingResponse:
         """Name the contents that have to be sent, and from which byte on."""
         async with status_codes(context, self._metrics):
+            await self._store.prove(request.digests)
             missing = self._store.missing(request.digests)
             return pb.FindMissingResponse(
                 missing=[
@@ -108,6 +109,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         """Take one content in chunks; kept only when the client says it is finished."""
         async with status_codes(context, self._metrics):
             header = await self._header(request_iterator)
+            await self._store.prove([header.digest])
             if header.digest in self._store:
                 return pb.UploadResponse(committed=header.size)
             self._require_place()
@@ -123,6 +125,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         async with status_codes(context, self._metrics):
             self._require_shared_memory()
             header = pb.UploadHeader(digest=request.digest, size=request.size)
+            await self._store.prove([header.digest])
             if header.digest in self._store:
                 return pb.UploadResponse(committed=header.size)
             self._require_place()
@@ -137,6 +140,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
     ) -> AsyncIterator[pb.Chunk]:
         """Send one content in chunks, from an offset on."""
         async with status_codes(context, self._metrics):
+            await self._store.prove([request.digest])
             with open_content(self._store.folder, request.digest) as file:
                 file.seek(request.offset)
                 offset = request.offset
@@ -151,6 +155,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         """Copy one content into the memory of a client on this machine."""
         async with status_codes(context, self._metrics):
             self._require_shared_memory()
+            await self._store.prove([request.digest])
             with open_content(self._store.folder, request.digest) as file:
                 size = await _in_thread(shared_memory.give, request, file)
             self._metrics.sent.inc(size)
@@ -229,6 +234,9 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
     async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
         """Queue a job."""
         async with status_codes(context, self._metrics):
+            await self._store.prove(
+                image.digest for frame in request.frames for image in (frame.plate, frame.mask)
+            )
             self._scheduler.submit(request, self._gate.owner(request.client, context))
             return pb.SubmitResponse()
 
