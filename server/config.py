@@ -118,7 +118,7 @@ class ServerConfig:
     """Who may connect."""
     shared_memory: bool = False
     """Take plates from the memory of clients on this machine and of the same user, and give
-    completed frames back the same way (Linux)."""
+    completed frames back the same way (Linux). Wants a unix:/PATH that no tokens open to others."""
     metrics_address: str | None = None
     """HOST:PORT of a page of figures for Prometheus; none without it."""
     reflection: bool = True
@@ -137,6 +137,12 @@ class ServerConfig:
                 "--security.certificate, --security.key and --security.tokens (or "
                 "--security.client-authority), or --security.allow-anyone-on-the-network"
             )
+        if self.shared_memory and not self.private:
+            raise ValueError(
+                "shared_memory has the server open the memory of its user's processes, so others "
+                f"must not reach it, and {self.address} they can; give --address unix:/PATH and no "
+                "--security.tokens"
+            )
         for device in self.devices:
             if device not in ("auto", "cpu") and not device.startswith("cuda"):
                 raise ValueError(f"device must be auto, cpu or cuda, got {device}")
@@ -146,6 +152,11 @@ class ServerConfig:
             raise ValueError(f"batch must be at least 1, got {self.batch}")
         if self.preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {self.preset}")
+
+    @property
+    def private(self) -> bool:
+        """Whether only the server's own user can reach it: by a socket that is nobody else's."""
+        return self.address.startswith("unix:") and self.security.tokens is None
 
     @property
     def devices(self) -> list[str]:

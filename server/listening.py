@@ -1,6 +1,9 @@
 """Where the server listens, and how it treats silent clients."""
 
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import grpc
@@ -42,19 +45,28 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
         raise StartError(f"cannot listen on {address}: another server listens there")
     credentials = server_credentials(config.security)
     try:
-        if credentials is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, credentials)
+        with _files_of_our_own() if config.private else nullcontext():
+            if credentials is None:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise StartError(
             f"cannot listen on {address}; it may be in use, or its folder missing"
         ) from error
     if path is None:
         return f"{address.rpartition(':')[0]}:{port}"
-    if config.security.tokens is None:
-        path.chmod(0o600)  # nobody else of this machine
     return address
+
+
+@contextmanager
+def _files_of_our_own() -> Iterator[None]:
+    # From their first moment: who connects to a socket before a chmod stays connected.
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _answers(path: Path) -> bool:

@@ -1,4 +1,8 @@
-"""Contents from and to the memory of a client on the same machine (Linux memfd)."""
+"""Contents from and to the memory of a client on the same machine (Linux memfd).
+
+The kernel lets a server open the memory of every process of its user, whoever asks it to: so it is
+done only where nobody else can ask (:attr:`ServerConfig.private`).
+"""
 
 import io
 import os
@@ -18,8 +22,7 @@ PREFIX = "/memfd:sttn-"
 def take(request: pb.TakeRequest, upload: Upload, path: Path) -> None:
     """Copy a content out of a client's memfd; blocks, and belongs in a thread.
 
-    The kernel lets only processes of the same user do this. What is read counts only if it has
-    the digest the client named, so nothing can be learned of memory that one does not know.
+    What is read counts only if it has the digest the client named.
 
     Args:
         request: Which memory.

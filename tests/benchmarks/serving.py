@@ -299,13 +299,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         with socket.create_server(("localhost", 0)) as probe:
             address = f"localhost:{probe.getsockname()[1]}"
-        with server_process(
-            address, Path(folder) / "log", "--seconds", str(WORK_SECONDS), "--shared-memory"
-        ) as process:
+        started = Path(folder) / "log", "--seconds", str(WORK_SECONDS)
+        own = f"unix:{folder}/s.sock"
+        with server_process(own, *started, "--shared-memory"):
+            handed_over = measure_overhead(own, chosen.frames, chosen.rounds, True)
+            figures |= {f"shared_memory_{name}": each for name, each in handed_over.items()}
+        with server_process(address, *started) as process:
             figures |= measure_upload(address, chosen.megabytes, chosen.rounds)
             figures |= measure_overhead(address, chosen.frames, chosen.rounds)
-            handed_over = measure_overhead(address, chosen.frames, chosen.rounds, True)
-            figures |= {f"shared_memory_{name}": each for name, each in handed_over.items()}
             figures |= measure_cancel(address, chosen.rounds)
             figures |= measure_slow_readers(address, 20, process.pid)
             figures |= measure_crowd(address, chosen.clients, chosen.seconds, process.pid)

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -191,8 +192,6 @@ def test_token_files_that_protect_nothing_are_refused(tmp_path, lines, mode, tol
 )
 def test_the_network_wants_both_tls_and_a_credential(settings, tmp_path):
     """Half a lock is refused, unless somebody says it in so many words."""
-    from pathlib import Path
-
     paths = {name: Path(value) for name, value in settings.items()}
     with pytest.raises(ValueError, match=r"can be reached|go together|asks for TLS"):
         ServerConfig(address="0.0.0.0:50071", security=SecurityConfig(**paths))
@@ -223,9 +222,50 @@ def test_a_server_that_does_not_allow_it_gets_uploads(address):
 
 
 @pytest.fixture
-def address_with_memory():
-    with server(FakeEngine(), shared_memory=True) as started:
+def address_with_memory(tmp_path):
+    address = f"unix:{tmp_path}/s.sock"
+    with server(FakeEngine(), address=address, shared_memory=True) as started:
         yield started
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"address": "localhost:50071"},
+        {"address": "unix:/tmp/s.sock", "security": SecurityConfig(tokens=Path("tokens"))},
+    ],
+)
+def test_memory_is_shared_only_where_nobody_else_can_ask(settings):
+    """Another user of the machine has no server write into an artist's processes."""
+    with pytest.raises(ValueError, match=r"shared_memory .*; give --address unix:/PATH and no"):
+        ServerConfig(**settings, shared_memory=True)
+
+
+@pytest.mark.parametrize(("closed", "mode"), [(False, 0o600), (True, 0o755)])
+def test_a_socket_is_ones_own_from_its_first_moment(tmp_path, monkeypatch, closed, mode):
+    """Unless tokens say who may come: then every user of the machine may knock."""
+    tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}") if closed else None
+    modes = []
+    made = grpc.aio._server.Server.add_insecure_port
+
+    def looked_at(self, address):
+        port = made(self, address)
+        modes.append((tmp_path / "s.sock").stat().st_mode & 0o777)
+        return port
+
+    monkeypatch.setattr(grpc.aio._server.Server, "add_insecure_port", looked_at)
+    before = os.umask(0o022)
+    try:
+        with serving(
+            FakeEngine(),
+            address=f"unix:{tmp_path}/s.sock",
+            security=SecurityConfig(tokens=tokens),
+        ):
+            pass
+    finally:
+        os.umask(before)
+
+    assert modes == [mode]
 
 
 def test_only_memory_that_was_named_for_it_is_read(address_with_memory, tmp_path):
