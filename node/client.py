@@ -8,11 +8,9 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 """
 
 import contextlib
-import queue
-import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
@@ -26,10 +24,10 @@ from numpy.typing import NDArray
 
 from node.connection import (
     ANSWER_SECONDS,
-    POLL_SECONDS,
     Cancelled,
     Connection,
     Patience,
+    Stream,
     client_name,
     never,
 )
@@ -321,10 +319,12 @@ class InpaintClient:
         )
         if all(frame.role != pb.PLATE for frame in clip):
             return
-        self._server.retrying(
-            lambda: _known(lambda: self._server.inpaint.Submit(request, timeout=ANSWER_SECONDS)),
-            cancelled,
-        )
+
+        def submit() -> None:
+            submitted = self._server.inpaint.Submit.future(request, timeout=ANSWER_SECONDS)
+            self._server.wait(submitted, cancelled)
+
+        self._server.retrying(lambda: _known(submit), cancelled)
         ended = False
         try:
             for event in self._events(job_id, cancelled):
@@ -352,11 +352,11 @@ class InpaintClient:
         patience = Patience(self._server, cancelled)
         following = 0
         while True:
-            watch = self._server.inpaint.Watch(
+            watch: Stream[pb.JobEvent] = self._server.inpaint.Watch(
                 pb.WatchRequest(job_id=job_id, first_event=following)
             )
             try:
-                for event in _heard(watch, cancelled):
+                for event in self._server.messages(watch, cancelled, begun=patience.renew):
                     following = event.number + 1
                     patience.renew()
                     yield event
@@ -367,13 +367,12 @@ class InpaintClient:
                 if error.code() is grpc.StatusCode.NOT_FOUND:
                     raise _ForgottenError(error.details()) from None
                 patience.after(error)
-            finally:
-                watch.cancel()
 
     def _send_missing(self, contents: dict[str, bytes], cancelled: Cancelled) -> None:
         plates = self._server.plates
-        answer = plates.FindMissing(
-            pb.FindMissingRequest(digests=list(contents)), timeout=ANSWER_SECONDS
+        asked = pb.FindMissingRequest(digests=list(contents))
+        answer: pb.FindMissingResponse = self._server.wait(
+            plates.FindMissing.future(asked, timeout=ANSWER_SECONDS), cancelled
         )
         for missing in answer.missing:
             content = contents[missing.digest]
@@ -391,7 +390,8 @@ class InpaintClient:
                 given.append(memory)
                 return
             request = pb.DownloadRequest(digest=image.digest, offset=len(received))
-            for chunk in self._server.plates.Download(request):
+            download: Stream[pb.Chunk] = self._server.plates.Download(request)
+            for chunk in self._server.messages(download, cancelled):
                 received.extend(codec.checked(chunk, len(received)))
 
         self._server.retrying(lambda: _known(fetch), cancelled)
@@ -418,33 +418,6 @@ def _known(call: Callable[[], object]) -> None:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             raise _ForgottenError(error.details()) from None
         raise
-
-
-def _heard(watch: Iterable[pb.JobEvent], cancelled: Cancelled) -> Iterator[pb.JobEvent]:
-    # In a thread of its own, so that cancelling does not wait for the next event.
-    heard: queue.Queue[pb.JobEvent | Exception | None] = queue.Queue()
-
-    def listen() -> None:
-        try:
-            for event in watch:
-                heard.put(event)
-            heard.put(None)
-        except grpc.RpcError as error:
-            heard.put(error)
-
-    threading.Thread(target=listen, name="sttn-watch", daemon=True).start()
-    while True:
-        if cancelled():
-            raise CancelledError("cancelled")
-        try:
-            event = heard.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            continue
-        if event is None:
-            return
-        if isinstance(event, Exception):
-            raise event
-        yield event
 
 
 def _ahead(

@@ -3,16 +3,18 @@
 import getpass
 import hashlib
 import platform
+import queue
+import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
 from node.errors import CancelledError, ServerUnreachableError, node_error
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
-from server.protocol.channel import RETRY_AFTER, Access, open_channel
+from server.protocol.channel import RETRY_AFTER, WATCHING, Access, open_channel
 
 POLL_SECONDS = 0.02
 """How often somebody who waits asks whether to stop."""
@@ -35,12 +37,26 @@ CUT = "RST_STREAM"
 """In what gRPC says of an INTERNAL error where a proxy lost its server in the middle of a call."""
 
 _Result = TypeVar("_Result")
+_Message = TypeVar("_Message", covariant=True)
 Cancelled = Callable[[], bool]
 
 
 def never() -> bool:
     """The answer of a caller that does not cancel."""
     return False
+
+
+class Stream(Protocol[_Message]):
+    """A call whose answers come one by one; gRPC has no public type for it."""
+
+    def initial_metadata(self) -> Iterable[tuple[str, str | bytes]]:
+        """What came before the first answer; waits for it."""
+
+    def __iter__(self) -> Iterator[_Message]:
+        """The answers."""
+
+    def cancel(self) -> object:
+        """Give it up."""
 
 
 class Connection:
@@ -86,8 +102,8 @@ class Connection:
                 patience.after(error)
 
     @staticmethod
-    def wait(call: "grpc.Future[object]", cancelled: Cancelled) -> None:
-        """Wait for a call made with ``future``; it is given up as soon as the artist cancels.
+    def wait(call: "grpc.Future[_Result]", cancelled: Cancelled) -> _Result:
+        """The answer to a call made with ``future``; given up as soon as the artist cancels.
 
         Raises:
             CancelledError: ``cancelled`` answered True.
@@ -97,10 +113,56 @@ class Connection:
                 call.cancel()
                 raise CancelledError("cancelled")
             try:
-                call.result(timeout=POLL_SECONDS)
-                return
+                return call.result(timeout=POLL_SECONDS)
             except grpc.FutureTimeoutError:
                 continue
+
+    @staticmethod
+    def messages(
+        call: "Stream[_Message]",
+        cancelled: Cancelled,
+        begun: Callable[[], None] = lambda: None,
+    ) -> Iterator[_Message]:
+        """What the server streams; whoever stops to listen cancels the call.
+
+        Args:
+            call: Made already.
+            cancelled: Asked often, also while nothing comes.
+            begun: Told when the server says that it has begun, though it may be silent.
+
+        Raises:
+            CancelledError: ``cancelled`` answered True.
+            grpc.RpcError: the stream broke.
+        """
+        heard: queue.Queue[_Message | grpc.RpcError | None] = queue.Queue()
+
+        def listen() -> None:
+            try:
+                # A call that never reached its server has metadata too: none.
+                if any(key == WATCHING for key, _ in call.initial_metadata()):
+                    begun()
+                for message in call:
+                    heard.put(message)
+                heard.put(None)
+            except grpc.RpcError as error:
+                heard.put(error)
+
+        threading.Thread(target=listen, name="sttn-listen", daemon=True).start()
+        try:
+            while True:
+                if cancelled():
+                    raise CancelledError("cancelled")
+                try:
+                    message = heard.get(timeout=POLL_SECONDS)
+                except queue.Empty:
+                    continue
+                if message is None:
+                    return
+                if isinstance(message, grpc.RpcError):
+                    raise message
+                yield message
+        finally:
+            call.cancel()
 
     def _connect(self, seconds: float) -> None:
         until = time.monotonic() + seconds

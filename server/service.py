@@ -23,7 +23,7 @@ from server.metrics import Metrics
 from server.plates import PlateStore, content_path, open_content
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
-from server.protocol.channel import RETRY_AFTER
+from server.protocol.channel import RETRY_AFTER, WATCHING
 from server.scheduler import Scheduler
 from server.security import Context, Gate
 from server.workers import Workers
@@ -244,6 +244,7 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
         """Tell what happens to a job."""
         async with status_codes(context, self._metrics):
             job = self._scheduler.job(request.job_id)
+        await context.send_initial_metadata(((WATCHING, request.job_id),))
         async with aclosing(job.watch(request.first_event)) as events:
             async for event in events:
                 yield event

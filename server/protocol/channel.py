@@ -14,6 +14,9 @@ KEEPALIVE_SECONDS = 20.0
 RETRY_AFTER = "retry-after-seconds"
 """Trailing metadata of a refusal that time will lift."""
 
+WATCHING = "watching"
+"""Initial metadata of a watch that began: the job may have nothing to tell for long."""
+
 
 def channel_options() -> list[tuple[str, int]]:
     """GRPC's settings on the client's side that have to differ from its defaults."""

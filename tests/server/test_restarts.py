@@ -1,9 +1,11 @@
 """Whatever is killed, a client finishes without a person."""
 
 import os
+import queue
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import grpc
@@ -13,7 +15,7 @@ import pytest
 
 from node.client import InpaintClient
 from node.connection import Patience, never
-from node.errors import JobError, ServerLostError
+from node.errors import CancelledError, JobError, ServerLostError
 from server.config import StoreConfig
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
@@ -131,6 +133,70 @@ def test_patience_begins_when_something_breaks():
     time.sleep(0.4)
     with pytest.raises(ServerLostError, match="farm:50071"):
         patience.after(Broken())
+
+
+def test_patience_begins_anew_once_the_connection_stood_again():
+    """A job that waits all night, over a network that blinks twice."""
+    engine = FakeEngine()
+    engine.hold.clear()
+    plates, masks = (each[:1] for each in clip())
+    watches = queue.Queue()
+    with (
+        serving(engine) as address,
+        InpaintClient(address, patience_seconds=0.4) as client,
+        ThreadPoolExecutor(1) as artist,
+    ):
+        watch = client._server.inpaint.Watch
+
+        def watching(request):
+            watches.put(watch(request))
+            return watches.queue[-1]
+
+        client._server.inpaint.Watch = watching
+        completed = artist.submit(lambda: dict(client.inpaint(plates, masks)))
+        for _ in range(2):
+            broken = watches.get(timeout=20)
+            time.sleep(0.5)
+            broken.cancel()
+        watches.get(timeout=20)
+        engine.hold.set()
+
+        require_completed(completed.result(), plates, masks)
+
+
+def test_a_download_that_stalls_is_given_up_at_once():
+    """The artist hits Escape while the network is gone: nothing comes, and nothing breaks."""
+    plates, masks = (each[:1] for each in clip())
+    stopped = threading.Event()
+    with serving(FakeEngine()) as address, InpaintClient(address) as client:
+        stalled = Stalled()
+
+        def stalling(request):
+            stopped.set()
+            return stalled
+
+        client._server.plates.Download = stalling
+        with pytest.raises(CancelledError):
+            dict(client.inpaint(plates, masks, cancelled=stopped.is_set))
+
+    assert stalled.given_up.is_set()
+
+
+class Stalled:
+    """A stream of a server that says nothing more, until it is given up."""
+
+    def __init__(self):
+        self.given_up = threading.Event()
+
+    def initial_metadata(self):
+        return ()
+
+    def __iter__(self):
+        assert self.given_up.wait(60)
+        yield from ()
+
+    def cancel(self):
+        self.given_up.set()
 
 
 def test_a_download_goes_on_after_a_restart(tmp_path):
