@@ -42,6 +42,8 @@ class LimitsConfig:
     """Pixels of one frame: model rasters, not plates."""
     uploads: int = 256
     """Uploads open at once."""
+    upload_seconds: float = 120.0
+    """An upload that sends nothing for this long is ended; what arrived is kept."""
     kept_jobs: int = 100
     """Ended jobs whose frames are kept for clients that come back."""
     abandoned_seconds: float = 60.0

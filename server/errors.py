@@ -6,6 +6,8 @@
     +-- InvalidRequestError   the request contradicts itself or the contract
     +-- BrokenUploadError     the stream ended before its finish
     +-- UploadConflictError   somebody else is sending the same content
+    +-- SpoiledUploadError    what an earlier upload left was not of this content
+    +-- OutOfRangeError       beyond the end of a content
     +-- UnknownDigestError    no such content here
     +-- UnknownJobError       no such job here
     +-- ModelError            no such model, or one that cannot be loaded or let go
@@ -26,6 +28,9 @@ from sttn.errors import InvalidClipError, OutOfMemoryError, SttnError
 class ServerError(Exception):
     """Base of every error the server raises on purpose."""
 
+    retry_seconds: float | None = None
+    """When to come back; None where that would not help."""
+
 
 class InvalidRequestError(ServerError, ValueError):
     """The request contradicts itself or the contract."""
@@ -37,6 +42,14 @@ class BrokenUploadError(ServerError):
 
 class UploadConflictError(ServerError):
     """Somebody else is sending the same content."""
+
+
+class SpoiledUploadError(ServerError):
+    """What an earlier upload left was not of this content; it is forgotten, send all of it."""
+
+
+class OutOfRangeError(ServerError):
+    """Beyond the end of a content."""
 
 
 class UnknownDigestError(ServerError, KeyError):
@@ -60,7 +73,16 @@ class RefusedError(ServerError):
 
 
 class StoreFullError(ServerError):
-    """No room for more plates, even after evicting what no job needs."""
+    """No room for more plates, even after evicting what no job needs.
+
+    Args:
+        message: What does not fit.
+        retry_seconds: When to come back, where jobs and uploads that end make room.
+    """
+
+    def __init__(self, message: str, retry_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class ServerBusyError(ServerError):
@@ -91,6 +113,8 @@ class StartError(ServerError):
 STATUS_CODES: dict[type[Exception], grpc.StatusCode] = {
     OffsetError: grpc.StatusCode.ABORTED,
     UploadConflictError: grpc.StatusCode.ABORTED,
+    SpoiledUploadError: grpc.StatusCode.ABORTED,
+    OutOfRangeError: grpc.StatusCode.OUT_OF_RANGE,
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     CodecError: grpc.StatusCode.INVALID_ARGUMENT,
     InvalidClipError: grpc.StatusCode.INVALID_ARGUMENT,

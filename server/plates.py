@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from server.errors import (
     InvalidRequestError,
+    SpoiledUploadError,
     StoreFullError,
     UnknownDigestError,
     UploadConflictError,
@@ -22,6 +23,9 @@ from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 
 logger = logging.getLogger(__name__)
+
+ROOM_SECONDS = 5.0
+"""When a client is told to come back while the store is full of what jobs and uploads need."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -96,6 +100,7 @@ class Upload:
         self._hash = hashlib.sha256()
         self._file = part.open("ab+", buffering=0)
         self.committed = 0
+        self._resumed = False
 
     def resume(self) -> None:
         """Take into account what an upload before this one left."""
@@ -103,6 +108,7 @@ class Upload:
         while data := self._file.read(codec.CHUNK_BYTES):
             self._hash.update(data)
             self.committed += len(data)
+        self._resumed = self.committed > 0
 
     def append(self, chunk: pb.Chunk) -> int:
         """Take the next bytes; the answer is how many.
@@ -139,15 +145,18 @@ class Upload:
 
         Raises:
             InvalidRequestError: size or digest differ; what arrived is forgotten.
+            SpoiledUploadError: likewise, and an earlier upload may be to blame.
         """
         name, size = self._header.digest, self._header.size
         written = os.fstat(self._file.fileno()).st_size
+        wrong = None
         if not self.committed == written == size:
+            wrong = f"upload of {name} has {written} bytes, not {size}"
+        elif self._hash.hexdigest() != name:
+            wrong = f"upload of {name} has another digest; send it again"
+        if wrong is not None:
             self._part.unlink(missing_ok=True)
-            raise InvalidRequestError(f"upload of {name} has {written} bytes, not {size}")
-        if self._hash.hexdigest() != name:
-            self._part.unlink(missing_ok=True)
-            raise InvalidRequestError(f"upload of {name} has another digest; send it again")
+            raise SpoiledUploadError(wrong) if self._resumed else InvalidRequestError(wrong)
         self._part.replace(path)
 
     def close(self) -> None:
@@ -277,10 +286,16 @@ class PlateStore:
             StoreFullError: it does not fit, even without what no job needs.
         """
         free = self.limit_bytes - self._reserved - size
+        store = f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB"
+        if size > self.limit_bytes:
+            raise StoreFullError(
+                f"{store} never holds {size / 1e9:.3g} GB; start the server with a larger store"
+            )
         if self._used - self._idle_bytes > free:
             raise StoreFullError(
-                f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB is full of running "
-                "jobs; try again later, or start the server with a larger store"
+                f"{store} is full of what jobs need; try again in {ROOM_SECONDS:.0f} s, or start "
+                "the server with a larger store",
+                ROOM_SECONDS,
             )
         while self._used > free:
             self._forget(next(iter(self._idle)))

@@ -32,7 +32,7 @@ class Tokens:
         """Read it.
 
         Raises:
-            StartError: unreadable, open to everybody, empty, or a token too short.
+            StartError: unreadable, not UTF-8, open to everybody, empty, or a token too short.
         """
         self._path = path
         self._owners: dict[bytes, str] = {}
@@ -66,8 +66,12 @@ class Tokens:
         stat = self._path.stat()
         if stat.st_mode & 0o007:
             raise StartError(f"everybody can read the tokens in {self._path}; chmod 600 it")
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            raise StartError(f"the tokens in {self._path} are not UTF-8; save them as it") from None
         owners = {}
-        for number, line in enumerate(self._path.read_text().splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             if not line.strip() or line.startswith("#"):
                 continue
             name, _, token = line.partition(" ")

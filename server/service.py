@@ -15,8 +15,10 @@ from server.config import LimitsConfig
 from server.errors import (
     BrokenUploadError,
     InvalidRequestError,
+    OutOfRangeError,
     RefusedError,
     ServerBusyError,
+    ServerError,
     status_code,
 )
 from server.metrics import Metrics
@@ -44,7 +46,7 @@ async def status_codes(context: Context, metrics: Metrics) -> AsyncIterator[None
         if code is None:
             raise
         metrics.refused.labels(code=code.name).inc()
-        if isinstance(error, ServerBusyError):
+        if isinstance(error, ServerError) and error.retry_seconds is not None:
             context.set_trailing_metadata([(RETRY_AFTER, f"{error.retry_seconds:.0f}")])
         await context.abort(code, str(error))
 
@@ -142,8 +144,10 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         async with status_codes(context, self._metrics):
             await self._store.prove([request.digest])
             with open_content(self._store.folder, request.digest) as file:
-                file.seek(request.offset)
-                offset = request.offset
+                offset, size = request.offset, os.fstat(file.fileno()).st_size
+                if offset > size:
+                    raise OutOfRangeError(f"offset {offset} is beyond the {size} bytes there are")
+                file.seek(offset)
                 # One chunk at a time: a slow reader holds no more memory than that.
                 while data := await _in_thread(file.read, codec.CHUNK_BYTES):
                     yield codec.chunk_at(offset, data)
@@ -162,13 +166,19 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             self._scheduler.fetched(request.digest)
             return pb.GiveResponse(size=size)
 
-    @staticmethod
-    async def _header(requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadHeader:
-        async for request in requests:
-            if request.WhichOneof("part") != "header":
-                break
-            return request.header
-        raise InvalidRequestError("an upload starts with its header")
+    async def _header(self, requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadHeader:
+        request = await self._next(requests)
+        if request is None or request.WhichOneof("part") != "header":
+            raise InvalidRequestError("an upload starts with its header")
+        return request.header
+
+    async def _next(self, requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadRequest | None:
+        # A client that lives and sends nothing shall not keep its place and its room for ever.
+        patience = self._limits.upload_seconds
+        try:
+            return await asyncio.wait_for(anext(requests, None), patience)
+        except asyncio.TimeoutError:
+            raise BrokenUploadError(f"the upload sent nothing for {patience:g} s") from None
 
     async def _receive(
         self, upload: plates.Upload, requests: AsyncIterator[pb.UploadRequest]
@@ -179,7 +189,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         writing.set_result(None)
         finished = False
         try:
-            async for request in requests:
+            while (request := await self._next(requests)) is not None:
                 await _done(writing)
                 part = request.WhichOneof("part")
                 if part == "chunk":

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.client import InpaintClient
+from server import plates as server_plates
 from server.config import LimitsConfig, StoreConfig
 from server.plates import Upload
 from server.protocol import channel as client_side
@@ -269,6 +270,67 @@ def test_too_many_uploads_at_once_are_sent_away_with_a_time_to_come_back():
 
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(refused.value.trailing_metadata())["retry-after-seconds"] == "1"
+
+
+@pytest.mark.parametrize("size", [1000, 50_000])
+def test_what_another_upload_left_of_a_plate_harms_nobody(hardened, size):
+    """Garbage under the name of an artist's plate, from a crash or a client that errs."""
+    plate = np.random.default_rng(size).random((48, 48, 3), np.float32)
+    image, _ = codec.encode_image(plate, ("R", "G", "B"))
+    with grpc.insecure_channel(hardened) as channel:
+        refusal(
+            lambda: upload(
+                inpaint_pb2_grpc.PlatesStub(channel), bytes(size), image.digest, 10**6, True
+            )
+        )
+
+    with InpaintClient(hardened, patience_seconds=5) as client:
+        completed = dict(client.inpaint([plate], [np.zeros((48, 48), np.bool_)]))
+
+    np.testing.assert_array_equal(completed[0], plate)
+
+
+def test_an_upload_that_sends_nothing_loses_its_place_and_keeps_its_bytes():
+    """A script stopped in the debugger: its host lives, so that no keepalive ends it."""
+    limits = LimitsConfig(upload_seconds=0.3)
+    with (
+        serving(FakeEngine(), limits=limits) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        idle, release = slow_upload(plates)
+
+        code, details = refusal(idle.result)
+
+        release()
+        name = codec.digest(bytes(2 * codec.CHUNK_BYTES))
+        missing = plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
+    assert code is grpc.StatusCode.DATA_LOSS
+    assert details == "the upload sent nothing for 0.3 s"
+    assert missing[0].committed == codec.CHUNK_BYTES
+
+
+def test_a_client_waits_while_the_store_is_full_for_a_moment(monkeypatch):
+    """Others' uploads and jobs make room when they end; nobody starts the shot again by hand."""
+    monkeypatch.setattr(server_plates, "ROOM_SECONDS", 1.0)
+    store = StoreConfig(gigabytes=3 * codec.CHUNK_BYTES / 1e9)
+    frame = np.zeros((432, 432, 3), np.float32), np.ones((432, 432), np.bool_)
+    with (
+        server(FakeEngine(), store=store) as (address, running),
+        grpc.insecure_channel(address) as channel,
+        InpaintClient(address, patience_seconds=20) as client,
+        ThreadPoolExecutor(1) as artist,
+    ):
+        other, release = slow_upload(inpaint_pb2_grpc.PlatesStub(channel))
+        sent = artist.submit(client.send, *frame)
+        while not running.metrics.registry.get_sample_value(
+            "sttn_refused_calls_total", {"code": "RESOURCE_EXHAUSTED"}
+        ):
+            time.sleep(0.01)
+        release()
+        other.result()
+
+        assert sent.result().plate.width == 432
 
 
 def test_two_clients_with_the_same_plate_do_not_mix_their_bytes():

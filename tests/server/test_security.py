@@ -186,6 +186,18 @@ def test_token_files_that_protect_nothing_are_refused(tmp_path, lines, mode, tol
         Tokens(path)
 
 
+def test_a_token_file_that_is_no_text_is_told_and_changes_nothing(tmp_path):
+    """Saved on an old Windows, with an accent in a name: one line at the start, none locked out."""
+    path = token_file(tmp_path / "tokens", f"artist {TOKEN}")
+    tokens = Tokens(path)
+    path.write_bytes(f"ren\xe9 {TOKEN}\n".encode("latin-1"))
+    os.utime(path, (1, 1))
+
+    assert tokens.owner([("authorization", f"Bearer {TOKEN}")]) == "artist"
+    with pytest.raises(StartError, match=f"the tokens in {path} are not UTF-8"):
+        Tokens(path)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"tokens": "t"}, {"certificate": "c", "key": "k"}, {"client_authority": "a"}, {"key": "k"}],

@@ -83,6 +83,21 @@ def test_an_upload_is_found_and_downloaded_from_any_offset(plates):
     assert rest == content[77:]
 
 
+def test_a_download_from_beyond_the_end_is_out_of_range(plates):
+    """A client that lost count hears so; one that has everything already gets nothing more."""
+    upload(plates, b"pixels")
+
+    def download(offset):
+        request = pb.DownloadRequest(digest=codec.digest(b"pixels"), offset=offset)
+        return b"".join(chunk.data for chunk in plates.Download(request))
+
+    assert download(6) == b""
+    for offset in (7, 2**64 - 1):
+        code, details = refusal(lambda offset=offset: download(offset))
+        assert code is grpc.StatusCode.OUT_OF_RANGE
+        assert details == f"offset {offset} is beyond the 6 bytes there are"
+
+
 def test_an_upload_without_finish_is_not_complete_and_is_gone_on_with(plates):
     """End of stream never means complete; what arrived is not sent again."""
     content = np.random.default_rng(1).bytes(3 * codec.CHUNK_BYTES)
