@@ -248,18 +248,25 @@ class InpaintClient:
             CancelledError: ``cancelled`` answered True.
         """
         clip = list(frames)
+        wanted = deque(index for index, frame in enumerate(clip) if frame.role == pb.PLATE)
         losses = 0
-        while True:
+        while wanted:
             job_id = uuid.uuid4().hex
             try:
                 for index, frame in self._job(job_id, clip, wishes, cancelled, origins, cuts):
+                    if clip[index].role != pb.PLATE:
+                        continue  # told before, by a server that was started anew since
+                    if index != wanted[0]:
+                        raise _ForgottenError(f"it told nothing of frame {wanted[0]}")
                     yield index, frame
                     losses = 0
                     # Should the job have to be done again, this one is context only.
+                    wanted.popleft()
                     clip[index] = pb.ClipFrame(
                         plate=clip[index].plate, mask=clip[index].mask, role=pb.HANDLE
                     )
-                return
+                if wanted:
+                    raise _ForgottenError(f"it ended without frame {wanted[0]}")
             except _ForgottenError as error:
                 losses += 1
                 if resend is None or losses > LOSSES:
@@ -317,8 +324,6 @@ class InpaintClient:
             windows=windows,
             origins=origins is not None,
         )
-        if all(frame.role != pb.PLATE for frame in clip):
-            return
 
         def submit() -> None:
             submitted = self._server.inpaint.Submit.future(request, timeout=ANSWER_SECONDS)

@@ -182,6 +182,37 @@ def test_a_download_that_stalls_is_given_up_at_once():
     assert stalled.given_up.is_set()
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_frame_that_is_not_told_is_asked_for_again(lost):
+    """A restart after a full disk: the journal lacks a line, and no clip comes back with a gap."""
+    plates, masks = (each[:3] for each in clip())
+    with serving(FakeEngine()) as address, InpaintClient(address) as client:
+        watch, watched = client._server.inpaint.Watch, []
+
+        def watching(request):
+            watched.append(request.job_id)
+            return watch(request) if len(watched) > 1 else Lossy(watch(request), lost)
+
+        client._server.inpaint.Watch = watching
+        results = dict(client.inpaint(plates, masks))
+
+    require_completed(results, plates, masks)
+    assert len(set(watched)) == 2
+
+
+class Lossy:
+    """A watch that says nothing of one frame."""
+
+    def __init__(self, watch, lost):
+        self._watch, self._lost = watch, lost
+        self.initial_metadata, self.cancel = watch.initial_metadata, watch.cancel
+
+    def __iter__(self):
+        for event in self._watch:
+            if not (event.HasField("frame_ready") and event.frame_ready.index == self._lost):
+                yield event
+
+
 class Stalled:
     """A stream of a server that says nothing more, until it is given up."""
 
