@@ -5,11 +5,14 @@
 The file holds ``plates`` (T, H, W, 3) float in [0, 1], display-referred, and ``masks`` (T, H, W),
 1 inside the hole; H and W are multiples of 48. For files of a show use `sttn-inpaint`, which also
 manages color and composites.
+
+Exit codes: 0 completed, 2 something is wrong (one line says what).
 """
 
 import argparse
 import sys
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from node.errors import NodeError
 
 
 def main() -> int:
-    """Run the command line; exit code 2 where something is wrong."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,15 +29,23 @@ def main() -> int:
     parser.add_argument("--server", default="localhost:50071", help="HOST:PORT or unix:/PATH")
     parser.add_argument("--output", type=Path, required=True)
     chosen = parser.parse_args()
+    unfinished = chosen.output.with_name(f"{chosen.output.name}.part")
     try:
         clip = np.load(chosen.clip)
         plates, masks = clip["plates"].astype(np.float32), clip["masks"] > 0
-        with InpaintClient(chosen.server) as client:
-            completed = dict(client.inpaint(plates, masks))
-    except (NodeError, OSError, KeyError, ValueError) as error:
+        # No work is lost to a typo.
+        if chosen.output.is_dir():
+            raise IsADirectoryError(f"{chosen.output} is a folder; name a file in it")
+        with unfinished.open("wb") as file:
+            with InpaintClient(chosen.server) as client:
+                completed = dict(client.inpaint(plates, masks))
+            np.savez(file, plates=np.stack([completed[i] for i in range(len(plates))]))
+        unfinished.replace(chosen.output)
+    except (NodeError, OSError, KeyError, IndexError, ValueError, EOFError, BadZipFile) as error:
         sys.stderr.write(f"complete_clip: {error}\n")
         return 2
-    np.savez(chosen.output, plates=np.stack([completed[i] for i in range(len(plates))]))
+    finally:
+        unfinished.unlink(missing_ok=True)
     return 0
 
 

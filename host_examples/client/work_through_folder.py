@@ -3,9 +3,9 @@
     python -m host_examples.client.work_through_folder shots --server render01:50071
 
 Every folder below SHOTS that holds plate.####.exr and matte.####.exr gets clean.####.exr. A shot
-that is finished is left alone; one that fails is named at the end (exit code 1), and the others
-are done all the same. Exit code 2 where there is no such folder. TLS and tokens: STTN_AUTHORITY,
-STTN_TOKEN_FILE.
+that is finished is left alone, one that is half done gets the frames that are missing; one that
+fails is named at the end (exit code 1), and the others are done all the same. Exit code 2 where
+there is no such folder. TLS and tokens: STTN_AUTHORITY, STTN_TOKEN_FILE.
 """
 
 import argparse
@@ -16,19 +16,31 @@ from pathlib import Path
 PLATE, MATTE, CLEAN = "plate.*.exr", "matte.*.exr", "clean.*.exr"
 
 
+def count(shot: Path, files: str) -> int:
+    """How many such files a shot has."""
+    return len(list(shot.glob(files)))
+
+
 def is_open(shot: Path) -> bool:
-    """Whether there is something to do: as many plates as mattes, and fewer clean plates."""
-    plates, mattes, clean = (len(list(shot.glob(each))) for each in (PLATE, MATTE, CLEAN))
+    """Whether there is something to do: plates and mattes, and fewer clean plates."""
+    plates, mattes, clean = (count(shot, each) for each in (PLATE, MATTE, CLEAN))
     return plates > 0 and mattes > 0 and clean < plates
 
 
 def work(shot: Path, server: str) -> bool:
-    """Complete one shot; its own words go to the terminal."""
+    """Complete one shot, or what is left of it; its own words go to the terminal."""
+    plates, mattes = count(shot, PLATE), count(shot, MATTE)
+    if plates != mattes:
+        sys.stderr.write(
+            f"work_through_folder: {shot.name} has {plates} plates and {mattes} mattes; "
+            "it needs as many of each\n"
+        )
+        return False
     done = subprocess.run(
         [
             *(sys.executable, "-m", "host_examples.standalone", str(shot / "plate.####.exr")),
             *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "clean.####.exr")),
-            *("--server", server, "--overwrite"),
+            *("--server", server, "--resume"),
         ],
         check=False,
     )

@@ -7,6 +7,7 @@ import threading
 import grpc
 import numpy as np
 import OpenImageIO as oiio
+import pytest
 
 from host_examples.standalone.image_files import read_image
 from node.client import InpaintClient
@@ -71,11 +72,56 @@ def test_a_clip_that_cannot_be_is_one_line(tmp_path, address):
     assert "masks" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("clip", "output", "told"),
+    [
+        ("shot.npz", "nowhere/d.npz", "No such file or directory"),
+        ("shot.npz", "folder", "is a folder; name a file"),
+        ("junk.npz", "d.npz", "not a zip file"),
+    ],
+)
+def test_a_clip_is_not_computed_for_nothing(tmp_path, address, fake_engine, clip, output, told):
+    """A typo in the output is told before an hour of work; nothing half-written is left."""
+    np.savez(tmp_path / "shot.npz", plates=np.zeros((1, 48, 48, 3)), masks=np.ones((1, 48, 48)))
+    (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04junk")
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    fake_engine.hold.clear()
+
+    done = script(
+        "complete_clip", tmp_path / clip, "--server", address, "--output", tmp_path / output
+    )
+
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith("complete_clip: ")
+    assert told in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_shot_that_lacks_a_matte_is_named(tmp_path, address):
+    """A matte that is still being rendered."""
+    (shot(tmp_path / "sh010") / "matte.1002.exr").unlink()
+
+    done = script("work_through_folder", tmp_path, "--server", address)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "work_through_folder: sh010 has 2 plates and 1 mattes; it needs as many of each",
+        "work_through_folder: failed: sh010",
+    ]
+
+
 def test_a_folder_of_shots_is_worked_through_and_gone_on_with(tmp_path, address):
-    """A broken shot is named, the others are done; the second run has nothing left but that."""
+    """A broken shot is named, the others are done; the second run has nothing left but that.
+
+    What the machine had done when it was switched off stays as it is.
+    """
     for name in ("sh010", "sh020", "sh030"):
         shot(tmp_path / name)
     (tmp_path / "sh020" / "plate.1002.exr").write_bytes(b"not an image")
+    done_before = tmp_path / "sh030" / "clean.1001.exr"
+    done_before.write_bytes(b"as it was")
 
     first = script("work_through_folder", tmp_path, "--server", address)
     second = script("work_through_folder", tmp_path, "--server", address)
@@ -89,6 +135,7 @@ def test_a_folder_of_shots_is_worked_through_and_gone_on_with(tmp_path, address)
         assert (clean[:20] == plate[:20]).all()
         assert (clean[20:40, 20:40] != plate[20:40, 20:40]).any()
     assert "[1/1] sh020" in second.stdout
+    assert done_before.read_bytes() == b"as it was"
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path, address):
