@@ -8,6 +8,7 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 """
 
 import contextlib
+import hashlib
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -387,23 +388,25 @@ class InpaintClient:
             self._server.wait(plates.Upload.future(requests), cancelled)
 
     def _download(self, image: pb.Image, cancelled: Cancelled) -> NDArray[Any]:
-        received = bytearray()
+        received, found = bytearray(), hashlib.sha256()
         given: list[mmap] = []
 
         def fetch() -> None:
             if memory := self._memory.fetched(image):
                 given.append(memory)
+                found.update(memory)
                 return
             request = pb.DownloadRequest(digest=image.digest, offset=len(received))
             download: Stream[pb.Chunk] = self._server.plates.Download(request)
             for chunk in self._server.messages(download, cancelled):
-                received.extend(codec.checked(chunk, len(received)))
+                data = codec.checked(chunk, len(received))
+                received.extend(data)
+                found.update(data)  # while the next one comes in
 
         self._server.retrying(lambda: _known(fetch), cancelled)
-        content = given[0] if given else bytes(received)
-        if codec.digest(content) != image.digest:
+        if found.hexdigest() != image.digest:
             raise _ForgottenError(f"its disk has damaged the completed frame {image.digest}")
-        return codec.decode_image(image, content)
+        return codec.decode_image(image, given[0] if given else bytes(received))
 
     def _cancel(self, job_id: str) -> None:
         # A server that is gone took its jobs with it; a client that is closed leaves its jobs to

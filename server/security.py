@@ -69,7 +69,9 @@ class Tokens:
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:
-            raise StartError(f"the tokens in {self._path} are not UTF-8; save them as it") from None
+            raise StartError(
+                f"the tokens in {self._path} are no UTF-8 text; save it as such"
+            ) from None
         owners = {}
         for number, line in enumerate(lines, start=1):
             if not line.strip() or line.startswith("#"):

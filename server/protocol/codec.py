@@ -39,7 +39,7 @@ class OffsetError(CodecError):
     """A chunk that does not go on where the last one ended."""
 
 
-def digest(content: bytes | mmap) -> str:
+def digest(content: bytes) -> str:
     """Name of a content: lower-case hexadecimal SHA-256 (FIPS 180-4)."""
     return hashlib.sha256(content).hexdigest()
 

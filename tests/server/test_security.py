@@ -194,7 +194,7 @@ def test_a_token_file_that_is_no_text_is_told_and_changes_nothing(tmp_path):
     os.utime(path, (1, 1))
 
     assert tokens.owner([("authorization", f"Bearer {TOKEN}")]) == "artist"
-    with pytest.raises(StartError, match=f"the tokens in {path} are not UTF-8"):
+    with pytest.raises(StartError, match=f"the tokens in {path} are no UTF-8 text"):
         Tokens(path)
 
 
