@@ -254,7 +254,7 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
         """Tell what happens to a job."""
         async with status_codes(context, self._metrics):
             job = self._scheduler.job(request.job_id)
-        await context.send_initial_metadata(((WATCHING, request.job_id),))
+        await context.send_initial_metadata(((WATCHING, "yes"),))
         async with aclosing(job.watch(request.first_event)) as events:
             async for event in events:
                 yield event

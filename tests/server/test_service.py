@@ -173,13 +173,13 @@ def test_a_job_is_completed_and_told_event_by_event(plates, inpaint):
 
 
 def test_submitting_twice_is_one_job(plates, inpaint):
-    """A client that did not hear the answer may ask again."""
-    request = pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)])
+    """A client that did not hear the answer may ask again; names are in any language."""
+    request = pb.SubmitRequest(job_id="Aufnahme für 仕上げ", frames=[uploaded_frame(plates)])
 
     inpaint.Submit(request)
     inpaint.Submit(request)
 
-    assert len(list(inpaint.Watch(pb.WatchRequest(job_id="shot")))) == 4
+    assert len(list(inpaint.Watch(pb.WatchRequest(job_id=request.job_id)))) == 4
 
 
 @pytest.mark.parametrize(
