@@ -91,6 +91,12 @@ def _laid(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
+def remove_unwritten(folder: Path, process: int) -> None:
+    """Delete what a process that was killed had begun to write."""
+    for path in folder.glob(f"*.{process}.new"):
+        path.unlink(missing_ok=True)
+
+
 class Upload:
     """One content on its way in. Methods block on the disk and belong in a thread."""
 

@@ -12,7 +12,11 @@ from pathlib import Path
 import psutil
 
 from server.messages import FromFrontEnd, FromProcess
+from server.plates import remove_unwritten
 from server.worker import MakeModels, work
+
+GOING_SECONDS = 10.0
+"""How long a process that was killed may take to go."""
 
 Heard = Callable[[FromProcess | None], None]
 """Called on the event loop with every message; None says that the process has died."""
@@ -30,6 +34,7 @@ class ModelProcess:
             folder: The store's.
             heard: Called on the event loop that runs now.
         """
+        self._folder = folder
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
@@ -67,12 +72,18 @@ class ModelProcess:
 
         self._sender.submit(send)
 
-    def end(self) -> None:
-        """End it at once."""
+    def kill(self) -> None:
+        """End it; returns at once, and ``heard`` is told when it has died."""
         self._process.kill()
-        self._process.join()
-        self._sender.shutdown()
-        self._connection.close()
+
+    def end(self) -> None:
+        """End it, and wait until it is gone, but not for ever: a driver may hold it."""
+        self._process.kill()
+        self._process.join(GOING_SECONDS)
+        if self._process.exitcode is not None:
+            self._sender.shutdown()
+            self._connection.close()
+            remove_unwritten(self._folder, self.pid)
 
 
 def _listen(connection: Connection, loop: asyncio.AbstractEventLoop, heard: Heard) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import ModelError, status_code
+from server.errors import status_code
 from server.messages import (
     CutsFound,
     Failed,
@@ -29,7 +29,7 @@ from server.messages import (
 from server.plates import open_content, write_content
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
-from sttn.errors import CancelledError, SttnError
+from sttn.errors import CancelledError
 
 
 class Models(Protocol):
@@ -161,8 +161,8 @@ class _Worker:
     def _load(self, order: Load) -> str | None:
         try:
             self._models.load(order.name, order.path)
-        except (SttnError, ModelError, OSError) as error:
-            return str(error)
+        except Exception as error:  # a GPU without room says so in ways of its own
+            return str(error) or type(error).__name__
         return None
 
     def _run(self, order: Run) -> JobDone:

@@ -45,14 +45,20 @@ class Worker:
     others: tuple[str, ...] = ()
     """Devices that were asked for with its own, in one word."""
     precision: str = ""
+    up: bool = False
+    """Takes orders."""
     ready: bool = False
+    """Holds its models, and takes jobs."""
     job_id: str | None = None
     restarts: int = 0
     frames_per_second: float = 0.0
     device_memory_bytes: int = 0
     failures: int = 0
     """Starts in a row that came to nothing."""
-    loading: dict[str, "asyncio.Future[str | None]"] = field(default_factory=dict)
+    models: dict[str, "asyncio.Future[str | None]"] = field(default_factory=dict)
+    """What came of each model that its process was told to load; None where it holds it."""
+    error: str = ""
+    """Why its process ended, where it can be told."""
     _started: float = 0.0
     _frames: int = 0
 
@@ -104,6 +110,10 @@ class Workers:
         self._folder = config.models or config.weights.parent
         self.default = config.weights.stem
         self._loaded: dict[str, Path] = {self.default: config.weights}
+        # What a process that starts has to hold: also what is only on its way.
+        self._wanted = dict(self._loaded)
+        self._loads: dict[str, asyncio.Task[None]] = {}
+        self._serving = False
         self._stopping = False
         self._metrics = metrics
         self.on_frame: Callable[[FrameDone], None] = lambda message: None
@@ -149,6 +159,7 @@ class Workers:
         others = [Worker(device) for worker in self.all for device in worker.others]
         self.all.extend(others)
         await self._start_all(others)
+        self._serving = True
 
     def stop_all(self) -> None:
         """End all processes at once."""
@@ -174,11 +185,20 @@ class Workers:
             if worker.job_id == job_id and worker.process is not None:
                 worker.process.tell(Stop(job_id))
 
+    def end(self, job_id: str) -> None:
+        """End the process that runs a job, and does not hear that it shall stop."""
+        for worker in self.all:
+            if worker.job_id == job_id and worker.process is not None:
+                worker.error = f"the model process did not stop the cancelled job {job_id}"
+                worker.process.kill()
+
     async def load(self, name: str) -> None:
         """Hold one more model, on every device; jobs that run are finished first.
 
+        Goes on where whoever asked for it gives up. Who asks for the same meanwhile waits for it.
+
         Raises:
-            ModelError: no such file, or not a model; what was loaded before stays.
+            ModelError: no such file, not a model, or no device is up; what was loaded before stays.
         """
         path = self.available().get(name)
         if path is None:
@@ -186,33 +206,27 @@ class Workers:
                 f"no model {name[:80]!r} in the server's folder; there are "
                 f"{_names(self.available())}"
             )
-        loop = asyncio.get_running_loop()
-        waiting = []
-        for worker in self.all:
-            if worker.process is not None:
-                worker.loading[name] = loop.create_future()
-                waiting.append(worker.loading[name])
-                worker.process.tell(Load(name, path))
-        errors = await asyncio.gather(*waiting)
-        failed = [error for error in errors if error is not None]
-        if failed:
-            if name not in self._loaded:
-                self._tell_all(Unload(name))
-            raise ModelError(failed[0])
-        self._loaded[name] = path
+        if not any(worker.up for worker in self.all):
+            raise ModelError(f"no device is up to load {name}; come back when one is")
+        if name not in self._loads:
+            task = self._loads[name] = asyncio.create_task(self._load(name, path))
+            task.add_done_callback(lambda _: self._loads.pop(name))
+        await asyncio.shield(self._loads[name])
 
     def unload(self, name: str) -> None:
         """Let a model go.
 
         Raises:
             ModelError: it is not loaded.
-            RefusedError: it is the default.
+            RefusedError: it is the default, or is being loaded.
         """
         self.require_model(name or " ")
+        if name in self._loads:
+            raise RefusedError(f"{name} is being loaded; come back when it is")
         if name == self.default:
             raise RefusedError(f"{name} is the default model; choose another default first")
-        del self._loaded[name]
-        self._tell_all(Unload(name))
+        del self._loaded[name], self._wanted[name]
+        self._unload(name)
 
     def set_default(self, name: str) -> None:
         """What jobs get that name no model.
@@ -223,20 +237,45 @@ class Workers:
         self.require_model(name or " ")
         self.default = name
 
-    async def _start_all(self, workers: Sequence[Worker]) -> None:
-        loop = asyncio.get_running_loop()
-        for worker in workers:
-            worker.loading[self.default] = loop.create_future()
-            self._start(worker)
-        for worker in workers:
-            error = await worker.loading[self.default]
-            if error is not None:
-                raise StartError(error)
+    async def _load(self, name: str, path: Path) -> None:
+        # Known before it is told: a process that starts meanwhile loads it too.
+        self._wanted[name] = path
+        answers = [self._tell_to_load(worker, name) for worker in self.all if worker.up]
+        errors = [error for error in await asyncio.gather(*answers) if error is not None]
+        if not errors:
+            self._loaded[name] = path
+            return
+        del self._wanted[name]
+        if name in self._loaded:
+            self._wanted[name] = self._loaded[name]
+        else:
+            self._unload(name)
+        raise ModelError(errors[0])
 
-    def _tell_all(self, order: Unload) -> None:
+    def _tell_to_load(self, worker: Worker, name: str) -> "asyncio.Future[str | None]":
+        assert worker.process is not None
+        if name not in worker.models or worker.models[name].done():
+            worker.models[name] = asyncio.get_running_loop().create_future()
+        worker.process.tell(Load(name, self._wanted[name]))
+        return worker.models[name]
+
+    def _unload(self, name: str) -> None:
         for worker in self.all:
             if worker.process is not None:
-                worker.process.tell(order)
+                worker.models.pop(name, None)
+                worker.process.tell(Unload(name))
+
+    async def _start_all(self, workers: Sequence[Worker]) -> None:
+        loop = asyncio.get_running_loop()
+        answers = []
+        for worker in workers:
+            worker.models[self.default] = loop.create_future()
+            answers.append(worker.models[self.default])
+            self._start(worker)
+        for answer in answers:
+            error = await answer
+            if error is not None:
+                raise StartError(error)
 
     def _start(self, worker: Worker) -> None:
         if self._stopping:
@@ -264,49 +303,57 @@ class Workers:
         elif isinstance(message, Ready):
             self._on_ready(worker, message)
         elif isinstance(message, Failed):
-            self._answer(worker, message.error)
+            worker.error = message.error
         elif message is None:
             self._on_death(worker)
 
     def _on_ready(self, worker: Worker, message: Ready) -> None:
         worker.device, worker.precision = message.device, message.precision
         worker.others = message.others
-        assert worker.process is not None
-        # The default comes last: once it is there, all are.
-        for name in sorted(self._loaded, key=lambda name: name == self.default):
-            worker.process.tell(Load(name, self._loaded[name]))
+        worker.up = True
+        for name in self._wanted:
+            self._tell_to_load(worker, name)
 
     def _on_loaded(self, worker: Worker, message: Loaded) -> None:
-        waiting = worker.loading.get(message.name)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message.error)
         if message.error is not None:
             logger.error("model %s cannot be loaded: %s", message.name, message.error)
-        elif message.name == self.default and not worker.ready:
-            worker.ready, worker.failures = True, 0
+        waiting = worker.models.get(message.name)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message.error)
+        if worker.ready or not all(answer.done() for answer in worker.models.values()):
+            return
+        error = worker.models[self.default].result()
+        if error is None:
+            worker.ready, worker.failures, worker.error = True, 0, ""
             self.on_idle()
+        else:
+            assert worker.process is not None
+            worker.error = error
+            worker.process.kill()  # and started again, until it finds what it needs
 
     def _on_death(self, worker: Worker) -> None:
         died_of, worker.job_id = worker.job_id, None
-        if worker.ready:
-            logger.error("the model process on %s died; it is started again", worker.device)
         assert worker.process is not None
-        worker.process.end()
-        worker.process = None
+        process, worker.process = worker.process, None
+        cause = "died" if worker.ready else "ended before it was ready"
+        error = worker.error or f"the model process {cause}"
         worker.failures += not worker.ready
-        worker.ready = False
+        worker.up = worker.ready = False
         worker.restarts += 1
         self._metrics.restarts.inc()
-        self._answer(worker, "the model process ended before it was ready; see the log")
-        self.on_death(worker, died_of)
         wait = RESTART_SECONDS[min(worker.failures, len(RESTART_SECONDS) - 1)]
-        asyncio.get_running_loop().call_later(wait, self._start, worker)
-
-    def _answer(self, worker: Worker, error: str) -> None:
+        if self._serving:
+            logger.error("%s: %s; it is started again in %g s", worker.device, error, wait)
         # Whoever waits for a model on this device hears why it will not come.
-        for waiting in worker.loading.values():
+        for waiting in worker.models.values():
             if not waiting.done():
                 waiting.set_result(error)
+        worker.models.clear()
+        self.on_death(worker, died_of)
+        loop = asyncio.get_running_loop()
+        # Its memory has to be free again, which takes a while on a GPU.
+        gone = loop.run_in_executor(None, process.end)
+        gone.add_done_callback(lambda _: loop.call_later(wait, self._start, worker))
 
 
 def _names(names: Sequence[str] | dict[str, Path]) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -90,6 +91,14 @@ def server_of(config: ServerConfig, make_models: MakeModels) -> Iterator[tuple[s
         thread.join(30)
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something holds that is under way."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from server.errors import ModelError
 from sttn.errors import CancelledError, CheckpointError
 
 _SPAWNED = multiprocessing.get_context("spawn")
@@ -41,7 +42,7 @@ class FakeEngine:
 
     def __init__(self, fill: float = 0.25) -> None:
         self.fill = fill
-        self.hold = Gate()
+        self.hold, self.loads, self.device = Gate(), Gate(), Gate()
         self._held_at = _SPAWNED.Value("i", 0, lock=False)
 
     @property
@@ -138,8 +139,26 @@ class WorkingEngine:
             yield index, result
 
 
+class HangingEngine(FakeEngine):
+    """Gets lost in its first job, and hears nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self._hangs = _SPAWNED.Value("i", 1, lock=False)
+
+    def __call__(self, frames, masks, **told):
+        if self._hangs.value:
+            self._hangs.value = 0
+            time.sleep(600)
+        yield from super().__call__(frames, masks, **told)
+
+
 class FakeModels:
-    """Every name is a model, but for one that holds the word broken."""
+    """Every file is a model, but for those whose names hold the words broken or large.
+
+    While the engine's ``device`` is cleared none starts; while its ``loads`` is, those called slow
+    are not loaded.
+    """
 
     precision = "float32"
 
@@ -148,13 +167,21 @@ class FakeModels:
         self.others = ("fake:1",) if device == "auto" else ()
         self.device = device if device == "fake:1" else "fake"
         self._engine = engine
+        self._held = set()
+        if isinstance(engine, FakeEngine) and not engine.device.wait(0):
+            raise RuntimeError("CUDA error: device is lost")
 
     def load(self, name, path):
-        if "broken" in name:
+        if "broken" in name or not path.exists():
             raise CheckpointError(f"{path} is not a checkpoint")
+        if "large" in name:
+            raise RuntimeError("CUDA out of memory")
+        while "slow" in name and not self._engine.loads.wait(0.02):
+            pass
+        self._held.add(name)
 
     def unload(self, name):
-        pass
+        self._held.discard(name)
 
     def memory_bytes(self):
         return 0
@@ -162,6 +189,8 @@ class FakeModels:
     def completed_frames(
         self, model, frames, masks, *, clean, handles, windows, cancelled, origins=None, cuts=None
     ):
+        if model not in self._held:
+            raise ModelError(f"model {model!r} is not loaded")
         told = {} if origins is None else {"origins": origins}
         if cuts is not None and hasattr(self._engine, "cuts"):
             cuts(list(self._engine.cuts))

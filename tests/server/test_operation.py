@@ -3,9 +3,11 @@
 import contextlib
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -19,15 +21,17 @@ from hypothesis import strategies as st
 
 from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
+from server import workers
 from server.admission import result_bytes
-from server.config import LimitsConfig, SecurityConfig, ServerConfig
+from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
 from server.jobs import Job
 from server.journal import JobJournal
 from server.operate import table
+from server.processes import ModelProcess
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
 from server.turns import Turns
-from tests.conftest import server, serving
+from tests.conftest import eventually, server, serving
 from tests.node.engines import StandingEngine
 from tests.server.engines import FakeEngine, RecordingEngine, WorkingEngine
 from tests.server.process import server_process
@@ -465,11 +469,12 @@ def test_a_journal_cut_anywhere_is_read_as_far_as_it_goes(tmp_path_factory, data
 
 
 @contextlib.contextmanager
-def administered(tmp_path, engine=None):
+def administered(tmp_path, engine=None, **settings):
     models = tmp_path / "models"
-    models.mkdir()
+    models.mkdir(exist_ok=True)
     for name in ("sharp", "broken"):
         (models / f"{name}.safetensors").touch()
+    settings["models"] = models
     tokens = tmp_path / "admins"
     tokens.write_text(f"# who may\nboss {TOKEN}\n")
     tokens.chmod(0o600)
@@ -479,7 +484,7 @@ def administered(tmp_path, engine=None):
 
     with (
         server(
-            engine or FakeEngine(), models=models, security=SecurityConfig(admin_tokens=tokens)
+            engine or FakeEngine(), security=SecurityConfig(admin_tokens=tokens), **settings
         ) as (address, running),
         open_channel(address, Access(token_file=token)) as channel,
     ):
@@ -537,15 +542,169 @@ def test_the_default_model_cannot_be_let_go(tmp_path):
 
 def test_models_are_there_again_after_a_process_died(tmp_path):
     """A restart holds what was loaded before it."""
-    import os
-
     with administered(tmp_path) as (admin, address, running):
         admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
-        os.kill(running.workers.all[0].process.pid, signal.SIGKILL)
+        kill(running.workers.all[0])
         with InpaintClient(address) as client:
             completed = dict(client.inpaint([PLATE], [MASK], wishes=Wishes(model="sharp")))
 
     assert list(completed) == [0]
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Processes are started again without patience."""
+    monkeypatch.setattr(workers, "RESTART_SECONDS", (0.02,))
+
+
+def kill(worker):
+    os.kill(worker.process.pid, signal.SIGKILL)
+
+
+def test_a_device_comes_back_when_its_weights_can_be_read_again(tmp_path, soon):
+    """A file server that was away for a minute does not cost a GPU until the next restart."""
+    weights, away = tmp_path / "base.safetensors", tmp_path / "away"
+    weights.touch()
+    with server(FakeEngine(), weights=weights) as (_, running):
+        (worker,) = running.workers.all
+        weights.rename(away)
+        kill(worker)
+        eventually(lambda: worker.restarts > 1)
+        away.rename(weights)
+
+        eventually(lambda: worker.ready)
+
+
+def test_another_default_chosen_while_a_device_starts_does_not_lose_it(tmp_path, soon):
+    """It takes jobs once it holds all it was told to, whichever of them is the default."""
+    engine = FakeEngine()
+    with administered(tmp_path, engine) as (admin, _, running):
+        (worker,) = running.workers.all
+        (tmp_path / "models" / "slow.safetensors").touch()
+        first = admin.LoadModel(pb.LoadModelRequest(name="slow"), timeout=30).default
+        admin.SetDefaultModel(pb.SetDefaultModelRequest(name="slow"), timeout=30)
+        engine.loads.clear()
+        kill(worker)
+        eventually(lambda: worker.restarts and first in worker.models)
+        eventually(worker.models[first].done)
+        admin.SetDefaultModel(pb.SetDefaultModelRequest(name=first), timeout=30)
+        engine.loads.set()
+
+        eventually(lambda: worker.ready)
+
+
+def test_a_device_that_cannot_start_says_why(caplog, soon):
+    """The operator reads in the log that a GPU fell off its bus, and not only that it is down."""
+    engine = FakeEngine()
+    with server(engine) as (_, running):
+        (worker,) = running.workers.all
+        engine.device.clear()
+        kill(worker)
+        eventually(lambda: worker.restarts > 1)
+        engine.device.set()
+        eventually(lambda: worker.ready)
+
+    assert "fake: CUDA error: device is lost; it is started again" in caplog.text
+
+
+def test_what_a_killed_process_was_writing_is_deleted(tmp_path, soon):
+    """It is in nobody's account, and would fill the disk death by death."""
+    with server(FakeEngine(), store=StoreConfig(folder=tmp_path)) as (_, running):
+        (worker,) = running.workers.all
+        half = tmp_path / f"{'0' * 64}.{worker.process.pid}.new"
+        half.write_bytes(b"half a frame")
+        kill(worker)
+        eventually(lambda: worker.restarts and worker.ready)
+
+        assert not half.exists()
+
+
+def test_a_process_that_does_not_go_holds_nobody_up(monkeypatch, soon):
+    """A driver may keep a killed process for seconds; artists are answered meanwhile."""
+    gone, end = threading.Event(), ModelProcess.end
+    with server(FakeEngine()) as (address, running), grpc.insecure_channel(address) as channel:
+        (worker,) = running.workers.all
+        monkeypatch.setattr(ModelProcess, "end", lambda self: (gone.wait(20), end(self)))
+        kill(worker)
+        eventually(lambda: worker.restarts)
+
+        status = inpaint_pb2_grpc.InpaintStub(channel).GetStatus(pb.GetStatusRequest(), timeout=10)
+
+        gone.set()
+        eventually(lambda: worker.ready)
+    assert not status.workers[0].alive
+
+
+@contextlib.contextmanager
+def busy(address, engine):
+    """A job holds one device while the block lasts; how to submit more."""
+    engine.hold.clear()
+    with InpaintClient(address) as client, grpc.insecure_channel(address) as channel:
+        sent = client.send(PLATE, MASK)
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        stub.Submit(pb.SubmitRequest(job_id="busy", frames=[sent]))
+        yield stub, sent
+        engine.hold.set()
+
+
+def test_two_who_load_one_model_are_both_answered(tmp_path):
+    """Two operators, or one who asks again."""
+    engine = FakeEngine()
+    with administered(tmp_path, engine) as (admin, address, _):
+        with busy(address, engine):
+            asked = pb.LoadModelRequest(name="sharp")
+            calls = [admin.LoadModel.future(asked, timeout=30) for _ in "ab"]
+            time.sleep(0.1)
+
+        assert ["sharp" in call.result().loaded for call in calls] == [True, True]
+
+
+def test_a_load_whose_caller_gave_up_is_known_when_it_is_there(tmp_path):
+    """What takes memory can be seen and let go."""
+    engine = FakeEngine()
+    with administered(tmp_path, engine) as (admin, address, _):
+        with busy(address, engine):
+            asked = pb.LoadModelRequest(name="sharp")
+            code, _ = refusal(lambda: admin.LoadModel(asked, timeout=0.2))
+
+        eventually(lambda: "sharp" in admin.ListModels(pb.ListModelsRequest(), timeout=30).loaded)
+        left = admin.UnloadModel(pb.UnloadModelRequest(name="sharp"), timeout=30)
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "sharp" not in left.loaded
+
+
+def test_a_model_that_does_not_fit_leaves_the_process_alive(tmp_path):
+    """A GPU that runs out of memory fails the load, not the device."""
+    with administered(tmp_path) as (admin, _, running):
+        (tmp_path / "models" / "large.safetensors").touch()
+
+        code, told = refusal(lambda: admin.LoadModel(pb.LoadModelRequest(name="large"), timeout=30))
+
+        assert (code, told) == (grpc.StatusCode.FAILED_PRECONDITION, "CUDA out of memory")
+        assert running.workers.all[0].restarts == 0
+
+
+def test_a_device_that_restarts_during_a_load_gets_the_model_too(tmp_path, soon):
+    """Whichever device takes a job holds what was loaded."""
+    engine = FakeEngine()
+    with administered(tmp_path, engine, device="cpu,cpu") as (admin, address, running):
+        with busy(address, engine) as (stub, sent):
+            eventually(lambda: any(worker.job_id for worker in running.workers.all))
+            (idle,) = [worker for worker in running.workers.all if worker.job_id is None]
+            load = admin.LoadModel.future(pb.LoadModelRequest(name="sharp"), timeout=30)
+            eventually(lambda: "sharp" in idle.models and idle.models["sharp"].done())
+            kill(idle)
+            eventually(lambda: idle.restarts and idle.ready)
+        assert "sharp" in load.result().loaded
+
+        with busy(address, engine) as (stub, sent):
+            for name in "ab":
+                stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent], model="sharp"))
+            eventually(lambda: all(worker.job_id for worker in running.workers.all))
+            engine.hold.set()
+            ends = [list(stub.Watch(pb.WatchRequest(job_id=name)))[-1].finished for name in "ab"]
+
+    assert [end.outcome for end in ends] == [pb.Finished.COMPLETED] * 2
 
 
 def test_capabilities_and_drain_are_the_administrators(tmp_path):
@@ -562,7 +721,6 @@ def test_capabilities_and_drain_are_the_administrators(tmp_path):
 def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
     """Before the unit file is written."""
     from server.check import check
-    from server.config import StoreConfig
 
     fit = check(
         ServerConfig(
