@@ -62,7 +62,7 @@ class AdminService(inpaint_pb2_grpc.AdminServicer):
     async def UnloadModel(self, request: pb.UnloadModelRequest, context: Context) -> pb.Models:
         """Let a model go."""
         async with status_codes(context, self._metrics):
-            self._workers.unload(request.name)
+            self._scheduler.unload(request.name)
             return self._models()
 
     async def SetDefaultModel(

@@ -4,6 +4,7 @@ from server.config import LimitsConfig
 from server.errors import InvalidRequestError
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from sttn.settings.raster import RASTER_MULTIPLE
 
 LONGEST_JOB_ID = 200
 """Characters."""
@@ -12,8 +13,8 @@ ORIGINS_BYTES = 4 * len(codec.ORIGINS)
 """Of where a pixel comes from, if it could not be compressed at all."""
 
 
-def result_bytes(request: pb.SubmitRequest, limits: LimitsConfig) -> int:
-    """Check a job; the answer is how many bytes its results take at most.
+def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
+    """Make sure that a job can be carried out.
 
     Raises:
         InvalidRequestError: no name, no frames, too many, or images that do not belong together.
@@ -28,13 +29,17 @@ def result_bytes(request: pb.SubmitRequest, limits: LimitsConfig) -> int:
         raise InvalidRequestError(
             f"the clip has {len(frames)} frames; this server takes {limits.frames_per_job} in a job"
         )
-    wanted = sum(frame.role == pb.PLATE for frame in frames)
-    if not wanted:
+    if all(frame.role != pb.PLATE for frame in frames):
         raise InvalidRequestError("all frames are handles or clean frames; nothing to complete")
     first = frames[0].plate
     for index, frame in enumerate(frames):
         _require_image("plate", index, frame.plate, first, channels=3)
         _require_image("mask", index, frame.mask, first, channels=1)
+    if first.width % RASTER_MULTIPLE or first.height % RASTER_MULTIPLE:
+        raise InvalidRequestError(
+            f"frames are {first.width}x{first.height}; resample them to multiples of "
+            f"{RASTER_MULTIPLE}"
+        )
     if first.width * first.height > limits.megapixels * 1e6:
         raise InvalidRequestError(
             f"frames are {first.width}x{first.height}; this server takes "
@@ -42,9 +47,19 @@ def result_bytes(request: pb.SubmitRequest, limits: LimitsConfig) -> int:
         )
     if request.result_type == pb.UINT8:
         raise InvalidRequestError("result_type must be FLOAT16 or FLOAT32")
+    frame_bytes(request)
+
+
+def frame_bytes(request: pb.SubmitRequest) -> int:
+    """Bytes that one completed frame of a job takes at most.
+
+    Raises:
+        CodecError: no such type of pixels.
+    """
+    first = request.frames[0].plate
     dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
     origins = ORIGINS_BYTES if request.origins else 0
-    return wanted * first.width * first.height * (3 * dtype.itemsize + origins)
+    return first.width * first.height * (3 * dtype.itemsize + origins)
 
 
 def _require_image(

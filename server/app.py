@@ -81,6 +81,7 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
         stack.callback(workers.stop_all)
         await workers.start()
         scheduler = Scheduler(workers, store, config.limits, metrics)
+        await scheduler.restore()
         asked = asyncio.Event()
         limits, shares_memory = config.limits, config.shared_memory
         inpaint_pb2_grpc.add_PlatesServicer_to_server(
@@ -99,7 +100,10 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
             reflection.enable_server_reflection(names, server)
         await server.start()
         stack.push_async_callback(server.stop, 0.5)
-        for chore in (health.keep(workers, scheduler), _keep_house(store)):
+        for chore in (
+            health.keep(workers, scheduler),
+            _keep_house(scheduler, store, expire_seconds),
+        ):
             stack.callback(asyncio.create_task(chore).cancel)
         yield Running(address, workers, scheduler, metrics, asked)
 
@@ -143,8 +147,9 @@ async def serve(config: ServerConfig, make_models: MakeModels) -> None:
         await _first(server.scheduler.drained(), end.wait())
 
 
-async def _keep_house(store: PlateStore) -> None:
+async def _keep_house(scheduler: Scheduler, store: PlateStore, expire_seconds: float) -> None:
     while True:
+        scheduler.expire(expire_seconds)
         store.expire()
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
 

@@ -45,9 +45,11 @@ class LimitsConfig:
     upload_seconds: float = 120.0
     """An upload that sends nothing for this long is ended; what arrived is kept."""
     kept_jobs: int = 100
-    """Ended jobs whose frames are kept for clients that come back."""
+    """Ended jobs whose frames are kept for clients that come back; fewer where room is needed."""
     abandoned_seconds: float = 60.0
     """A job that nobody watches for this long is cancelled."""
+    stop_seconds: float = 60.0
+    """A model process that still computes a job so long after it was cancelled is ended."""
     drain_seconds: float = 60.0
     """When the server stops: how long frames that are done wait for clients to fetch them."""
     keepalive_seconds: float = 20.0

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -190,6 +190,8 @@ class PlateStore:
         self._idle_bytes = 0
         self._uploading: set[str] = set()
         self._used = 0
+        self.let_go: Callable[[], bool] = lambda: False
+        """Unpins something where room is needed; False where nothing can be spared."""
         found = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
         for path, stat in sorted(found, key=lambda item: item[1].st_mtime):
             name = path.name.removesuffix(".part")
@@ -297,12 +299,13 @@ class PlateStore:
             raise StoreFullError(
                 f"{store} never holds {size / 1e9:.3g} GB; start the server with a larger store"
             )
-        if self._used - self._idle_bytes > free:
-            raise StoreFullError(
-                f"{store} is full of what jobs need; try again in {ROOM_SECONDS:.0f} s, or start "
-                "the server with a larger store",
-                ROOM_SECONDS,
-            )
+        while self._used - self._idle_bytes > free:
+            if free < 0 or not self.let_go():
+                raise StoreFullError(
+                    f"{store} is full of what jobs need; try again in {ROOM_SECONDS:.0f} s, or "
+                    "start the server with a larger store",
+                    ROOM_SECONDS,
+                )
         while self._used > free:
             self._forget(next(iter(self._idle)))
         self._reserved += size

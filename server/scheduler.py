@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Collection
 
-from server.admission import result_bytes
+from server.admission import frame_bytes, require_valid
 from server.config import LimitsConfig
 from server.errors import (
     STATUS_CODES,
     DrainingError,
+    InvalidRequestError,
+    ModelError,
     ProcessDiedError,
+    RefusedError,
     ServerBusyError,
     StoreFullError,
     UnknownDigestError,
@@ -23,8 +27,11 @@ from server.messages import CutsFound, FrameDone, JobDone, Run
 from server.metrics import Metrics
 from server.plates import PlateStore
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.codec import CodecError
 from server.turns import Turns
 from server.workers import Worker, Workers
+
+logger = logging.getLogger(__name__)
 
 DEATHS = 3
 """Times a model process may die of one job."""
@@ -57,7 +64,28 @@ class Scheduler:
         workers.on_done = self._on_done
         workers.on_death = self._on_death
         workers.on_idle = self._dispatch
-        self._restore()
+        store.let_go = self._forget_one
+
+    async def restore(self) -> None:
+        """Go on with the jobs that a server before this one left."""
+        for job in self._journal.read():
+            if self._is_whole(job):
+                self._jobs[job.job_id] = job
+                self._store.pin(job.contents())
+            else:
+                self._journal.forget(job.job_id)
+        waiting = [job for job in self._jobs.values() if not job.ended]
+        for job in sorted(waiting, key=lambda job: not job.results):  # what has begun goes on first
+            try:
+                if job.request.model not in self._workers.loaded:  # the administrator loaded it
+                    await self._workers.load(job.request.model)
+                self._reserve(job)
+            except (ModelError, StoreFullError) as error:
+                self._end(job, _failed(str(error), STATUS_CODES[type(error)].name))
+                continue
+            log_job(job, "restored", frames_done=len(job.results))
+            self._turns.add(job)
+            self._watch_over(job)
         self._dispatch()
 
     def submit(self, request: pb.SubmitRequest, owner: str) -> Job:
@@ -79,7 +107,7 @@ class Scheduler:
             return self._jobs[request.job_id]
         if self.draining:
             raise DrainingError("the server is about to stop and takes no new jobs")
-        size = result_bytes(request, self._limits)
+        require_valid(request, self._limits)
         self._require_present(request.frames)
         self._workers.require_model(request.model)
         if len(self._turns) >= self._limits.queue_length:
@@ -89,11 +117,10 @@ class Scheduler:
         kept = pb.SubmitRequest()
         kept.CopyFrom(request)
         kept.client, kept.model = owner, request.model or self._workers.default
-        job = Job(kept, owner, reserved_bytes=size)
-        self._forget_old()
+        job = Job(kept, owner)
         self._store.pin(job.digests())
         try:
-            self._store.reserve(size)
+            self._reserve(job)
         except StoreFullError:
             self._store.unpin(job.digests())
             raise
@@ -119,13 +146,36 @@ class Scheduler:
 
     def cancel(self, job: Job, reason: str) -> None:
         """Stop a job within one window, or before it starts."""
-        if job.ended or job.cancelled:
+        if job.ended or job.cancel_reason is not None:
             return
-        job.cancelled = True
+        job.cancel_reason = reason
         if self._turns.remove(job):
-            self._end(job, pb.Finished(outcome=pb.Finished.CANCELLED, message=reason))
+            self._metrics.waiting.set(len(self._turns))
+            self._end(job, _cancelled(job))
         else:
             self._workers.stop(job.job_id)
+            asyncio.get_running_loop().call_later(self._limits.stop_seconds, self._insist, job)
+
+    def unload(self, model: str) -> None:
+        """Let a model go.
+
+        Raises:
+            ModelError: it is not loaded.
+            RefusedError: it is the default, or jobs name it.
+        """
+        names = [job.job_id for job in self.active() if job.request.model == model]
+        if names:
+            raise RefusedError(
+                f"{model} is named by jobs that run or wait ({len(names)}, such as {names[0]}); "
+                "cancel them, or come back when they have ended"
+            )
+        self._workers.unload(model)
+
+    def expire(self, seconds: float) -> None:
+        """Forget jobs that ended so long ago; their frames need not be kept any more."""
+        for job in self._ended():
+            if job.ended_at < time.time() - seconds:
+                self._forget(job)
 
     def active(self) -> list[Job]:
         """Running jobs, then waiting ones in the order in which they would run."""
@@ -149,7 +199,7 @@ class Scheduler:
 
     def _is_awaited(self, job: Job) -> bool:
         gone = job.unwatched_seconds() > self._limits.abandoned_seconds
-        return bool(job.unfetched) and not job.cancelled and not gone
+        return bool(job.unfetched) and job.cancel_reason is None and not gone
 
     async def _change(self) -> None:
         self._changed.clear()
@@ -197,11 +247,9 @@ class Scheduler:
         job = self._jobs[message.job_id]
         finished = pb.Finished(outcome=pb.Finished.COMPLETED)
         if message.cancelled:
-            finished = pb.Finished(outcome=pb.Finished.CANCELLED, message="cancelled")
+            finished = _cancelled(job)
         elif message.error is not None:
-            finished = pb.Finished(
-                outcome=pb.Finished.FAILED, message=message.error, code=message.code
-            )
+            finished = _failed(message.error, message.code)
         self._end(job, finished, trace=message.trace)
 
     def _on_death(self, worker: Worker, job_id: str | None) -> None:
@@ -212,14 +260,13 @@ class Scheduler:
         job.deaths += 1
         notice = f"the model process died ({worker.device}) and is started again"
         self._tell(job, pb.JobEvent(notice=pb.Notice(message=notice)))
-        if job.cancelled:
-            self._end(job, pb.Finished(outcome=pb.Finished.CANCELLED, message="cancelled"))
+        if job.cancel_reason is not None:
+            self._end(job, _cancelled(job))
         elif job.deaths >= DEATHS:
             reason = (
                 f"the model process died {DEATHS} times of this job; try a smaller model raster"
             )
-            code = STATUS_CODES[ProcessDiedError].name
-            self._end(job, pb.Finished(outcome=pb.Finished.FAILED, message=reason, code=code))
+            self._end(job, _failed(reason, STATUS_CODES[ProcessDiedError].name))
         else:
             log_job(job, "requeued", deaths=job.deaths, frames_done=len(job.results))
             self._turns.put_back(job)
@@ -239,6 +286,8 @@ class Scheduler:
             reason=finished.message or None,
             trace=trace,
         )
+        for old in self._ended()[: -self._limits.kept_jobs]:
+            self._forget(old)
         self._changed.set()
 
     def _tell(self, job: Job, event: pb.JobEvent) -> None:
@@ -260,21 +309,18 @@ class Scheduler:
 
         asyncio.get_running_loop().call_later(patience, look)
 
-    def _restore(self) -> None:
-        # What a server before this one left.
-        for request, events in self._journal.read():
-            job = Job(request, request.client, events=[])
-            for event in events:
-                job.tell(event)
-            if self._store.missing(job.contents()):
-                self._journal.forget(job.job_id)
-                continue
-            self._jobs[job.job_id] = job
-            self._store.pin(job.contents())
-            if not job.ended:
-                log_job(job, "restored", frames_done=len(job.results))
-                self._turns.add(job)
-                self._watch_over(job)
+    def _is_whole(self, job: Job) -> bool:
+        try:
+            frame_bytes(job.request)
+            return not self._store.missing(job.contents())
+        except (InvalidRequestError, CodecError) as error:
+            logger.warning("job %s was damaged on disk and is forgotten: %s", job.job_id, error)
+            return False
+
+    def _reserve(self, job: Job) -> None:
+        size = frame_bytes(job.request) * (job.wanted - len(job.results))
+        self._store.reserve(size)
+        job.reserved_bytes = size
 
     def _seconds_to_a_place(self) -> float:
         rate = sum(worker.frames_per_second for worker in self._workers.all)
@@ -291,9 +337,31 @@ class Scheduler:
             kind, index = digests[digest]
             raise UnknownDigestError(f"the {kind} of frame {index} was not uploaded")
 
-    def _forget_old(self) -> None:
+    def _insist(self, job: Job) -> None:
+        if not job.ended:
+            self._workers.end(job.job_id)
+
+    def _ended(self) -> list[Job]:
+        # Those first that ended first.
         ended = [job for job in self._jobs.values() if job.ended]
-        for job in ended[: max(0, len(ended) - self._limits.kept_jobs + 1)]:
-            self._store.unpin(job.contents())
-            self._journal.forget(job.job_id)
-            del self._jobs[job.job_id]
+        return sorted(ended, key=lambda job: job.ended_at)
+
+    def _forget_one(self) -> bool:
+        # Where room is needed: one whose frames were fetched, else one nobody has come back for.
+        idle = [job for job in self._ended() if not self._is_awaited(job)]
+        for job in sorted(idle, key=lambda job: bool(job.unfetched))[:1]:
+            self._forget(job)
+        return bool(idle)
+
+    def _forget(self, job: Job) -> None:
+        self._store.unpin(job.contents())
+        self._journal.forget(job.job_id)
+        del self._jobs[job.job_id]
+
+
+def _cancelled(job: Job) -> pb.Finished:
+    return pb.Finished(outcome=pb.Finished.CANCELLED, message=job.cancel_reason or "")
+
+
+def _failed(message: str, code: str) -> pb.Finished:
+    return pb.Finished(outcome=pb.Finished.FAILED, message=message, code=code)

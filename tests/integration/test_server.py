@@ -64,17 +64,6 @@ def test_pixels_that_are_no_numbers_are_an_invalid_argument(real, value):
     assert "frame 2 holds NaN or inf" in end.message
 
 
-def test_a_raster_the_network_cannot_take_is_an_invalid_argument(real):
-    """Multiples of 48 only."""
-    address, _ = real
-    plates, masks = clip(2)
-
-    end = last_event(address, plates[:, :47], masks[:, :47])
-
-    assert (end.outcome, end.code) == (pb.Finished.FAILED, "INVALID_ARGUMENT")
-    assert "48" in end.message
-
-
 def test_windows_are_cut_as_the_client_wishes(real):
     """A longer look for a shot that needs it; a gap between windows is refused with the numbers."""
     address, _ = real

@@ -1,5 +1,6 @@
 """What operators rely on: drain, turns, health, figures, logs, models."""
 
+import asyncio
 import contextlib
 import io
 import json
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
 from server import workers
-from server.admission import result_bytes
+from server.admission import frame_bytes
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
 from server.jobs import Job
 from server.journal import JobJournal
@@ -34,8 +35,8 @@ from server.turns import Turns
 from tests.conftest import eventually, server, serving
 from tests.node.engines import StandingEngine
 from tests.server.engines import FakeEngine, RecordingEngine, WorkingEngine
-from tests.server.process import server_process
-from tests.server.test_service import refusal
+from tests.server.process import ROOT, server_process
+from tests.server.test_service import refusal, upload
 
 PLATE = np.full((48, 48, 3), 0.5, np.float32)
 MASK = np.ones((48, 48), np.bool_)
@@ -215,11 +216,8 @@ def test_what_tells_the_origins_is_kept_as_long_as_the_frame():
         for channels, kind in (("RGB", pb.FLOAT32), ("A", pb.UINT8))
     )
     frames = [pb.ClipFrame(plate=plate, mask=mask)] * 2
-    room = [
-        result_bytes(pb.SubmitRequest(job_id="a", frames=frames, origins=asked), LimitsConfig())
-        for asked in (False, True)
-    ]
-    assert room == [2 * 48 * 48 * 12, 2 * 48 * 48 * (12 + 20)]
+    room = [frame_bytes(pb.SubmitRequest(frames=frames, origins=asked)) for asked in (False, True)]
+    assert room == [48 * 48 * 12, 48 * 48 * (12 + 20)]
 
 
 @pytest.mark.parametrize(
@@ -443,12 +441,10 @@ def test_the_log_has_one_json_line_per_state_and_no_token(tmp_path):
     assert TOKEN not in log.read_text()
 
 
-@given(st.data())
-def test_a_journal_cut_anywhere_is_read_as_far_as_it_goes(tmp_path_factory, data):
-    """A server killed while it writes a line."""
-    folder = tmp_path_factory.mktemp("journal")
+def journaled(folder):
+    """A journal of one job, and what happened to it."""
     journal = JobJournal(folder)
-    journal.begin(pb.SubmitRequest(job_id="shot", client="artist"))
+    journal.begin(pb.SubmitRequest(job_id="shot", client="artist", frames=[pb.ClipFrame()]))
     events = [
         pb.JobEvent(number=0, queued=pb.Queued()),
         pb.JobEvent(number=1, frame_ready=pb.FrameReady(index=0, image=pb.Image(width=48))),
@@ -456,13 +452,154 @@ def test_a_journal_cut_anywhere_is_read_as_far_as_it_goes(tmp_path_factory, data
     ]
     for event in events:
         journal.add("shot", event)
+    return events
+
+
+@given(st.data())
+def test_a_journal_cut_anywhere_goes_on_behind_what_is_whole(tmp_path_factory, data):
+    """A server killed while it writes a line, or a machine that loses its power, twice."""
+    folder = tmp_path_factory.mktemp("journal")
+    events = journaled(folder)
     (file,) = folder.iterdir()
     whole = file.read_bytes()
-    file.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    cut = data.draw(st.integers(0, len(whole)))
+    zeros = data.draw(st.integers(0, 20))
+    file.write_bytes(whole[:cut] + bytes(zeros))
 
-    for request, read in journal.read():
-        assert request.job_id == "shot"
-        assert read == events[: len(read)]
+    journal = JobJournal(folder)
+    jobs = list(journal.read())
+    for job in jobs:
+        kept = len(job.events)
+        for event in events[kept:]:
+            journal.add("shot", event)
+    again = list(JobJournal(folder).read())
+
+    for job in jobs:
+        assert (job.job_id, job.owner) == ("shot", "artist")
+        assert job.events == events[:kept]
+    assert [job.events for job in again] == [events] * len(jobs)
+
+
+def test_half_a_record_on_a_full_disk_does_not_spoil_the_next(tmp_path):
+    """The disk is full for a moment: what is written down after it can be read."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from server.journal import JobJournal
+from server.protocol import inpaint_pb2 as pb
+journal = JobJournal(Path(sys.argv[1]))
+journal.begin(pb.SubmitRequest(job_id="shot", frames=[pb.ClipFrame()]))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for number, limit in enumerate((resource.RLIM_INFINITY, 60, resource.RLIM_INFINITY)):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    notice = pb.Notice(message=str(number) * 20)
+    journal.add("shot", pb.JobEvent(number=number, notice=notice))
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
+
+    (job,) = JobJournal(tmp_path).read()
+
+    assert [event.number for event in job.events] == [0, 2]
+
+
+def test_a_watcher_misses_nothing_where_a_restart_has_lost_an_event():
+    """Numbers stay what they were: a client that has heard up to 3 goes on with 4."""
+    told = [pb.JobEvent(number=number, notice=pb.Notice()) for number in (0, 1, 3)]
+    job = Job.restored(pb.SubmitRequest(job_id="shot"), told, 0.0)
+    job.tell(pb.JobEvent(frame_ready=pb.FrameReady(index=7)))
+    job.tell(pb.JobEvent(finished=pb.Finished()))
+
+    async def heard(first):
+        return [event.number async for event in job.watch(first)]
+
+    assert asyncio.run(heard(4)) == [4, 5]
+    assert asyncio.run(heard(2)) == [3, 4, 5]
+    assert job.described().events == 6
+
+
+def test_a_drain_does_not_wait_for_jobs_that_ended_before_a_restart():
+    """Whoever still wants their frames comes back and says so."""
+    ready = pb.JobEvent(frame_ready=pb.FrameReady(image=pb.Image(digest="a")))
+    end = pb.JobEvent(number=1, finished=pb.Finished())
+    ended, running = (
+        Job.restored(pb.SubmitRequest(job_id="shot"), events, 5.0)
+        for events in ([ready, end], [ready])
+    )
+
+    assert ended.unwatched_seconds() == float("inf")
+    assert ended.ended_at == 5.0
+    assert running.unwatched_seconds() < 60
+
+
+def test_damaged_journals_do_not_keep_a_server_from_starting(tmp_path, caplog):
+    """One line each; the other jobs and the next shot go on."""
+    store, jobs = StoreConfig(folder=tmp_path), tmp_path / "jobs"
+    journal = JobJournal(jobs)
+    frame = pb.ClipFrame(plate=pb.Image(digest="not a digest"))
+    journal.begin(pb.SubmitRequest(job_id="spoiled", frames=[frame]))
+    (jobs / "7").write_bytes(bytes(4096))
+
+    with (
+        serving(FakeEngine(), store=store) as address,
+        InpaintClient(address) as client,
+    ):
+        left = list(jobs.iterdir())
+        assert list(dict(client.inpaint([PLATE], [MASK]))) == [0]
+
+    assert not left
+    assert "job spoiled was damaged on disk and is forgotten: 'not a digest'" in caplog.text
+    assert f"no job can be read from {jobs / '7'}" in caplog.text
+
+
+def test_a_restart_keeps_a_jobs_turn_and_its_room(tmp_path):
+    """What had begun goes on first, and the store stays under its limit."""
+    rng = np.random.default_rng(0)
+    store = StoreConfig(folder=tmp_path, gigabytes=1.3e-3)
+    engine = FakeEngine()
+    engine.hold.clear()
+    with (
+        serving(engine, store=store) as address,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        sent = [
+            client.send(rng.random((96, 96, 3), np.float32), np.ones((96, 96), np.bool_))
+            for _ in range(4)
+        ]
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        for name in ("first", "second"):
+            frames = sent if name == "first" else sent[:1]
+            stub.Submit(pb.SubmitRequest(job_id=name, frames=frames, client="artist"))
+        engine.held_at = 1  # the first goes on after the second has come
+        watch = stub.Watch(pb.WatchRequest(job_id="first"))
+        next(event for event in watch if event.HasField("frame_ready"))
+    with (
+        serving(engine, store=store) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        jobs = stub.GetStatus(pb.GetStatusRequest()).jobs
+        # Of 1.3 MB: 0.44 plates, 0.11 the frame that is done, 0.44 what is still to come.
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        code, _ = refusal(lambda: upload(plates, bytes(500_000)))
+
+    assert [(job.job_id, job.progress.frames_done) for job in jobs] == [("first", 1), ("second", 0)]
+    assert jobs[0].state == pb.RUNNING
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_ended_jobs_expire_with_their_frames(tmp_path):
+    """What nobody has asked for in three days is not kept, be the disk as large as it may."""
+    folder = tmp_path / "store"
+    with serving(FakeEngine(), store=StoreConfig(folder=folder)) as address:
+        with InpaintClient(address) as client:
+            dict(client.inpaint([PLATE], [MASK]))
+        before = list((folder / "jobs").iterdir())
+
+    with serving(FakeEngine(), store=StoreConfig(folder=folder, expire_hours=1e-9)):
+        eventually(lambda: not list((folder / "jobs").iterdir()))
+
+    assert len(before) == 1
 
 
 # Models and the administrator
@@ -705,6 +842,54 @@ def test_a_device_that_restarts_during_a_load_gets_the_model_too(tmp_path, soon)
             ends = [list(stub.Watch(pb.WatchRequest(job_id=name)))[-1].finished for name in "ab"]
 
     assert [end.outcome for end in ends] == [pb.Finished.COMPLETED] * 2
+
+
+def test_a_model_that_jobs_name_is_not_let_go(tmp_path):
+    """They were accepted, and would fail."""
+    engine = FakeEngine()
+    with administered(tmp_path, engine) as (admin, address, _):
+        admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
+        with busy(address, engine) as (stub, sent):
+            stub.Submit(pb.SubmitRequest(job_id="waits", frames=[sent], model="sharp"))
+            let_go = pb.UnloadModelRequest(name="sharp")
+            code, told = refusal(lambda: admin.UnloadModel(let_go, timeout=30))
+            engine.hold.set()
+            end = list(stub.Watch(pb.WatchRequest(job_id="waits")))[-1].finished
+        left = admin.UnloadModel(let_go, timeout=30)
+
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "sharp is named by jobs that run or wait (1, such as waits)" in told
+    assert end.outcome == pb.Finished.COMPLETED
+    assert "sharp" not in left.loaded
+
+
+@pytest.mark.parametrize(
+    ("there", "outcome"), [(True, pb.Finished.COMPLETED), (False, pb.Finished.FAILED)]
+)
+def test_a_restarted_server_loads_what_waiting_jobs_name(tmp_path, there, outcome):
+    """A job that was accepted is carried out, or ends with a reason where the file is gone."""
+    engine = FakeEngine()
+    store = StoreConfig(folder=tmp_path / "store")
+    with administered(tmp_path, engine, store=store) as (admin, address, _):
+        admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
+        engine.hold.clear()
+        with InpaintClient(address) as client, grpc.insecure_channel(address) as channel:
+            frames = [client.send(PLATE, MASK)]
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            stub.Submit(pb.SubmitRequest(job_id="shot", frames=frames, model="sharp"))
+    engine.hold.set()
+    models = tmp_path / "models"
+    if not there:
+        (models / "sharp.safetensors").unlink()
+    with (
+        server(engine, store=store, models=models) as (address, _),
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        end = list(stub.Watch(pb.WatchRequest(job_id="shot")))[-1].finished
+
+    assert end.outcome == outcome
+    assert there or "no model 'sharp' in the server's folder" in end.message
 
 
 def test_capabilities_and_drain_are_the_administrators(tmp_path):

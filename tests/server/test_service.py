@@ -7,11 +7,12 @@ import grpc
 import numpy as np
 import pytest
 
+from node.client import InpaintClient
 from server.config import LimitsConfig, StoreConfig
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
-from tests.conftest import serving
-from tests.server.engines import BrokenEngine
+from tests.conftest import server, serving
+from tests.server.engines import BrokenEngine, HangingEngine
 
 PLATE = np.full((48, 48, 3), 0.5, np.float16)
 MASK = np.zeros((48, 48, 1), np.uint8)
@@ -193,6 +194,13 @@ def test_submitting_twice_is_one_job(plates, inpaint):
             "mask of frame 0 is 24x48",
         ),
         (
+            lambda r: [
+                setattr(image, "width", 49) for image in (r.frames[0].plate, r.frames[0].mask)
+            ],
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "frames are 49x48; resample them to multiples of 48",
+        ),
+        (
             lambda r: r.frames[0].plate.channels.append("A"),
             grpc.StatusCode.INVALID_ARGUMENT,
             "4 channels, not 3",
@@ -237,6 +245,43 @@ def test_cancelling_ends_a_running_and_a_waiting_job(plates, inpaint, fake_engin
         assert last.finished.outcome == pb.Finished.CANCELLED
 
 
+def test_waiting_jobs_that_are_cancelled_are_not_counted_any_more(fake_engine):
+    """What a farm is scaled by."""
+    fake_engine.hold.clear()
+    with server(fake_engine) as (address, running), grpc.insecure_channel(address) as channel:
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+        for job in "abc":
+            inpaint.Submit(pb.SubmitRequest(job_id=job, frames=[frame]))
+        waiting = running.metrics.registry.get_sample_value
+        before = waiting("sttn_jobs_waiting")
+        for job in "bc":
+            inpaint.Cancel(pb.CancelRequest(job_id=job))
+
+        assert (before, waiting("sttn_jobs_waiting")) == (2, 0)
+
+
+def test_a_process_that_does_not_stop_a_cancelled_job_is_ended():
+    """A driver that hangs costs one job, and neither the device nor a drain."""
+    limits = LimitsConfig(stop_seconds=0.1)
+    with (
+        serving(HangingEngine(), limits=limits) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+        for job in ("hangs", "next"):
+            inpaint.Submit(pb.SubmitRequest(job_id=job, frames=[frame]))
+
+        inpaint.Cancel(pb.CancelRequest(job_id="hangs"))
+
+        outcomes = [
+            list(inpaint.Watch(pb.WatchRequest(job_id=job), timeout=30))[-1].finished.outcome
+            for job in ("hangs", "next")
+        ]
+    assert outcomes == [pb.Finished.CANCELLED, pb.Finished.COMPLETED]
+
+
 def test_a_job_nobody_watches_is_cancelled(fake_engine):
     """An artist's host that crashed does not hold the queue for ever."""
     fake_engine.hold.clear()
@@ -255,6 +300,7 @@ def test_a_job_nobody_watches_is_cancelled(fake_engine):
         events = list(inpaint.Watch(pb.WatchRequest(job_id="shot")))
 
     assert events[-1].finished.outcome == pb.Finished.CANCELLED
+    assert events[-1].finished.message == "nobody watched for 0.2 s"
 
 
 def test_a_full_queue_refuses_and_says_so(fake_engine):
@@ -302,6 +348,69 @@ def test_a_full_store_evicts_the_oldest_and_refuses_what_never_fits(fake_engine)
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "larger store" in details
     assert codec.digest(first) in [each.digest for each in missing]
+
+
+def random_clip(seed, frames=2):
+    rng = np.random.default_rng(seed)
+    return rng.random((frames, 96, 96, 3), np.float32), np.ones((frames, 96, 96), np.bool_)
+
+
+def test_ended_jobs_make_room_for_the_next_shot(fake_engine):
+    """A store that is full of frames that everybody has fetched takes on work all day."""
+    with (
+        serving(fake_engine, store=StoreConfig(gigabytes=0.0009)) as address,
+        InpaintClient(address, patience_seconds=1) as client,
+    ):
+        for shot in range(4):
+            assert list(dict(client.inpaint(*random_clip(shot)))) == [0, 1]
+
+
+def test_frames_that_a_client_is_about_to_fetch_are_not_given_up_for_others(fake_engine):
+    """Somebody else's upload waits until they are fetched; then it finds room."""
+    with (
+        serving(fake_engine, store=StoreConfig(gigabytes=0.0005)) as address,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        sent = [client.send(*frame) for frame in zip(*random_clip(0), strict=True)]
+        inpaint.Submit(pb.SubmitRequest(job_id="shot", frames=sent))
+        events = list(inpaint.Watch(pb.WatchRequest(job_id="shot")))
+        other = bytes(200_000)
+
+        code, _ = refusal(lambda: upload(plates, other))
+
+        for digest in {e.frame_ready.image.digest for e in events if e.HasField("frame_ready")}:
+            for _ in range(2):  # both frames are the same
+                list(plates.Download(pb.DownloadRequest(digest=digest)))
+        upload(plates, other)
+        gone, _ = refusal(lambda: inpaint.Get(pb.GetRequest(job_id="shot")))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert gone is grpc.StatusCode.NOT_FOUND
+
+
+def test_the_jobs_that_ended_last_are_kept(fake_engine):
+    """A long job that came early is not forgotten when it has just ended."""
+    fake_engine.hold.clear()
+    with (
+        serving(fake_engine, limits=LimitsConfig(kept_jobs=2)) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+        for job in ("long", "a", "b"):
+            inpaint.Submit(pb.SubmitRequest(job_id=job, frames=[frame]))
+        for job in ("a", "b"):
+            inpaint.Cancel(pb.CancelRequest(job_id=job))
+        fake_engine.hold.set()
+        list(inpaint.Watch(pb.WatchRequest(job_id="long")))
+
+        code, _ = refusal(lambda: inpaint.Get(pb.GetRequest(job_id="a")))
+
+        kept = [inpaint.Get(pb.GetRequest(job_id=job)).state for job in ("b", "long")]
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert kept == [pb.ENDED] * 2
 
 
 def test_an_engine_that_fails_fails_the_job_not_the_server():
