@@ -67,12 +67,12 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
     Raises:
         StartError: it cannot start; the message says why.
     """
-    gate = Gate(config.security)
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(store_folder(config.store.folder))
         expire_seconds = config.store.expire_hours * 3600
         store = PlateStore(folder, int(config.store.gigabytes * 1e9), expire_seconds)
         metrics = Metrics(store)
+        gate = Gate(config.security, metrics)
         workers = Workers(make_models, config, folder, metrics)
         server = grpc.aio.server(interceptors=[gate], options=server_options(config))
         address = listen(server, config)

@@ -11,6 +11,7 @@ import grpc
 
 from server.config import SecurityConfig
 from server.errors import StartError
+from server.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -91,12 +92,17 @@ class Tokens:
 class Gate(grpc.aio.ServerInterceptor):
     """Lets calls through that show the right token, where one is asked for."""
 
-    def __init__(self, config: SecurityConfig) -> None:
+    def __init__(self, config: SecurityConfig, metrics: Metrics) -> None:
         """Read the tokens.
+
+        Args:
+            config: Where they are.
+            metrics: Told of refusals.
 
         Raises:
             StartError: they cannot be used.
         """
+        self._metrics = metrics
         self._tokens = Tokens(config.tokens) if config.tokens is not None else None
         self._admins = Tokens(config.admin_tokens) if config.admin_tokens is not None else None
 
@@ -109,7 +115,10 @@ class Gate(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         metadata = handler_call_details.invocation_metadata or ()
         refusal = self._refusal(handler_call_details.method, metadata)
-        return handler if refusal is None or handler is None else _refusing(handler, *refusal)
+        if refusal is None or handler is None:
+            return handler
+        self._metrics.refused.labels(code=refusal[0].name).inc()
+        return _refusing(handler, *refusal)
 
     def owner(self, claimed: str, context: Context) -> str:
         """Whose turn a job takes: the token's owner, the certificate's, or the name given."""

@@ -73,10 +73,10 @@ def test_what_the_environment_names_is_shown(authority, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("shown", [None, "wrong-horse-battery-staple", TOKEN[:-1], ""])
 def test_no_token_or_a_wrong_one_is_unauthenticated(tmp_path, shown):
-    """The artist hears what to do; health stays open for load balancers."""
+    """The artist hears what to do; it is counted; health stays open for load balancers."""
     tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}")
     access = Access(token_file=None if shown is None else token_file(tmp_path / "token", shown))
-    with serving(FakeEngine(), security=SecurityConfig(tokens=tokens)) as address:
+    with server(FakeEngine(), security=SecurityConfig(tokens=tokens)) as (address, running):
         with pytest.raises(JobError, match=r"asks for a token.*STTN_TOKEN_FILE"):
             completes(address, access)
         with open_channel(address, access) as channel:
@@ -86,6 +86,8 @@ def test_no_token_or_a_wrong_one_is_unauthenticated(tmp_path, shown):
             ):
                 code, _ = refusal(call)
                 assert code is grpc.StatusCode.UNAUTHENTICATED
+            counted = running.metrics.registry.get_sample_value
+            assert counted("sttn_refused_calls_total", {"code": "UNAUTHENTICATED"}) == 3
             from grpc_health.v1 import health_pb2, health_pb2_grpc
 
             health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
