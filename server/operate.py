@@ -57,7 +57,7 @@ def table(answer: pb.Status) -> str:
         on_device = f", {_size(device_memory)} on the device" if device_memory else ""
         lines.append(
             f"{worker.device or 'device':<11} "
-            + ("" if worker.alive else "DOWN, ")
+            + ("" if worker.alive else f"DOWN ({worker.error or 'it is started again'}), ")
             + f"{worker.precision}, {_size(worker.memory_bytes)} memory{on_device}, "
             f"{worker.frames_per_second:.2f} frames/s, died {worker.restarts} times"
         )

@@ -83,6 +83,7 @@ class Worker:
             restarts=self.restarts,
             memory_bytes=self.process.memory_bytes() if self.process else 0,
             device_memory_bytes=self.device_memory_bytes,
+            error="" if self.ready else self.error,
         )
 
 

@@ -320,7 +320,8 @@ def test_status_is_read_by_people():
                     memory_bytes=2 * 10**9,
                     device_memory_bytes=5 * 10**9,
                     restarts=1,
-                )
+                ),
+                pb.Worker(device="cuda:1", error="CUDA error: device is lost"),
             ],
             jobs=[
                 pb.Job(job_id="shot_010", state=pb.RUNNING, progress=pb.Progress(frames_done=3)),
@@ -331,7 +332,15 @@ def test_status_is_read_by_people():
         )
     )
 
-    for word in ("cuda:0", "31.40 frames/s", "5.00 GB on the device", "1 of 64", "shot_010", "1 h"):
+    for word in (
+        "DOWN (CUDA error: device is lost)",
+        "cuda:0",
+        "31.40 frames/s",
+        "5.00 GB on the device",
+        "1 of 64",
+        "shot_010",
+        "1 h",
+    ):
         assert word in told
 
 
@@ -731,16 +740,19 @@ def test_another_default_chosen_while_a_device_starts_does_not_lose_it(tmp_path,
 
 
 def test_a_device_that_cannot_start_says_why(caplog, soon):
-    """The operator reads in the log that a GPU fell off its bus, and not only that it is down."""
+    """The operator reads that a GPU fell off its bus, and not only that it is down."""
     engine = FakeEngine()
     with server(engine) as (_, running):
         (worker,) = running.workers.all
         engine.device.clear()
         kill(worker)
         eventually(lambda: worker.restarts > 1)
+        told = worker.described().error
         engine.device.set()
         eventually(lambda: worker.ready)
 
+    assert told == "CUDA error: device is lost"
+    assert worker.described().error == ""
     assert "fake: CUDA error: device is lost; it is started again" in caplog.text
 
 
