@@ -69,7 +69,7 @@ class Scheduler:
     async def restore(self) -> None:
         """Go on with the jobs that a server before this one left."""
         for job in self._journal.read():
-            if self._is_whole(job):
+            if await self._is_whole(job):
                 self._jobs[job.job_id] = job
                 self._store.pin(job.contents())
             else:
@@ -309,9 +309,11 @@ class Scheduler:
 
         asyncio.get_running_loop().call_later(patience, look)
 
-    def _is_whole(self, job: Job) -> bool:
+    async def _is_whole(self, job: Job) -> bool:
         try:
             frame_bytes(job.request)
+            if not job.ended:  # whoever fetches what came of the others proves it
+                await self._store.prove(job.contents())
             return not self._store.missing(job.contents())
         except (InvalidRequestError, CodecError) as error:
             logger.warning("job %s was damaged on disk and is forgotten: %s", job.job_id, error)

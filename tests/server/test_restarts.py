@@ -22,6 +22,7 @@ from server.protocol import inpaint_pb2 as pb
 from tests.conftest import server, serving
 from tests.server.engines import DyingEngine, FakeEngine
 from tests.server.process import server_process
+from tests.server.test_service import refusal
 
 FRAMES = 8
 SIZE = 384
@@ -272,6 +273,26 @@ def test_what_the_disk_damaged_is_sent_and_made_again(tmp_path, damage):
                 path.write_bytes(damage(path.read_bytes()))
 
     require_completed(results, plates, masks)
+
+
+def test_a_waiting_job_whose_plates_the_disk_damaged_is_asked_for_again(tmp_path):
+    """It does not run on rotten pixels: its client hears that it is gone, and sends it anew."""
+    engine, store = FakeEngine(), StoreConfig(folder=tmp_path)
+    engine.hold.clear()
+    plates, masks = (each[0] for each in clip())
+    with serving(engine, store=store) as address, InpaintClient(address) as client:
+        sent = client.send(plates, masks)
+        with grpc.insecure_channel(address) as channel:
+            stub = inpaint_pb2_grpc.InpaintStub(channel)
+            stub.Submit(pb.SubmitRequest(job_id="shot", frames=[sent]))
+    plate = tmp_path / sent.plate.digest
+    plate.write_bytes(bytes(len(plate.read_bytes())))
+    with serving(engine, store=store) as address, grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+
+        code, _ = refusal(lambda: stub.Get(pb.GetRequest(job_id="shot")))
+
+    assert code is grpc.StatusCode.NOT_FOUND
 
 
 def test_a_completed_frame_that_is_damaged_is_made_again(tmp_path):
