@@ -4,7 +4,8 @@ Plates of artists go through OpenImageIO and OCIO in the hosts; this is for corp
 """
 
 import json
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -19,9 +20,23 @@ Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (T, H, W, 3) for several."""
 
 
+def natural_order(path: PurePath) -> tuple[list[list[str | int]], str]:
+    """What names are sorted by, numbers in them as numbers.
+
+    >>> [str(path) for path in sorted(map(PurePath, ("10.png", "9.png")), key=natural_order)]
+    ['9.png', '10.png']
+    """
+    parts: list[list[str | int]] = [
+        [int(piece) if place % 2 else piece for place, piece in enumerate(re.split(r"(\d+)", part))]
+        for part in path.parts
+    ]
+    return parts, str(path)
+
+
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """All files below a folder with one of the suffixes, in name order."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    """All files below a folder with one of the suffixes, in natural order."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    return sorted(found, key=natural_order)
 
 
 def listed_videos(path: Path) -> set[str] | None:

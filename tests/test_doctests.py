@@ -10,6 +10,7 @@ import pytest
     "module",
     [
         "host_examples.exchange.ranges",
+        "sttn.footage",
         "sttn.inference.windows",
         "sttn.model.cost",
         "sttn.model.region",

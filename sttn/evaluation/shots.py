@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError
-from sttn.footage import Image
+from sttn.footage import Image, natural_order
 from sttn.scene_linear import read_exr
 from sttn.settings.raster import RASTER_MULTIPLE
 
@@ -38,7 +38,10 @@ def read_shot_with_truth(
     Raises:
         FootageError: a file cannot be read, has no matte, or plates and truth do not pair.
     """
-    plates, truths = (sorted(folder.glob(f"{kind}.*.exr"))[:limit] for kind in ("plate", "truth"))
+    plates, truths = (
+        sorted(folder.glob(f"{kind}.*.exr"), key=natural_order)[:limit]
+        for kind in ("plate", "truth")
+    )
     if [path.suffixes[0] for path in plates] != [path.suffixes[0] for path in truths]:
         raise FootageError(f"{folder}: {len(plates)} plates and {len(truths)} truths do not pair")
     shown, masks = [], []

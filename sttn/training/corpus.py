@@ -24,6 +24,7 @@ from sttn.footage import (
     Image,
     files_in,
     listed_videos,
+    natural_order,
     read_image,
     read_movie,
     read_sequence,
@@ -211,7 +212,7 @@ def _found(folder: Path) -> Iterator[_Found]:
     listed = listed_videos(folder / "train.json")
     for kind in ("sequence", "movie", "zip"):
         found[kind] = [video for video in found[kind] if listed is None or video.name in listed]
-    found["photograph"].sort(key=lambda photograph: photograph.path)
+    found["photograph"].sort(key=lambda photograph: natural_order(photograph.path))
     for some in found.values():
         yield from some
 

@@ -9,14 +9,14 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError
-from sttn.footage import IMAGE_SUFFIXES, Image, reduced
+from sttn.footage import IMAGE_SUFFIXES, Image, natural_order, reduced
 from sttn.training.panoramas import Panorama
 
 SHARD_PATTERN = "shard-*.zip"
@@ -152,7 +152,8 @@ def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:
         FootageError: no zip, no images, or images that cannot be decoded or differ in size.
     """
     with _opened(path) as archive:
-        names = sorted(n for n in archive.namelist() if Path(n).suffix.lower() in IMAGE_SUFFIXES)
+        names = [n for n in archive.namelist() if Path(n).suffix.lower() in IMAGE_SUFFIXES]
+        names.sort(key=lambda name: natural_order(PurePosixPath(name)))
         frames = [reduced(_decoded(path, archive, name), short_side) for name in names[:limit]]
     if not frames:
         raise FootageError(f"{path} holds no images")

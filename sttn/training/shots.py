@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from sttn.encoding import encoded, peak
 from sttn.errors import FootageError
-from sttn.footage import IMAGE_SUFFIXES, MOVIE_SUFFIXES, Image, read_image, read_matte, read_movie
+from sttn.footage import (
+    IMAGE_SUFFIXES,
+    MOVIE_SUFFIXES,
+    Image,
+    natural_order,
+    read_image,
+    read_matte,
+    read_movie,
+)
 from sttn.scene_linear import SCENE_LINEAR_SUFFIXES, read_exr, read_scene_linear
 
 STILL_SUFFIXES = IMAGE_SUFFIXES | SCENE_LINEAR_SUFFIXES
@@ -86,7 +94,7 @@ def _files(location: Path) -> dict[int, Path]:
         files = dict(sorted((int(name[1]), path) for name, path in found if name))
     else:
         images = (path for path in location.glob("*") if path.suffix.lower() in STILL_SUFFIXES)
-        files = dict(enumerate(sorted(images)))
+        files = dict(enumerate(sorted(images, key=natural_order)))
     if not files:
         raise FootageError(f"no images at {location}; give a folder, name.####.exr or a movie")
     return files

@@ -119,6 +119,18 @@ def test_youtube_vos_and_zips_and_plain_folders(tmp_path):
     np.testing.assert_array_equal(case.truth, from_zip.truth)
 
 
+def test_frames_are_ordered_by_their_numbers(tmp_path):
+    """Names without leading zeros: a shuffled clip would be scored as if it moved like that."""
+    clip = panned(11)
+    (tmp_path / "one").mkdir()
+    for index, frame in enumerate(clip):
+        cv2.imwrite(str(tmp_path / "one" / f"{index}.png"), frame[..., ::-1])
+
+    (source,) = find_cases(tmp_path, ProtocolConfig(**SMALL))
+
+    np.testing.assert_array_equal(source.read().truth, clip)
+
+
 def test_the_rendered_shot_has_its_truth():
     """The demo's shot: its robot is under the mask, and outside of it plate and truth agree."""
     folder = Path(__file__).parents[3] / "host_examples" / "demo" / "shot"

@@ -14,18 +14,20 @@ from sttn.training.recipes import Recipes, SampleConfig
 from sttn.training.shards import Material, read_shard, write_shards
 
 
-def images(folder: Path, count: int, size: tuple[int, int] = (40, 60)) -> None:
+def images(folder: Path, count: int, digits: int = 5) -> None:
     folder.mkdir(parents=True)
     for number in range(count):
-        cv2.imwrite(str(folder / f"{number:05d}.png"), np.full((*size, 3), 10 * number, np.uint8))
+        name = f"{number:0{digits}d}.png"
+        cv2.imwrite(str(folder / name), np.full((40, 60, 3), 10 * number, np.uint8))
 
 
-def zipped(path: Path, count: int) -> None:
+def zipped(path: Path, count: int, digits: int = 5) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(count):
             image = np.full((40, 60, 3), 10 * number, np.uint8)
-            archive.writestr(f"{number:05d}.jpg", cv2.imencode(".jpg", image)[1].tobytes())
+            name = f"frames/{number:0{digits}d}.jpg"
+            archive.writestr(name, cv2.imencode(".jpg", image)[1].tobytes())
 
 
 def test_unreadable_material_is_named_counted_and_left_out(tmp_path, caplog):
@@ -54,6 +56,18 @@ def test_layouts_of_davis_and_youtube_vos_are_read(tmp_path):
     assert [movie.shape for movie in corpus.movies] == [(6, 20, 30, 3)] * 2
     assert len(corpus.photographs) == 2
     assert corpus.movies[0][3].mean() == pytest.approx(30, abs=1)
+
+
+def test_frames_are_numbered_with_or_without_zeros(tmp_path):
+    """ffmpeg's %d.png: frame 10 comes after frame 9, or motion is learned backwards."""
+    images(tmp_path / "bear", 12, digits=1)
+    zipped(tmp_path / "swan.zip", 12, digits=1)
+
+    corpus = read_corpus(tmp_path)
+
+    for movie in corpus.movies:
+        brightness = movie.mean(axis=(1, 2, 3))
+        assert brightness == pytest.approx(np.arange(0, 120, 10), abs=1)
 
 
 def test_train_json_says_which_videos_count(tmp_path):

@@ -142,6 +142,16 @@ def test_eight_bits_are_read_as_they_are(tmp_path):
     assert frames.mean(axis=(1, 2, 3)).tolist() == [0, 40, 80]
 
 
+def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
+    """plate.9 before plate.10: what adapts is the shot, not its frames shuffled."""
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"plate.{number}.png"), np.full((*SIZE, 3), number, np.uint8))
+
+    frames, _ = read_shot(tmp_path, tmp_path / "plate.1.png")
+
+    assert frames[:, 0, 0, 0].tolist() == list(range(12))
+
+
 @pytest.mark.parametrize("location", ["nothing.####.exr", "nowhere"])
 def test_a_missing_plate_is_named(shot, location):
     """The message says what may be given."""
