@@ -121,16 +121,17 @@ def trained(
 ) -> list[Network]:
     """Train what the rows of a table are about, and go on where a run stopped.
 
-    Rows of the same training share it, across tables too if the folder is the same. Stopped by
-    Ctrl-C a run saves and the call raises :class:`KeyboardInterrupt`.
+    Rows of the same training on the same material share it, across tables too if the folder is the
+    same. Stopped by Ctrl-C a run saves and the call raises :class:`KeyboardInterrupt`.
 
     Returns:
         One network per row, with the schedule it is tested with.
     """
     networks = []
+    material = digest(*corpus.photographs, *corpus.movies, *corpus.objects, *corpus.panoramas)
     for row in rows:
         wanted = row.training(config)
-        run = folder / digest(wanted)[:12]
+        run = folder / digest(wanted, material)[:12]
         weights = run / "generator.safetensors"
         finished = run / "finished"
         if not finished.is_file():

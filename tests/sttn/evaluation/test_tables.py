@@ -1,5 +1,6 @@
 """The paper's tables, repeated by whoever has the time: what rows train, and what is printed."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from sttn.evaluation import tables
 from sttn.evaluation.__main__ import table_command
 from sttn.evaluation.cases import ProtocolConfig
 from sttn.evaluation.tables import TABLES
-from sttn.model import load_generator
+from sttn.model import Generator, load_generator, save_generator
 from sttn.training.config import TrainingConfig
+from sttn.training.corpus import Corpus
 from sttn.training.presets import read_preset
 
 
@@ -47,6 +50,28 @@ def test_table_8_wants_its_vgg():
     """Refused before anything is trained."""
     with pytest.raises(ValueError, match="want vgg"):
         TABLES[8][0].training(TrainingConfig())
+
+
+def test_a_row_is_trained_anew_on_other_material(tmp_path, monkeypatch):
+    """Weights of another corpus must not stand in a table."""
+    trained_on = []
+
+    def train(config, corpus, run, device):
+        trained_on.append(corpus)
+        run.mkdir(parents=True)
+        (run / "log.jsonl").write_text(json.dumps({"step": config.steps}) + "\n")
+        save_generator(Generator(config.model), run / "generator.safetensors", torch.float16)
+
+    monkeypatch.setattr(tables, "train", train)
+    first, other = (
+        Corpus(photographs=[np.full((60, 60, 3), gray, np.uint8)], movies=[]) for gray in (0, 1)
+    )
+    config = read_preset(Path("tiny"))
+
+    for corpus in (first, other, first):
+        tables.trained(TABLES[6], config, corpus, tmp_path, torch.device("cpu"))
+
+    assert trained_on == [first, other]
 
 
 @pytest.mark.slow
