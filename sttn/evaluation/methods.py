@@ -76,7 +76,7 @@ def network(
     """A network whose weights were read from a file."""
     parameter = next(generator.parameters())
     computed = (parameter.device.type, str(parameter.dtype))
-    code = code_digest("model", "inference", "propagation")
+    code = code_digest("inference")
     chooses = fusion.read_bytes() if window.propagate else b""
     identity = digest(path.read_bytes(), chooses, window, computed, code)
     return Network(name=name, generator=generator, window=window, fusion=fusion, identity=identity)
@@ -99,7 +99,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
 
 def baseline_identity(name: BaselineName) -> str:
     """Digest of everything that decides what a baseline completes."""
-    return digest(name, code_digest("evaluation/baselines", "propagation"))
+    return digest(name, code_digest("evaluation/baselines"))
 
 
 def completed_by_baseline(name: BaselineName, case: Case) -> Image:

@@ -4,6 +4,7 @@ import importlib.metadata
 import multiprocessing
 import platform
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -69,12 +70,16 @@ def evaluate(
 
     Raises:
         FootageError: a case cannot be read.
-        ValueError: no processes, or no method.
+        ValueError: no processes, no method, or two of one name.
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
     if not networks and not baselines:
         raise ValueError("nothing to measure; give weights or baselines")
+    names = Counter([*(network.name for network in networks), *baselines])
+    name, count = names.most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{count} methods are called {name}; rename its weights, or give it once")
     store = Store(folder)
     identities = {network.name: network.identity for network in networks}
     waiting: list[Future[VideoResult]] = []

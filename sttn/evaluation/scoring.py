@@ -62,12 +62,7 @@ class Scorer:
         self._lpips = Lpips(config.vgg, config.lpips) if config.vgg and config.lpips else None
         self._i3d = None if config.i3d is None else VideoFeatures(config.i3d)
         contents = [path.read_bytes() if path else None for path in asdict(config).values()]
-        code = code_digest(
-            "evaluation/metrics",
-            "evaluation/flow.py",
-            "evaluation/scoring.py",
-            "propagation/flow.py",
-        )
+        code = code_digest("evaluation/scoring.py")
         self.identity = digest(code, *contents)
         """Digest of everything that decides the figures, but for the frames."""
 

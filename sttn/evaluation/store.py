@@ -5,9 +5,11 @@ settings and the source code that computes. So a stopped run goes on where it wa
 mask, weight or line of code is computed anew.
 """
 
+import ast
 import hashlib
 import json
 import zlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,16 +42,47 @@ def digest(*parts: object) -> str:
 
 @cache
 def code_digest(*places: str) -> str:
-    """Digest of the source of some packages or modules of ``sttn``, and of what they stand on.
+    """Digest of :func:`sources`, and of what they stand on.
+
+    Args:
+        places: As for :func:`sources`.
+    """
+    contents = map(Path.read_bytes, sources(*places))
+    return digest(np.__version__, cv2.__version__, torch.__version__, *contents)
+
+
+def sources(*places: str) -> list[Path]:
+    """The files of some packages or modules of ``sttn``, and of all in it that they import.
 
     Args:
         places: Such as ``"model"`` or ``"evaluation/flow.py"``.
     """
-    files: list[Path] = []
+    found: set[Path] = set()
+    waiting: list[Path] = []
     for place in places:
         path = SOURCE / place
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return digest(np.__version__, cv2.__version__, torch.__version__, *map(Path.read_bytes, files))
+        waiting += path.rglob("*.py") if path.is_dir() else [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += _imported(file)
+    return sorted(found)
+
+
+def _imported(file: Path) -> Iterator[Path]:
+    """The modules of ``sttn`` that a file imports, which it does by their whole names."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            # What is imported from a package may be a module.
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            package, *inner = name.split(".")
+            place = SOURCE.joinpath(*inner)
+            for path in (place / "__init__.py", place.with_suffix(".py")):
+                if package == SOURCE.name and path.is_file():
+                    yield path
 
 
 class Store:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from sttn.evaluation.metrics.fidelity import hole_psnr
 from sttn.evaluation.results import write_csv, write_json
 from sttn.evaluation.runs import Work, evaluate, score_case
 from sttn.evaluation.scoring import ScoringConfig
-from sttn.evaluation.store import Store
+from sttn.evaluation.store import SOURCE, Store, sources
 from sttn.inference import complete
 from sttn.model import load_generator
 from sttn.settings.weights import DEFAULT_WEIGHTS
@@ -109,6 +110,32 @@ def test_an_interruption_loses_nothing_that_was_finished(run, networks, monkeypa
 
     assert done == ["bank"]
     assert again == ["dune", "hill"]
+
+
+@pytest.mark.parametrize(
+    ("computes", "stands_on"),
+    [
+        ("inference", ["texture/search.py", "propagation/traces.py", "settings/schedule.py"]),
+        ("evaluation/baselines", ["model/region.py", "propagation/flow.py"]),
+        ("evaluation/scoring.py", ["training/perceptual.py", "evaluation/metrics/vfid.py"]),
+    ],
+)
+def test_a_changed_line_anywhere_below_is_computed_anew(computes, stands_on):
+    """Whoever works on texture never looks at frames that the old code made."""
+    found = [str(path.relative_to(SOURCE)) for path in sources(computes)]
+
+    assert set(stands_on) <= set(found)
+
+
+def test_methods_of_one_name_are_refused(networks, tmp_path):
+    """One row's figures would silently stand in the other's place."""
+    (network,) = networks
+    with pytest.raises(ValueError, match="2 methods are called telea"):
+        evaluate(
+            [], [replace(network, name="telea")], ["telea"], ScoringConfig(), tmp_path / "store", {}
+        )
+
+    assert not (tmp_path / "store").exists()
 
 
 def test_figures_of_different_precisions_are_kept_apart(clips):
