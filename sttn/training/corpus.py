@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ from sttn.training.shards import SHARD_PATTERN, Material, read_frames_zip, read_
 logger = logging.getLogger(__name__)
 
 HELD_OUT_EVERY = 12
-"""One photograph and movie in this many is kept for validation."""
+"""One photograph, movie and panorama in this many is kept for validation."""
 
 OBJECTS_FOLDER = "Annotations"
 OBJECTS_SHORT_SIDE = 240
@@ -102,27 +102,32 @@ class Corpus:
         )
 
     def split(self) -> tuple["Corpus", "Corpus"]:
-        """Material to train on and material held out; the same twice where there is little."""
-        if min(len(self.photographs), len(self.movies)) < HELD_OUT_EVERY:
+        """Material to train on, and material held out of every kind that there is enough of.
+
+        The same twice where there is little of every kind.
+        """
+        photographs, movies, panoramas = (
+            _divided(kind) for kind in (self.photographs, self.movies, self.panoramas)
+        )
+        if not (photographs[1] or movies[1] or panoramas[1]):
             return self, self
-        few = len(self.panoramas) < HELD_OUT_EVERY
         training, held_out = (
             Corpus(
-                photographs=_part(self.photographs, out),
-                movies=_part(self.movies, out),
-                panoramas=self.panoramas if few else _part(self.panoramas, out),
+                photographs=photographs[part],
+                movies=movies[part],
+                panoramas=panoramas[part],
                 objects=self.objects,
             )
-            for out in (False, True)
+            for part in (0, 1)
         )
         return training, held_out
 
 
-Kind = TypeVar("Kind")
-
-
-def _part(material: list[Kind], held_out: bool) -> list[Kind]:
-    return [one for n, one in enumerate(material) if (n % HELD_OUT_EVERY == 0) == held_out]
+def _divided(kind: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """What is trained on, and what is held out: nothing where there is little."""
+    if len(kind) < HELD_OUT_EVERY:
+        return kind, []
+    return [one for n, one in enumerate(kind) if n % HELD_OUT_EVERY], kind[::HELD_OUT_EVERY]
 
 
 def read_corpus(folder: Path, limits: CorpusLimits | None = None) -> Corpus:

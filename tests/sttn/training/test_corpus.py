@@ -142,3 +142,17 @@ def test_some_material_is_held_out_where_there_is_enough():
     assert [int(image[0, 0, 0]) for image in held_out.photographs] == [0, 12]
     assert len(training.photographs) == 22
     assert len(training.movies) + len(held_out.movies) == 13
+
+
+def test_a_corpus_of_one_kind_holds_some_of_it_out():
+    """YouTube-VOS has no photographs, yet its validation must not be its training."""
+    movies = [np.full((2, 9, 9, 3), value, np.uint8) for value in range(24)]
+    few = [np.zeros((9, 9, 3), np.uint8)] * 11
+
+    training, held_out = Corpus(photographs=few, movies=movies).split()
+
+    assert [int(movie[0, 0, 0, 0]) for movie in held_out.movies] == [0, 12]
+    assert len(training.movies) == 22
+    assert (len(training.photographs), len(held_out.photographs)) == (11, 0)
+    little = Corpus(photographs=few, movies=[])
+    assert little.split() == (little, little)
