@@ -26,7 +26,7 @@ class Validation:
 
     @torch.no_grad()
     def look(self, generator: Generator) -> tuple[float, NDArray[np.uint8]]:
-        """PSNR inside the hole in dB, the mean over the clips, and a picture.
+        """PSNR inside the hole in dB, the mean over the clips that have one, and a picture.
 
         The picture shows the middle frame of every clip, (rows, columns, 3): what the network was
         given, what came of it, the truth.
@@ -35,11 +35,13 @@ class Validation:
         for recipe in self._recipes:
             truth, given, mask = render([recipe], self._corpus, self._device)
             completed = laid_over(generator(given * (1 - mask), mask), truth, mask)
-            error = ((completed - truth) / 2).square() * mask
-            mean = float(error.sum() / (3 * mask.sum()).clamp(min=1))
-            scores.append(-10 * np.log10(max(mean, 1e-10)))
+            if mask.any():
+                error = ((completed - truth) / 2).square() * mask
+                mean = float(error.sum() / (3 * mask.sum()))
+                scores.append(-10 * np.log10(max(mean, 1e-10)))
             middle = truth.shape[1] // 2
             shown = [part[0, middle] for part in (given * (1 - mask), completed, truth)]
             rows.append(torch.cat(shown, dim=-1))
         picture = ((torch.cat(rows, dim=-2) + 1) * 127.5).clamp(0, 255).to(torch.uint8)
-        return float(np.mean(scores)), picture.permute(1, 2, 0).cpu().numpy()
+        psnr = float(np.mean(scores)) if scores else float("nan")
+        return psnr, picture.permute(1, 2, 0).cpu().numpy()

@@ -21,15 +21,15 @@ def read_preset(path: Path) -> TrainingConfig:
     """Read a run from a TOML file, strictly: an unknown name is refused.
 
     Args:
-        path: The file, or the name of one that lies beside this module.
+        path: The file, or the bare name of one that lies beside this module.
 
     Raises:
         ValueError: no such file, not TOML, or settings that do not exist or do not fit.
     """
-    found = path if path.is_file() else FOLDER / path.with_suffix(".toml").name
-    if not found.is_file():
-        known = ", ".join(sorted(file.name for file in FOLDER.glob("*.toml")))
-        raise ValueError(f"no settings at {path}; presets are {known}")
+    presets = {file.stem: file for file in sorted(FOLDER.glob("*.toml"))}
+    found = path if path.is_file() else presets.get(str(path).removesuffix(".toml"))
+    if found is None:
+        raise ValueError(f"no settings at {path}; presets are {', '.join(presets)}")
     try:
         return dacite.from_dict(
             TrainingConfig,

@@ -32,6 +32,7 @@ from sttn.training.rendering import render
 from sttn.training.schedules import learning_rate
 from sttn.training.state import TrainingState, checkpoints
 from sttn.training.trainer import Step, train
+from sttn.training.validation import Validation
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.slow
@@ -93,6 +94,19 @@ def test_training_learns_and_tells(tmp_path, corpus, tiny):
     for picture in ("curve.png", "validation.png"):
         assert cv2.imread(str(tmp_path / picture)).std() > 1
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("drawn", [[False, True], [False]])
+def test_validation_does_not_count_clips_without_a_hole(corpus, tiny, drawn):
+    """Annotations in which the object has left the frame would count 100 dB each."""
+    shapes = [np.full((5, 48, 48), covered) for covered in drawn]
+    config = replace(tiny, sample=replace(tiny.sample, object_share=1.0))
+    validation = Validation(config, replace(corpus, objects=shapes), CPU)
+
+    psnr, picture = validation.look(TrainingState(config, CPU).generator)
+
+    assert psnr < 30 if any(drawn) else np.isnan(psnr)
+    assert picture.shape == (8 * 48, 3 * 48, 3)
 
 
 def test_one_clip_can_be_learned_by_heart(tmp_path):
@@ -283,6 +297,13 @@ def test_learning_rates_are_those_of_the_paper_and_of_the_release():
 def test_presets_are_valid(path):
     """A preset is found by its name alone."""
     assert read_preset(Path(path.stem)) == read_preset(path)
+
+
+@pytest.mark.parametrize("path", ["nowhere/davis.toml", "davis.tml"])
+def test_a_mistyped_path_is_no_preset(path):
+    """Days of training would follow other settings than those that were written down."""
+    with pytest.raises(ValueError, match=f"no settings at {path}; presets are davis, tiny"):
+        read_preset(Path(path))
 
 
 def test_youtube_vos_is_trained_as_the_paper_says():
