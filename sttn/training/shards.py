@@ -42,27 +42,34 @@ def write_shards(
 ) -> list[Path]:
     """Write shards of at most about a size; a movie is never divided.
 
+    They get their names when all are written, so that half a corpus never looks like a whole one.
+
     Args:
         pieces: Material by name; of the same name, each gets a number.
         folder: Target; gets ``shard-000.zip`` and so on.
         megabytes: A shard that would become larger is closed before.
+
+    Raises:
+        FootageError: the folder holds shards already, which would be read beside these.
     """
+    if any(folder.glob(SHARD_PATTERN)):
+        raise FootageError(f"{folder} holds shards already; remove them or name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
+    parts: list[Path] = []
     archive: zipfile.ZipFile | None = None
     try:
         for entries in _entries(pieces):
             if archive is None or _size(archive) + _weight(entries) > megabytes * 1e6:
                 if archive is not None:
                     archive.close()
-                written.append(folder / f"shard-{len(written):03d}.zip")
-                archive = zipfile.ZipFile(written[-1], "w")
+                parts.append(folder / f"shard-{len(parts):03d}.zip.part")
+                archive = zipfile.ZipFile(parts[-1], "w")
             for name, content in entries:
                 archive.writestr(name, content)
     finally:
         if archive is not None:
             archive.close()
-    return written
+    return [part.rename(part.with_suffix("")) for part in parts]
 
 
 def _entries(pieces: Iterable[tuple[str, Material]]) -> Iterator[list[tuple[str, bytes]]]:

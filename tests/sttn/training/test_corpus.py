@@ -122,6 +122,34 @@ def test_shards_hold_what_was_packed(tmp_path):
     np.testing.assert_array_equal(corpus.objects[0], drawn)
 
 
+def test_shards_of_another_corpus_are_not_mixed_in(tmp_path):
+    """Packed a second time into the same folder: what is left of the first would be read too."""
+    black = Material(photographs=[np.zeros((9, 9, 3), np.uint8)])
+    first = write_shards([("a", black), ("b", black)], tmp_path, megabytes=1e-6)
+
+    with pytest.raises(FootageError, match="holds shards already; remove them or name another"):
+        write_shards([("c", black)], tmp_path, megabytes=1)
+
+    assert sorted(tmp_path.iterdir()) == first
+
+
+def test_packing_that_stops_leaves_nothing_that_looks_whole(tmp_path):
+    """Ctrl-C, or a full disk: nobody trains on half a corpus, and the next try goes through."""
+    black = Material(photographs=[np.zeros((9, 9, 3), np.uint8)])
+
+    def stopped():
+        yield "a", black
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(stopped(), tmp_path, megabytes=1)
+    with pytest.raises(FootageError, match="neither"):
+        read_corpus(tmp_path)
+
+    assert write_shards([("a", black)], tmp_path, megabytes=1) == [tmp_path / "shard-000.zip"]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_damaged_shard_is_refused(tmp_path):
     """Half a transfer is not half a corpus."""
     black = Material(photographs=[np.zeros((9, 9, 3), np.uint8)])
