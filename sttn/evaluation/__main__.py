@@ -239,7 +239,7 @@ def main() -> None:
             command(sys.argv[2:])
         else:
             tyro.cli(clips_command, prog="sttn-evaluate", description=__doc__)
-    except (SttnError, ValueError) as error:
+    except (SttnError, ValueError, OSError) as error:
         print(f"sttn-evaluate: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ Other commands, each with --help of its own:
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,6 +69,7 @@ def pack(
         megabytes: Size at which the next shard begins.
         limits: What is kept of the material.
     """
+    _require_folder(output)
     bar = tqdm(pieces(corpus, limits), unit="file", desc="packing", disable=None)
     written = write_shards(bar, output, megabytes)
     if not written:
@@ -98,6 +100,7 @@ def show(
         raise ValueError(f"clips must be at least 1, got {clips}")
     if output.suffix.lower() not in PICTURES:
         raise ValueError(f"--output {output} must end in one of {', '.join(PICTURES)}")
+    _require_place(output)
     material, _ = read_corpus(corpus, limits).split()
     drawn = preview(material, sample, clips, seed)
     if not cv2.imwrite(str(output), drawn.picture[..., ::-1]):
@@ -127,6 +130,7 @@ def adapt_command(
     """
     if output.suffix != ".safetensors":
         raise ValueError(f"--output {output} must end in .safetensors")
+    _require_place(output)
     frames, masks = read_shot(plate, matte)
     with tqdm(total=100, unit="%", desc="adapting", disable=None) as bar:
         adapted = adapt(
@@ -164,6 +168,7 @@ def fusion_command(
         limits: What is kept of the material.
     """
     cv2.setNumThreads(0)
+    _require_folder(output)
     material = read_corpus(corpus, limits)
     found = gather(material, examples, output / "examples")
     files = list(tqdm(found, total=examples.clips, unit="clip", desc="gathering", disable=None))
@@ -203,6 +208,7 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
             limits: What is kept of the material.
         """
         cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
+        _require_folder(output)
         with joined(choose_device(device)) as (processes, chosen):
             material = read_corpus(corpus, limits)
             if processes.first:
@@ -219,6 +225,18 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
                 print(weights)
 
     return run
+
+
+def _require_folder(output: Path) -> None:
+    """Raise ValueError where a run could not be written, before it takes hours."""
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"--output {output} is a file; name a folder")
+
+
+def _require_place(output: Path) -> None:
+    """Raise ValueError where a file could not be written, before it takes hours."""
+    if not (output.parent.is_dir() and os.access(output.parent, os.W_OK)):
+        raise ValueError(f"--output {output}: {output.parent} is no folder that can be written to")
 
 
 def _train(arguments: list[str]) -> None:
@@ -244,7 +262,7 @@ def main() -> None:
             command(sys.argv[2:])
         else:
             _train(sys.argv[1:])
-    except (SttnError, ValueError) as error:
+    except (SttnError, ValueError, OSError) as error:
         print(f"sttn-train: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -50,6 +50,7 @@ def test_real_clips_are_measured(shared, tmp_path, command, capsys):
         (("clips", "--weights", "--baselines"), "nothing to measure"),
         (("clips", "--processes", "0"), "processes must be at least 1"),
         (("ranks", "clips", "a.csv"), "no key of a ranking"),
+        (("clips", "--output", "clips/one/00000.png"), "Not a directory"),
         (("table", "8", "corpus", "clips", "--output", "out"), "want vgg"),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 from node.color import encode
 from sttn.errors import FootageError
 from sttn.model import Generator, ModelConfig, load_generator, save_generator
-from sttn.training.__main__ import adapt_command
+from sttn.training.__main__ import adapt_command, main
 from sttn.training.adaptation import AdaptationConfig
 from sttn.training.shots import read_shot
 from sttn.training.state import initialize
@@ -157,6 +157,32 @@ def test_a_missing_plate_is_named(shot, location):
     """The message says what may be given."""
     with pytest.raises(FootageError, match=re.escape(location)):
         read_shot(shot / location, shot / "matte.####.exr")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("adapt", "--plate", "a", "--matte", "b", "--output", "nowhere/mine.safetensors"),
+            "--output nowhere/mine.safetensors: nowhere is no folder that can be written to",
+        ),
+        (("show", "corpus", "--output", "nowhere/clips.png"), "nowhere is no folder"),
+        (("corpus", "--output", "file"), "--output file is a file; name a folder"),
+        (("fusion", "corpus", "--output", "file"), "--output file is a file"),
+        (("pack", "corpus", "--output", "file"), "--output file is a file"),
+    ],
+)
+def test_what_could_not_be_written_is_refused_first(tmp_path, monkeypatch, capsys, arguments, said):
+    """Nobody waits for minutes or days of learning that cannot be kept: one line, exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("sys.argv", ["sttn-train", *arguments])
+
+    with pytest.raises(SystemExit) as stopped:
+        main()
+
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.slow
