@@ -1,13 +1,18 @@
 """Everything that a run has to keep to go on as if it had never stopped."""
 
 import re
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
 
 from sttn.errors import CheckpointError
-from sttn.model import Discriminator, Generator, save_generator
+from sttn.model import Discriminator, Generator, ModelConfig, save_generator
+from sttn.model.published import NOT_TENSORS
 from sttn.training.config import TrainingConfig
 
 RESIDUAL_SCALE = 0.3
@@ -65,28 +70,29 @@ class TrainingState:
     def resume(self, folder: Path, device: torch.device) -> None:
         """Go on from the newest checkpoint of a folder, if it holds one.
 
+        The network has to be the same; whatever else the run's settings say now counts from here.
+
         Raises:
-            CheckpointError: it belongs to networks of another size, or cannot be read.
+            CheckpointError: it belongs to another network, or cannot be read.
         """
         found = checkpoints(folder)
         if not found:
             return
-        try:
-            content = torch.load(found[-1], map_location=device, weights_only=True)
-        except (RuntimeError, EOFError) as error:
-            raise CheckpointError(f"{found[-1]} cannot be read; delete it: {error}") from error
-        try:
-            self.generator.load_state_dict(content["generator"])
-        except RuntimeError as error:
+        content = _read(found[-1], device)
+        begun = ModelConfig(**content["model"])
+        if begun != self.config.model:
             raise CheckpointError(
-                f"{found[-1]} belongs to a network of another size; give another --output"
-            ) from error
+                f"{found[-1]} belongs to {begun}, the run is {self.config.model}; "
+                "give another --output"
+            )
+        self.generator.load_state_dict(content["generator"])
         self.mean = content["mean"]
         self.step, self.rejected = content["step"], content["rejected"]
         if self.discriminator is not None and content["discriminator"] is not None:
             self.discriminator.load_state_dict(content["discriminator"])
-        for optimizer, state in zip(self.optimizers, content["optimizers"], strict=False):
-            optimizer.load_state_dict(state)
+        for optimizer, kept in zip(self.optimizers, content["optimizers"], strict=False):
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": kept["state"], "param_groups": groups})
 
     def start_from(self, generator: Generator) -> None:
         """Begin with trained weights.
@@ -104,6 +110,7 @@ class TrainingState:
     def _content(self) -> dict[str, object]:
         discriminator = self.discriminator
         return {
+            "model": asdict(self.config.model),
             "step": self.step,
             "rejected": self.rejected,
             "generator": self.generator.state_dict(),
@@ -111,6 +118,24 @@ class TrainingState:
             "discriminator": None if discriminator is None else discriminator.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    """What :meth:`TrainingState.save` wrote.
+
+    Raises:
+        CheckpointError: it was something else, or is damaged.
+    """
+    content = None
+    # Of what is no zip, torch's old reader may raise anything.
+    if is_zipfile(path):
+        with suppress(*NOT_TENSORS):
+            content = torch.load(path, map_location=device, weights_only=True)
+    if not (isinstance(content, dict) and "model" in content):
+        raise CheckpointError(
+            f"{path} is no checkpoint of a run; remove it, and the run goes on from the one before"
+        )
+    return content
 
 
 def _copied(generator: Generator) -> dict[str, Tensor]:

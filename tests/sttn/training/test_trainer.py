@@ -242,12 +242,42 @@ def test_steps_without_a_finite_gradient_are_skipped_and_end_the_run(
     )
 
 
-def test_a_run_of_another_size_is_not_overwritten(tmp_path, corpus, tiny):
-    """Two experiments in one folder are refused."""
-    train(tiny, corpus, tmp_path, CPU)
+@pytest.mark.parametrize(
+    "other", [{"channels": 32}, {"mask_attention": False}, {"patch_divisors": (1, 2, 4, 6)}]
+)
+def test_a_run_of_another_network_is_not_overwritten(tmp_path, tiny, other):
+    """Two experiments in one folder are refused, also where the weights of one fit the other."""
+    TrainingState(tiny, CPU).save(tmp_path)
 
-    with pytest.raises(CheckpointError, match="another --output"):
-        train(replace(tiny, model=ModelConfig(channels=32, blocks=1)), corpus, tmp_path, CPU)
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint-00000000\.pt belongs to .*another --out"
+    ):
+        TrainingState(replace(tiny, model=replace(tiny.model, **other)), CPU).resume(tmp_path, CPU)
+
+
+def test_a_resumed_run_obeys_the_settings_it_is_given(tmp_path, corpus, tiny):
+    """What config.json says is what the optimizer does; its momentum is kept."""
+    train(replace(tiny, steps=2), corpus, tmp_path, CPU)
+    state = TrainingState(replace(tiny, beta1=0.1), CPU)
+
+    state.resume(tmp_path, CPU)
+
+    kept = state.optimizers[0].state_dict()
+    assert kept["param_groups"][0]["betas"] == (0.1, tiny.beta2)
+    assert kept["state"][0]["step"] == 2
+
+
+@pytest.mark.parametrize("content", [b"text", b"", None])
+def test_a_damaged_checkpoint_is_named(tmp_path, tiny, content):
+    """One line that says how the night's work is gone on with."""
+    path = tmp_path / "checkpoint-00000007.pt"
+    if content is None:
+        torch.save({"step": 7}, path)
+    else:
+        path.write_bytes(content)
+
+    with pytest.raises(CheckpointError, match=r"00007\.pt is no checkpoint of a run; remove it"):
+        TrainingState(tiny, CPU).resume(tmp_path, CPU)
 
 
 def test_a_run_may_start_from_weights(tmp_path, corpus, tiny):
