@@ -124,7 +124,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     """What :meth:`TrainingState.save` wrote.
 
     Raises:
-        CheckpointError: it was something else, or is damaged.
+        CheckpointError: it is damaged or something else.
     """
     content = None
     # Of what is no zip, torch's old reader may raise anything.
@@ -133,7 +133,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
             content = torch.load(path, map_location=device, weights_only=True)
     if not (isinstance(content, dict) and "model" in content):
         raise CheckpointError(
-            f"{path} is no checkpoint of a run; remove it, and the run goes on from the one before"
+            f"{path} is damaged, or of an earlier version; give another --output, or remove it to "
+            "go on from the one before"
         )
     return content
 
