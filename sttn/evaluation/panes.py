@@ -43,8 +43,8 @@ class Sheet:
 
 def shown_panes(case: Case, completed: Mapping[str, Image]) -> dict[str, Image]:
     """What can be compared of a case: completed frames, the truth, and where the holes are."""
-    plate = case.frames if case.truth is None else case.truth
-    tinted = np.where(case.masks[..., None], 0.35 * plate + 0.65 * HOLE_COLOR, plate)
+    hidden = case.frames if case.truth is None else case.truth
+    tinted = np.where(case.masks[..., None], 0.35 * hidden + 0.65 * HOLE_COLOR, case.frames)
     panes = {**completed}
     if case.truth is not None:
         panes["truth"] = case.truth

@@ -71,35 +71,41 @@ class Scorer:
         if case.truth is None:
             return Known(motions=None, vectors={})
         return Known(
-            motions=motions(case.truth, self._flow), vectors=self._vectors(case.truth, case)
+            motions=motions(case.truth, self._flow),
+            vectors=self._vectors(case.truth, case.truth, case.masks),
         )
 
     def score(self, case: Case, completed: Image, known: Known) -> Figures:
         """All figures of a completed case.
 
+        Those of whole frames are of what is delivered, those of the hole of what was put into it,
+        as if the plate around it were true.
+
         Args:
             case: What was to be completed.
-            completed: (T, H, W, 3) uint8.
+            completed: (T, H, W, 3) uint8; the plate outside the holes.
             known: What :meth:`known` found for the case.
         """
         found: Figures = {"frames": np.flatnonzero(case.masks.any((1, 2))).tolist()}
+        fill = completed
         if case.truth is not None:
-            found |= self._fidelity(case, completed, case.truth)
+            fill = np.where(case.masks[..., None], completed, case.truth)
+            found |= self._fidelity(case, completed, fill, case.truth)
             pairs = [slice(t, t + 2) for t in range(len(completed) - 1)]
             found["hole_flicker"] = [
                 _or_none(flicker(completed[p], case.truth[p], case.masks[p])) for p in pairs
             ]
-            vectors = self._vectors(completed, case)
+            vectors = self._vectors(completed, fill, case.masks)
             found |= {f"{key}_features": vector.tolist() for key, vector in vectors.items()}
             found |= {f"{key}_truth": vector.tolist() for key, vector in known.vectors.items()}
         moved = known.motions or motions(completed, self._flow)
         warping = [
-            warping_error(completed[t], completed[t + 1], motion, case.masks[t])
+            _figure(_warping, completed[t : t + 2], fill[t : t + 2], motion, case.masks[t])
             for t, motion in enumerate(moved)
         ]
         return found | _columns("warping", warping)
 
-    def _fidelity(self, case: Case, completed: Image, truth: Image) -> Figures:
+    def _fidelity(self, case: Case, completed: Image, fill: Image, truth: Image) -> Figures:
         metrics: dict[str, Callable[[Image, Image, NDArray[np.bool_]], Figure]] = {"psnr": psnr}
         metrics["ssim"] = lambda *given: Figure(*(100 * v for v in ssim_standard(*given)))
         if min(truth.shape[1:3]) >= WIDE_WINDOW:
@@ -109,14 +115,30 @@ class Scorer:
         found: Figures = {}
         frames = np.flatnonzero(case.masks.any((1, 2)))
         for key, metric in metrics.items():
-            figures = [metric(completed[t], truth[t], case.masks[t]) for t in frames]
+            figures = [
+                _figure(metric, completed[t], fill[t], truth[t], case.masks[t]) for t in frames
+            ]
             found |= _columns(key, figures)
         return found
 
-    def _vectors(self, clip: Image, case: Case) -> dict[str, NDArray[np.float32]]:
+    def _vectors(
+        self, completed: Image, fill: Image, masks: NDArray[np.bool_]
+    ) -> dict[str, NDArray[np.float32]]:
         if self._i3d is None:
             return {}
-        return {"vfid": self._i3d(clip), "hole_vfid": self._i3d(clip, case.masks)}
+        return {"vfid": self._i3d(completed), "hole_vfid": self._i3d(fill, masks)}
+
+
+def _figure(metric: Callable[..., Figure], completed: Image, fill: Image, *given: object) -> Figure:
+    """Of the whole of one picture, and of the hole of another: mostly both are the same."""
+    found = metric(fill, *given)
+    if np.array_equal(completed, fill):
+        return found
+    return found._replace(whole=metric(completed, *given).whole)
+
+
+def _warping(pair: Image, motion: Motion, mask: NDArray[np.bool_]) -> Figure:
+    return warping_error(pair[0], pair[1], motion, mask)
 
 
 def _columns(key: str, figures: list[Figure]) -> Figures:

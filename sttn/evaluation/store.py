@@ -93,13 +93,14 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
 
     def completed(self, key: str, case: Case) -> Image | None:
-        """The completed frames (T, H, W, 3) of a case; None where they are not there."""
+        """The completed frames (T, H, W, 3) of a case, its plate outside the holes; None where they
+        are not there.
+        """
         path = self._path(key, "fill")
         if not path.is_file():
             return None
         pixels = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
-        frames = case.frames if case.truth is None else case.truth
-        result = frames.copy()
+        result = case.frames.copy()
         result[case.masks] = pixels.reshape(-1, 3)
         return result
 

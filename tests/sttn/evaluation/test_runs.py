@@ -15,7 +15,7 @@ from sttn.evaluation.methods import Network, read_networks
 from sttn.evaluation.metrics.fidelity import hole_psnr
 from sttn.evaluation.results import write_csv, write_json
 from sttn.evaluation.runs import Work, evaluate, score_case
-from sttn.evaluation.scoring import ScoringConfig
+from sttn.evaluation.scoring import Scorer, ScoringConfig
 from sttn.evaluation.store import SOURCE, Store, sources
 from sttn.inference import complete
 from sttn.model import load_generator
@@ -170,6 +170,29 @@ def test_without_a_truth_only_steadiness_is_measured(clips, tmp_path):
 
     assert set(video.figures["telea"]) == {"frames", "warping", "hole_warping"}
     assert video.mean("telea", "hole_warping") > 0
+
+
+def test_what_is_left_outside_the_matte_counts_in_whole_frames_only(clips, tmp_path):
+    """A shadow beside a matte is delivered with the plate; the fill is not to blame."""
+    clean = find_cases(clips, ProtocolConfig())[0].read()
+    shadow = clean.frames.copy()
+    shadow[:, 64:70, 55:85] //= 2
+    shadow[clean.masks] = 0
+    shot = replace(clean, frames=shadow)
+    scorer, store = Scorer(ScoringConfig()), Store(tmp_path)
+    figures = {}
+    for name, case in (("clean", clean), ("shot", shot)):
+        store.keep_completed("ab", case, clean.truth)
+        completed = store.completed("ab", case)
+        np.testing.assert_array_equal(completed[~case.masks], case.frames[~case.masks])
+        figures[name] = scorer.score(case, completed, scorer.known(case))
+
+    inside = [key for key in figures["clean"] if key.startswith("hole_")]
+    assert len(inside) == 5
+    assert all(figures["shot"][key] == figures["clean"][key] for key in inside)
+    for key in ("psnr", "ssim", "ssim65"):
+        assert np.mean(figures["shot"][key]) < np.mean(figures["clean"][key])
+    assert np.mean(figures["shot"]["warping"]) > np.mean(figures["clean"]["warping"])
 
 
 def test_what_is_kept_comes_back_bit_for_bit(clips, tmp_path):
