@@ -51,16 +51,19 @@ def comparisons(results: Results) -> list[str]:
 def sentence(first: str, second: str, found: Comparison, key: str) -> str:
     """A comparison in words."""
     metric, gap = METRICS[key], found.difference
-    sign = 1 if metric.higher_is_better else -1
-    ahead = found.better if sign == 1 else gap.count - found.better
+    ahead = found.higher if metric.higher_is_better else found.lower
     unit = f" {metric.unit}" if metric.unit else ""
     if found.fewest_reached:
         verdict = "more than chance" if found.more_than_chance else "no more than chance"
     else:
         verdict = "too few clips to tell from chance"
+    stands = f"as good as {second} in {metric.title}"
+    if gap.mean != 0:
+        word = "better" if (gap.mean > 0) == metric.higher_is_better else "worse"
+        size = f"{abs(gap.mean):.{metric.digits}f}{unit}"
+        stands = f"{word} than {second} by {size} of {metric.title}"
     return (
-        f"{first} is {'better' if sign * gap.mean > 0 else 'worse'} than {second} "
-        f"by {abs(gap.mean):.{metric.digits}f}{unit} of {metric.title} "
+        f"{first} is {stands} "
         f"(95 %: {gap.low:+.{metric.digits}f} to {gap.high:+.{metric.digits}f}; better on {ahead} "
         f"of {gap.count} clips; p = {found.probability:.2g}): {verdict}"
     )

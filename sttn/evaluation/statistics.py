@@ -48,8 +48,10 @@ class Comparison:
 
     difference: Interval
     """First minus second."""
-    better: int
+    higher: int
     """Videos on which the first is higher."""
+    lower: int
+    """Videos on which it is lower."""
     probability: float
     """That signs at random would give a mean as far from 0; two-sided."""
 
@@ -93,6 +95,7 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Comparison | Non
     )
     return Comparison(
         difference=spread,
-        better=int((differences > 0).sum()),
+        higher=int((differences > 0).sum()),
+        lower=int((differences < 0).sum()),
         probability=float(found.pvalue),
     )

@@ -64,7 +64,7 @@ def main(
             gain = gains[name].difference
             print(
                 f"{name}: {gain.mean:+.2f} dB ({gain.low:+.2f} to {gain.high:+.2f}), "
-                f"better on {gains[name].better} of {gain.count}, p = {gains[name].probability:.3f}"
+                f"better on {gains[name].higher} of {gain.count}, p = {gains[name].probability:.3f}"
             )
     if json_file is not None:
         result = {

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sttn.evaluation.console import sentence
 from sttn.evaluation.statistics import compare, interval
 
 
@@ -43,8 +44,19 @@ def test_pairs_see_what_means_cannot():
 
     assert found.probability == pytest.approx(2 / 2**8)
     assert found.more_than_chance
-    assert found.better == 8
+    assert (found.higher, found.lower) == (8, 0)
     assert stats.ttest_ind(clips + gain, clips).pvalue > 0.9
+
+
+@pytest.mark.parametrize("key", ["hole_psnr", "hole_warping"])
+def test_a_tie_is_nobodys_win(key):
+    """The same figures twice speak for neither method, whichever way is better."""
+    found = compare([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+
+    told = sentence("ours", "theirs", found, key)
+
+    assert told.startswith("ours is as good as theirs")
+    assert "better on 0 of 3 clips" in told
 
 
 def test_noise_is_not_called_a_difference():
