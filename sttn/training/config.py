@@ -53,7 +53,7 @@ class TrainingConfig:
     """The weights handed over are a running mean, of which this much stays at every step; 0 hands
     over the last ones."""
     gradient_norm: float = 1.0
-    """Gradients longer than this are shortened to it."""
+    """Gradients longer than this are shortened to it; 0 leaves them as they are."""
     bfloat16: bool = False
     """Run the networks in bfloat16; pays on GPUs and on CPUs with AMX or AVX512_BF16."""
     checkpoint_minutes: float = 5.0
@@ -89,6 +89,7 @@ class TrainingConfig:
             "adversarial_weight",
             "perceptual_weight",
             "style_weight",
+            "gradient_norm",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 CURVE_STEPS = 8
 
+HEIGHTS, WIDTHS = (0.25, 0.8), (0.125, 0.5)
+"""Least and greatest sides of a hole, as shares of the raster's."""
+
 
 def blob(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Draw one closed contour that fills a box.
@@ -52,7 +55,12 @@ def _smooth_closed(control: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def random_masks(
-    times: NDArray[np.float64], height: int, width: int, rng: np.random.Generator
+    times: NDArray[np.float64],
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    heights: tuple[float, float] = HEIGHTS,
+    widths: tuple[float, float] = WIDTHS,
 ) -> NDArray[np.bool_]:
     """One hole through a clip, standing still for half of all clips and moving for the others.
 
@@ -61,12 +69,14 @@ def random_masks(
         height: Rows of the raster.
         width: Columns of the raster.
         rng: Source of shape and path.
+        heights: Least and greatest height of the hole, as shares of the raster's.
+        widths: Least and greatest width, likewise.
 
     Returns:
         (T, height, width) bool, True inside the hole.
     """
-    box_height = int(rng.uniform(height / 4, height * 0.8))
-    box_width = int(rng.uniform(width / 8, width * 0.5))
+    box_height = int(rng.uniform(height * heights[0], height * heights[1]))
+    box_width = int(rng.uniform(width * widths[0], width * widths[1]))
     shape = blob(box_height, box_width, rng)
     start = rng.uniform([0, 0], [width - box_width, height - box_height])
     # A tenth of the raster's width per frame is the fastest object a matte is drawn for.

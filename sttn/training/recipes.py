@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from sttn.settings.raster import RASTER_MULTIPLE
 from sttn.training.corpus import Corpus
-from sttn.training.masks import blob, object_masks, random_masks
+from sttn.training.masks import HEIGHTS, WIDTHS, blob, object_masks, random_masks
 from sttn.training.motion import CameraPath, random_camera
 from sttn.training.panoramas import Outlook, random_outlook
 from sttn.training.scenes import Scene, random_scene
@@ -59,6 +59,12 @@ class SampleConfig:
     locked_off_share: float = 0.0
     """Share of the clips from stills in which neither camera nor hole moves, so that no frame shows
     what is hidden: what is left to a network that is given real pixels first."""
+    whole_frames: bool = False
+    """Resize whole frames of movies to the raster, as the paper does; else pieces of its shape."""
+    hole_height: tuple[float, float] = HEIGHTS
+    """Least and greatest height of a drawn hole, as shares of the raster's."""
+    hole_width: tuple[float, float] = WIDTHS
+    """Least and greatest width of a drawn hole, likewise."""
     object_share: float = 0.5
     """Share of clips whose hole has the shape of a real object, where the corpus has any."""
     traces_share: float = 0.3
@@ -77,6 +83,10 @@ class SampleConfig:
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("hole_height", "hole_width"):
+            least, greatest = getattr(self, name)
+            if not 0.1 <= least <= greatest <= 1:
+                raise ValueError(f"{name} must rise within [0.1, 1], got {least} and {greatest}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +208,7 @@ class Recipes(Dataset[Recipe]):
         if self._objects and rng.random() < self._config.object_share:
             drawn = self._objects[rng.integers(len(self._objects))]
             return object_masks(drawn, times, *size, rng)
-        return random_masks(times, *size, rng)
+        return random_masks(times, *size, rng, self._config.hole_height, self._config.hole_width)
 
     def _view(self, times: NDArray[np.float64], rng: np.random.Generator) -> View:
         number = int(rng.integers(len(self._corpus.photographs)))
@@ -231,6 +241,9 @@ class Recipes(Dataset[Recipe]):
     def _excerpt(self, movie: int, times: NDArray[np.float64], rng: np.random.Generator) -> Excerpt:
         length, height, width = self._corpus.movies[movie]
         start = int(rng.integers(length - int(times.max())))
+        frames = start + times.astype(np.int64)
+        if self._config.whole_frames:
+            return Excerpt(movie=movie, frames=frames, box=(0, 0, width, height))
         raster = (self._config.width, self._config.height)
         scale = min(width / raster[0], height / raster[1]) * rng.uniform(CLOSEST, 1.0)
         box = (max(2, int(raster[0] * scale)), max(2, int(raster[1] * scale)))
@@ -238,7 +251,7 @@ class Recipes(Dataset[Recipe]):
             int(rng.integers(width - box[0] + 1)),
             int(rng.integers(height - box[1] + 1)),
         )
-        return Excerpt(movie=movie, frames=start + times.astype(np.int64), box=(left, top, *box))
+        return Excerpt(movie=movie, frames=frames, box=(left, top, *box))
 
 
 def random_times(

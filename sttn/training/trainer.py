@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -216,7 +217,7 @@ class Step:
         config, state = self._config, self._state
         networks = [n for n in (state.generator, state.discriminator) if n is not None]
         norms = [
-            nn.utils.clip_grad_norm_(network.parameters(), config.gradient_norm)
+            nn.utils.clip_grad_norm_(network.parameters(), config.gradient_norm or math.inf)
             for network in networks
         ]
         if not all_finite(norms):

@@ -63,6 +63,38 @@ def test_masks_stand_still_or_move_and_leave_something_to_copy():
     assert 75 < still < 135
 
 
+def test_holes_are_as_large_as_the_settings_say(corpus):
+    """The paper's runs see holes of a third of the raster to nearly all of it, along each side."""
+    config = SampleConfig(
+        width=96, height=48, hole_height=(0.3334, 1.0), hole_width=(0.3334, 1.0), movie_share=1.0
+    )
+    recipes = Recipes(corpus, config, seed=0, count=60)
+
+    holes = [recipes[index].masks[2] for index in range(60)]
+    whole = [hole for hole in holes if not (hole[0].any() or hole[-1].any())]  # none cut off
+    heights = [hole.any(axis=1).sum() for hole in whole]
+    assert min(heights) >= 14
+    assert max(heights) > 40
+    assert max(hole.any(axis=0).sum() for hole in holes) > 80
+
+
+def test_whole_frames_of_movies_are_resized_to_the_raster(corpus):
+    """As the paper does, whatever shape a movie has."""
+    config = SampleConfig(width=48, height=48, movie_share=1.0, whole_frames=True)
+
+    background = Recipes(corpus, config, seed=0, count=1)[0].background
+
+    assert isinstance(background, Excerpt)
+    assert background.box == (0, 0, 128, 96)
+
+
+@pytest.mark.parametrize("sides", [(0.0, 0.5), (0.6, 0.5), (0.5, 1.1)])
+def test_holes_that_cannot_be_are_refused(sides):
+    """Nothing to fill, or more than there is."""
+    with pytest.raises(ValueError, match="hole_width must rise within"):
+        SampleConfig(hole_width=sides)
+
+
 @pytest.mark.parametrize("length", [3, 5, 50])
 def test_sample_times_rise_and_stay_on_the_timeline(length):
     """Short movies repeat frames rather than fail."""

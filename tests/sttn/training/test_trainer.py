@@ -136,7 +136,7 @@ def test_one_clip_can_be_learned_by_heart(tmp_path):
 
 def test_each_loss_teaches_its_own_network_only(corpus, tiny):
     """One look of the discriminator serves Eq. (8) and (9); neither leaks into the other."""
-    config = replace(tiny, adversarial_weight=0.5, gradient_norm=1e9, batch=1)
+    config = replace(tiny, adversarial_weight=0.5, gradient_norm=0.0, batch=1)
     state = TrainingState(config, CPU)
     generator, judge = deepcopy(state.generator), deepcopy(state.discriminator)
     recipe = Recipes(corpus, config.sample, seed=1, count=1)[0]
@@ -339,13 +339,38 @@ def test_a_mistyped_path_is_no_preset(path):
 
 
 def test_youtube_vos_is_trained_as_the_paper_says():
-    """Section D: batch 8, five frames of 432x240, Adam at 1e-4, weights 1, 1 and 0.01."""
+    """Section D: batch 8, five frames of 432x240, Adam at 1e-4, weights 1, 1 and 0.01; Section 3.3:
+    holes of random shapes. No clipping of gradients is named, and frames are resized whole.
+    """
     config = read_preset(Path("youtube-vos"))
+    tuned = read_preset(Path("davis"))
 
     assert (config.batch, config.learning_rate, config.schedule) == (8, 1e-4, "paper")
     assert (config.sample.width, config.sample.height, config.sample.frames) == (432, 240, 5)
     weights = (config.hole_weight, config.valid_weight, config.adversarial_weight)
     assert weights == (1, 1, 0.01)
+    assert (config.gradient_norm, config.sample.object_share) == (0, 0)
+    assert config.sample.whole_frames
+    assert config.sample.hole_height == (0.3334, 1)
+    assert tuned.sample == config.sample
+    assert replace(tuned, steps=config.steps) == config
+
+
+def test_gradients_are_shortened_or_left_as_they_are(corpus, tiny):
+    """0 switches it off, as it does elsewhere; a negative length is refused."""
+    recipe = Recipes(corpus, tiny.sample, seed=1, count=1)[0]
+    norms = []
+    for longest in (0.0, 1e-3):
+        config = replace(tiny, gradient_norm=longest, batch=1)
+        state = TrainingState(config, CPU)
+        Step(config, state, corpus, CPU, Processes())([recipe])
+        parts = [parameter.grad.norm() for parameter in state.generator.parameters()]
+        norms.append(float(torch.stack(parts).norm()))
+
+    assert norms[0] > 0.01
+    assert norms[1] == pytest.approx(1e-3, rel=0.01)
+    with pytest.raises(ValueError, match="gradient_norm must be at least 0"):
+        replace(tiny, gradient_norm=-1.0)
 
 
 @pytest.mark.parametrize(
