@@ -2,8 +2,8 @@
 
 A corpus is a folder. Below it, in any depth: photographs; equirectangular panoramas, .hdr and .exr;
 movies; folders of numbered frames, as DAVIS has them; zips of numbered frames, one per video, as
-the released code wants YouTube-VOS; and shards that ``sttn-train pack`` wrote. A ``train.json``
-beside them, an object whose keys are names of videos, limits which videos count. Folders of
+the released code wants YouTube-VOS; and shards that ``sttn-train pack`` wrote. A ``train.json``, an
+object whose keys are names of videos, limits which videos below its folder count. Folders of
 numbered masks below one that is called ``Annotations``, as DAVIS and YouTube-VOS have them, are
 shapes of objects to cut holes with.
 """
@@ -214,12 +214,18 @@ def _found(folder: Path) -> Iterator[_Found]:
             found[kind].append(_Found(path=parent, kind=kind))
         else:
             found["photograph"] += [_Found(path=path, kind="photograph") for path in paths]
-    listed = listed_videos(folder / "train.json")
+    lists = {path.parent: listed_videos(path) for path in folder.rglob("train.json")}
     for kind in ("sequence", "movie", "zip"):
-        found[kind] = [video for video in found[kind] if listed is None or video.name in listed]
+        found[kind] = [video for video in found[kind] if _counts(video, lists)]
     found["photograph"].sort(key=lambda photograph: natural_order(photograph.path))
     for some in found.values():
         yield from some
+
+
+def _counts(video: _Found, lists: dict[Path, set[str] | None]) -> bool:
+    """Whether a video is listed, or no folder that it lies in has a list; the nearest decides."""
+    listed = next((lists[folder] for folder in video.path.parents if folder in lists), None)
+    return listed is None or video.name in listed
 
 
 def _is_sequence(images: list[Path]) -> bool:

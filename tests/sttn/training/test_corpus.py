@@ -79,6 +79,18 @@ def test_train_json_says_which_videos_count(tmp_path):
     assert len(read_corpus(tmp_path).movies) == 1
 
 
+def test_train_json_counts_wherever_it_lies(tmp_path):
+    """YouTube-VOS as one part of a larger corpus: its test videos stay untouched, others count."""
+    vos = tmp_path / "youtube-vos"
+    for path in (vos / "JPEGImages" / "bear", vos / "JPEGImages" / "swan", tmp_path / "own"):
+        images(path, 6)
+    (vos / "train.json").write_text(json.dumps({"swan": 6}))
+
+    assert len(read_corpus(tmp_path).movies) == 2
+    (tmp_path / "train.json").write_text(json.dumps({"bear": 6}))
+    assert len(read_corpus(tmp_path).movies) == 1
+
+
 def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path):
     """DAVIS as it is unpacked: its masks cut holes, and nobody trains on them as pictures."""
     images(tmp_path / "JPEGImages" / "480p" / "bear", 6)
