@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from sttn.evaluation.cases import Case
 from sttn.evaluation.methods import Network
@@ -76,7 +77,9 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
         generator.transform(features, generator.feature_mask(hidden), [asked])
     finally:
         hook.remove()
-    heads = _weights(last, *given[-1], hidden[..., ::4, ::4], generator.config.mask_attention)
+    # A hole may lie between the pixels that the network's own, nearest, mask is made of.
+    asking = functional.max_pool2d(hidden[0, :1], 4)
+    heads = _weights(last, *given[-1], asking, generator.feature_mask(hidden))
     shares = np.mean([head.sum((1, 2)) for head in heads], axis=0)
     local = [head for head in heads if head[0].size > 1] or heads
     enlarged = [
@@ -89,19 +92,31 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
 
 
 def _weights(
-    layer: PatchAttention, asking: Tensor, offered: list[Patches], mask: Tensor, masked: bool
+    layer: PatchAttention,
+    features: Tensor,
+    offered: list[Patches],
+    hole: Tensor,
+    mask: Tensor | None,
 ) -> list[NDArray[np.float32]]:
-    """Per head (N, rows, columns): the mean weight that patches of the hole give each patch."""
-    query = per_frame(layer.query_embedding, asking[:, :1])
+    """Per head (N, rows, columns): the mean weight that patches of the hole give each patch.
+
+    Args:
+        layer: Whose weights.
+        features: What it is given, the frame that asks first.
+        offered: What may be copied.
+        hole: (1, 1, H, W) of the frame that asks, not empty.
+        mask: (1, N, 1, H, W) of what may not be copied; None leaves nothing out.
+    """
+    query = per_frame(layer.query_embedding, features[:, :1])
     found = []
     sizes = layer.patch_sizes((query.shape[2], query.shape[3]))
     for divisor, patch, q, (key, _) in zip(
         layer.patch_divisors, sizes, query.chunk(len(sizes), -1), offered, strict=True
     ):
-        covered = to_patches(mask[:, :1].movedim(2, -1), *patch).mean(-1)[0]
+        covered = to_patches(hole[..., None], *patch).mean(-1)[0]
         in_hole = covered >= min(0.5, float(covered.max()))
         asked = to_patches(q, *patch)[:, in_hole]
-        hidden = hidden_patches(mask, *patch) if masked else None
+        hidden = None if mask is None else hidden_patches(mask, *patch)
         weights = attention_weights(asked, key, hidden).mean(1)
         found.append(weights.reshape(-1, divisor, divisor).float().cpu().numpy())
     return found

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sttn.evaluation.report import PageConfig, write_report
 from sttn.evaluation.runs import evaluate
 from sttn.evaluation.scoring import ScoringConfig
 from sttn.model.attention import attend, attention_weights
+from sttn.settings.weights import DEFAULT_WEIGHTS
 from tests.sttn.evaluation.conftest import write_clips, write_weights
 
 pytestmark = pytest.mark.slow
@@ -189,6 +191,20 @@ def test_attention_is_the_networks_own(clips, weights):
     torch.testing.assert_close(
         attend(query, key, value, None), attention_weights(query, key, None) @ value
     )
+
+
+def test_attention_of_a_hole_of_one_pixel_is_its_own(clips):
+    """A speck is asked about where it lies, not as if the whole frame were missing."""
+    (network,) = read_networks([DEFAULT_WEIGHTS], ["balanced"], CPU)
+    case = find_cases(clips, ProtocolConfig())[0].read()
+    at = {}
+    for x in (10, 11, 130):
+        speck = np.zeros_like(case.masks)
+        speck[:, 50, x] = True
+        at[x] = attention_map(network, replace(case, masks=speck), 2).density
+
+    assert np.abs(at[10] - at[11]).mean() < 0.05
+    assert np.abs(at[10] - at[130]).mean() > 0.2
 
 
 def test_an_overlay_is_yellow_where_much_was_drawn_from():
