@@ -144,6 +144,8 @@ def ranking_command(
         seed: Of the lot, and of the letters that stand for methods.
         protocol: What is cut out of which videos.
     """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
     if (output / PAGE_FILE).exists():
         raise ValueError(f"{output / PAGE_FILE} exists; answers to it would be lost, move it first")
     sources = find_cases(clips, protocol)

@@ -44,7 +44,7 @@ class Row:
     def training(self, config: TrainingConfig) -> TrainingConfig:
         """The run that this line is about."""
         losses = dict(self.losses)
-        if losses.get("perceptual_weight") and config.perceptual_weight:
+        if losses.get("perceptual_weight") and (config.perceptual_weight or config.style_weight):
             # A run that names weights of its own knows better.
             losses |= {
                 "perceptual_weight": config.perceptual_weight,

@@ -50,6 +50,10 @@ def test_real_clips_are_measured(shared, tmp_path, command, capsys):
         (("clips", "--weights", "--baselines"), "nothing to measure"),
         (("clips", "--processes", "0"), "processes must be at least 1"),
         (("ranks", "clips", "a.csv"), "no key of a ranking"),
+        (
+            ("ranking", "clips", "--output", "out", "--count", "-1"),
+            "count must be at least 1, got -1",
+        ),
         (("clips", "--output", "clips/one/00000.png"), "Not a directory"),
         (("table", "8", "corpus", "clips", "--output", "out"), "want vgg"),
     ],

@@ -46,6 +46,15 @@ def test_rows_differ_in_what_the_table_is_about(tmp_path):
     assert len({row.training(config) for row in TABLES[6]}) == 1
 
 
+def test_a_run_that_weighs_style_alone_keeps_its_weights(tmp_path):
+    """Whoever names one of the two weights has named both."""
+    config = TrainingConfig(vgg=tmp_path / "vgg.pth", style_weight=7.0)
+
+    loss = TABLES[8][0].training(config)
+
+    assert (loss.perceptual_weight, loss.style_weight) == (0, 7)
+
+
 def test_table_8_wants_its_vgg():
     """Refused before anything is trained."""
     with pytest.raises(ValueError, match="want vgg"):
