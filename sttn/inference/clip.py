@@ -117,15 +117,17 @@ class Clip:
         return self._holes[index]
 
     def part(self, indices: Sequence[int]) -> Clip:
-        """Some of its frames, in rising order, as a clip of their own."""
+        """Some of its frames as a clip of their own, in the order that they are named in."""
         part, place = copy(self), {index: position for position, index in enumerate(indices)}
         part._at = [self._at[index] for index in indices]
         part.clean, part.handles = (
             frozenset(place[index] for index in kind if index in place)
             for kind in (self.clean, self.handles)
         )
-        part.returned = [place[index] for index in self.returned if index in place]
-        part.filled = part.returned
+        part.returned, part.filled = (
+            [place[index] for index in kind if index in place]
+            for kind in (self.returned, self.filled)
+        )
         part._holes = {}
         return part
 

@@ -127,10 +127,11 @@ def completed_frames(
         )
     parts = _parts(clip, config, cancelled)
     if cuts is not None and len(parts) > 1:
-        cuts([min(set(part) - clip.clean) for part in parts[1:]])
-    for indices in parts:
-        if set(indices).isdisjoint(clip.returned):
+        cuts([min(set(scene) - clip.clean) for scene in parts[1:]])
+    for scene in parts:
+        if set(scene).isdisjoint(clip.returned):
             continue
+        indices = [*scene, *sorted(clip.clean.difference(scene))]
         store = FeatureStore(device, limits)
         told = None if origins is None else partial(_told_of_clip, origins, indices)
         try:
@@ -138,7 +139,10 @@ def completed_frames(
             if propagation is not None:
                 part = part.filled_beside()
             engine = Engine(part, generator, config, store, batch)
-            for place, completed in _completed(engine, config, batch, propagation, told, cancelled):
+            # The network copies from what is painted anywhere; nothing moves there from here.
+            alone = part.part(range(len(scene)))
+            fills = _completed(engine, alone, config, batch, propagation, told, cancelled)
+            for place, completed in fills:
                 yield indices[place], completed
         finally:
             store.close()
@@ -154,15 +158,18 @@ def _parts(clip: Clip, config: WindowConfig, cancelled: Callable[[], bool]) -> l
 
 def _completed(
     engine: Engine,
+    scene: Clip,
     config: WindowConfig,
     batch: int,
     propagation: Callable[..., Propagation] | None,
     origins: Told | None,
     cancelled: Callable[[], bool],
 ) -> Iterator[tuple[int, Pixels]]:
-    """What lies between two cuts: the picture, and the bars around it laid beside."""
-    clip = engine.clip
-    picture = whole_frame(clip) if propagation is None else picture_of(clip, cancelled)
+    """What lies between two cuts: the picture, and the bars around it laid beside.
+
+    The engine's clip begins with the scene; behind it come clean frames of other scenes.
+    """
+    picture = whole_frame(scene) if propagation is None else picture_of(scene, cancelled)
 
     def alone(index: int, part: Region) -> NDArray[np.float32]:
         return engine.alone(index, picture.placed(part))
@@ -172,25 +179,25 @@ def _completed(
         return None if part is None else picture.placed(part)
 
     def told(index: int, fetched: Origins) -> None:
-        if origins is not None and index in clip.returned:
+        if origins is not None and index in scene.returned:
             origins(index, picture.origins(fetched))
 
     def filled() -> Iterator[tuple[int, Pixels]]:
         tell = None if origins is None else told
-        for plans in gathered(plans_of(clip, config, asked), batch):
+        for plans in gathered(plans_of(engine.clip, config, asked), batch):
             if cancelled():
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
             yield from engine.finished(plans[0].window.neighbors[0], holes, tell)
             engine.run(plans)
-        yield from engine.finished(len(clip), holes, tell)
+        yield from engine.finished(len(scene), holes, tell)
 
-    inside = clip.within(picture.even)
+    inside = scene.within(picture.even)
     holes = Holes(inside, propagation, alone if config.texture else None, cancelled)
     try:
         fills = filled() if propagation is None else steadied(filled(), inside)
         for index, completed in fills:
-            yield index, picture.laid(clip, index, completed)
+            yield index, picture.laid(scene, index, completed)
     finally:
         holes.close()
 

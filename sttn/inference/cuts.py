@@ -50,10 +50,11 @@ class _Small(NamedTuple):
 
 
 def stretches(clip: Clip, cancelled: Callable[[], bool]) -> list[list[int]]:
-    """The indices of the frames between cuts, in order, each with all clean frames.
+    """The indices of the frames between cuts, in order.
 
     A cut is one change between two that are none: a single frame of another picture, as a
-    flashgun or a fault leaves it, parts nothing.
+    flashgun or a fault leaves it, parts nothing. Clean frames, which may look like nothing else,
+    make no cut; one that lies right at a cut belongs to the side that it is more like.
 
     Raises:
         CancelledError: the caller does not want to go on.
@@ -66,12 +67,22 @@ def stretches(clip: Clip, cancelled: Callable[[], bool]) -> list[list[int]]:
         for place, (index, _) in enumerate(changes, start=1)
         if len(changes) > 1 and not alike[place] and alike[place - 1] and alike[place + 1]
     ]
-    ends = [0, *cuts, len(clip)]
-    moments = [index for index in range(len(clip)) if index not in clip.clean]
-    return [
-        sorted({*clip.clean, *(index for index in moments if start <= index < end)})
-        for start, end in pairwise(ends)
-    ]
+    ends = [0, *(_before_what_is_painted(clip, cut) for cut in cuts), len(clip)]
+    return [list(range(start, end)) for start, end in pairwise(ends)]
+
+
+def _before_what_is_painted(clip: Clip, cut: int) -> int:
+    """Where a cut is that was found before a frame, clean frames just before that looked at."""
+    first = cut
+    while first - 1 in clip.clean:
+        first -= 1
+    estimate, before, after = DisFlow(finest=0), _small(clip, first - 1), _small(clip, cut)
+    for index in reversed(range(first, cut)):
+        painted = _small(clip, index)
+        if _likeness(estimate, painted, after) <= _likeness(estimate, before, painted):
+            break
+        cut = index
+    return cut
 
 
 def _changes(clip: Clip, cancelled: Callable[[], bool]) -> Iterator[tuple[int, float]]:

@@ -55,7 +55,8 @@ def steadied(fills: Iterator[tuple[int, Pixels]], clip: Clip) -> Iterator[tuple[
                 # Nobody fills what an artist painted.
                 beside = {i: kept[i] if i in kept else clip.frame(i) for i in around}
                 yield index, steadying.moved(index, kept[index], beside)
-            kept.pop(index - 1, None)
+            for done in [i for i in kept if i < index]:
+                del kept[done]
 
 
 class _Found(NamedTuple):

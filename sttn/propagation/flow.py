@@ -1,6 +1,6 @@
 """Optical flow by OpenCV, and what is done with flows: warping."""
 
-from functools import cache
+from functools import lru_cache
 from threading import local
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class DisFlow:
         return np.asarray(self._own.search.calc(*gray, None), np.float32)
 
 
-@cache
+@lru_cache(maxsize=8)  # holes have many sizes
 def grid(height: int, width: int) -> NDArray[np.float32]:
     """Each pixel's own place, (height, width, 2) x and y; shared, so do not write to it."""
     axes = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)

@@ -77,13 +77,40 @@ def test_black_between_two_pictures_hides_no_cut():
     assert found(frames) == [list(range(8)), list(range(8, 13))]
 
 
-def test_clean_frames_belong_to_every_stretch_and_are_no_cut():
+def test_clean_frames_make_no_cut():
     """An artist's clean plate may look like nothing else in the clip."""
-    frames = np.concatenate([panned(1, 4), panned(3, 1), panned(2, 4), panned(4, 1)])
+    frames = np.concatenate([panned(1, 4), panned(2, 4), panned(4, 1)])
+    frames[2] = panned(3, 1)[0]
     masks = with_hole(frames)
-    masks[[4, 9]] = False
+    masks[[2, 8]] = False
 
-    assert found(frames, masks, clean=(4, 9)) == [[0, 1, 2, 3, 4, 9], [4, 5, 6, 7, 8, 9]]
+    assert found(frames, masks, clean=(2, 8)) == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
+
+
+@pytest.mark.parametrize("painted", [(3,), (4,), (3, 4), (4, 5), (2, 3, 4, 5)])
+def test_a_clean_frame_at_a_cut_belongs_to_its_own_scene(painted):
+    """An artist paints the first frame of a scene, from which it is carried along."""
+    frames = np.concatenate([panned(1, 4), panned(2, 4)])
+    masks = with_hole(frames)
+    masks[list(painted)] = False
+
+    assert found(frames, masks, clean=painted) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize("painted", [0, 12])
+def test_no_place_is_followed_into_a_clean_frame_of_another_scene(painted, generator):
+    """It lies beside the scene in memory; what it shows is not what comes next."""
+    frames = np.concatenate([panned(1, 6), panned(2, 7)])
+    masks = with_hole(frames)
+    masks[painted] = False
+    told: dict[int, np.ndarray] = {}
+
+    results = completed_frames(frames, masks, generator, clean=[painted], origins=told.__setitem__)
+
+    assert [index for index, _ in results] == [i for i in range(13) if i != painted]
+    for index, origins in told.items():
+        fetched = origins[..., 0][origins[..., 0] >= 0]
+        assert ((fetched < 6) == (index < 6)).all()
 
 
 def test_frames_that_show_nothing_are_not_told_apart():
