@@ -17,10 +17,12 @@ from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.holes import Holes
 from sttn.inference.overlap import Overlap
 from sttn.inference.plans import Plan, by_shape
+from sttn.inference.sight import Sight
 from sttn.inference.store import FeatureStore
 from sttn.inference.windows import clip_references, window_around
 from sttn.model import Generator
 from sttn.model.region import Region, Span, around
+from sttn.settings.raster import TRAINED_PIXELS
 from sttn.settings.schedule import WindowConfig
 
 FRAMES_AT_ONCE = 4
@@ -42,6 +44,8 @@ class Engine:
         batch: int,
     ) -> None:
         self.clip, self._config = clip, config
+        trained = max(generator.trained_pixels, TRAINED_PIXELS)
+        self._sight = Sight(clip, trained if config.shrink else None)
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(generator.parameters())
         self._device, self._precision = parameter.device, parameter.dtype
@@ -50,6 +54,7 @@ class Engine:
         self._features = store  # (H/4, W/4, C) by index, and what references lend by block
         self._hidden: dict[int, Tensor] = {}  # (1, H/4, W/4), 1 inside the hole
         self._overlap = Overlap(config)
+        self._asked: dict[int, Region] = {}  # what of a frame windows were asked for
         self._window_batches = Batches("window", batch)
         self._frame_batches = Batches("frame", FRAMES_AT_ONCE)
         self._finished = 0  # frames handed over
@@ -65,7 +70,9 @@ class Engine:
             self._finished += 1
             if origins is not None and (fetched := holes.origins(index)) is not None:
                 origins(index, fetched)
-            said = None if holes.left(index) is None else self._overlap.take(index)
+            said = None
+            if holes.left(index) is not None:
+                said = self._sight.enlarged(self._overlap.take(index), self._asked.pop(index))
             yield index, holes.filled(index, said)
 
     @torch.inference_mode()
@@ -78,6 +85,7 @@ class Engine:
                 said.update(completed)
         for plan in plans:
             shares = dict(zip(plan.window.neighbors, plan.window.shares, strict=True))
+            self._asked.update(zip(plan.wanted, plan.regions, strict=True))
             for index, pixels in zip(plan.wanted, said.get(plan, ()), strict=True):
                 self._overlap.add(index, shares[index], pixels)
 
@@ -89,7 +97,7 @@ class Engine:
         (completed,) = self._window_batches.over([plan], self._complete)
         opinion = Overlap(self._config)
         opinion.add(index, 1, completed[plan][0])
-        return opinion.take(index)
+        return self._sight.enlarged(opinion.take(index), region)
 
     def _complete(self, plans: Sequence[Plan]) -> dict[Plan, list[Tensor]]:
         """The pixels (h, w, 3) in [-1, 1] around each wanted frame's hole, by plan."""
@@ -109,11 +117,12 @@ class Engine:
         for span, found in zip(
             spans, self._generator.transform(features, mask, spans, lend), strict=True
         ):
-            decode = partial(self._generator.decode, pixels=span.region, size=self.clip.size)
+            decode = partial(self._generator.decode, pixels=span.region, size=self._sight.size)
             decoded = torch.cat(list(self._frame_batches.over(found.flatten(0, 1), decode)))
             images = iter(decoded.permute(0, 2, 3, 1))
             for plan in plans:
-                for region in plan.regions[span.start : span.stop]:
+                for asked in plan.regions[span.start : span.stop]:
+                    region = self._sight.region(asked)
                     said[plan].append(region.within(span.region).cut(next(images)))
         return said
 
@@ -124,8 +133,8 @@ class Engine:
         spans = []
         for start in range(0, wanted, together):
             stop = min(start + together, wanted)
-            holes = [region for plan in plans for region in plan.regions[start:stop]]
-            spans.append(Span(start, stop, around(holes)))
+            asked = [part for plan in plans for part in plan.regions[start:stop]]
+            spans.append(Span(start, stop, around(map(self._sight.region, asked))))
         return spans
 
     def _encode(self, indices: Collection[int]) -> None:
@@ -139,9 +148,9 @@ class Engine:
     def _encoded(self, indices: Sequence[int]) -> tuple[Sequence[int], Tensor]:
         inside = []
         for index in indices:
-            pixels = torch.from_numpy(np.ascontiguousarray(self.clip.frame(index)))
+            pixels = torch.from_numpy(np.ascontiguousarray(self._sight.frame(index)))
             scaled = pixels.to(self._device).float() / (255 if pixels.dtype == torch.uint8 else 1)
-            hole = torch.from_numpy(np.ascontiguousarray(self.clip.mask(index)))
+            hole = torch.from_numpy(np.ascontiguousarray(self._sight.mask(index)))
             hidden = hole.to(self._device).float()[None]
             inside.append((scaled.permute(2, 0, 1).clamp(0, 1) * 2 - 1) * (1 - hidden))
             if (mask := self._generator.feature_mask(hidden)) is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sttn.errors import CheckpointError
 from sttn.model.generator import Generator, ModelConfig
 from sttn.model.published import PUBLISHED_SUFFIXES, read_published
+from sttn.settings.raster import TRAINED_PIXELS
 from sttn.settings.weights import DEFAULT_WEIGHTS
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -29,7 +30,8 @@ def save_generator(
         dtype: Precision on disk, ``torch.float16`` to ship, ``torch.float32`` to go on training.
         facts: Free text kept in the header (steps, corpus, version).
     """
-    save_network(generator, asdict(generator.config), path, dtype, facts)
+    size = {**asdict(generator.config), "trained_pixels": generator.trained_pixels}
+    save_network(generator, size, path, dtype, facts)
 
 
 def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
@@ -45,10 +47,9 @@ def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
         raise CheckpointError(f"no weights at {path}; give a .safetensors or a published .pth file")
     if path.suffix in PUBLISHED_SUFFIXES:
         config, tensors = read_published(path)
-    else:
-        fields, tensors = read_network(path)
-        config = _config(path, fields)
-    return fitted(path, Generator(config), tensors)
+        return fitted(path, Generator(config), tensors)
+    fields, tensors = read_network(path)
+    return fitted(path, _generator(path, fields), tensors)
 
 
 def save_network(
@@ -100,9 +101,11 @@ def fitted(path: Path, network: Network, tensors: dict[str, Tensor]) -> Network:
     return network.eval()
 
 
-def _config(path: Path, fields: dict[str, Any]) -> ModelConfig:
+def _generator(path: Path, fields: dict[str, Any]) -> Generator:
     try:
-        return ModelConfig(**{**fields, "patch_divisors": tuple(fields["patch_divisors"])})
+        trained_pixels = int(fields.pop("trained_pixels", TRAINED_PIXELS))
+        size = {**fields, "patch_divisors": tuple(fields["patch_divisors"])}
+        return Generator(ModelConfig(**size), trained_pixels)
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
 

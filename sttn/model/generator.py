@@ -17,6 +17,7 @@ from torch.nn import functional
 from sttn.model.attention import PatchAttention, Patches, packed, per_frame, with_lent
 from sttn.model.convolutions import Convolutions
 from sttn.model.region import Region, Span, whole
+from sttn.settings.raster import TRAINED_PIXELS
 
 FEED_FORWARD_REACH = 3
 """Cells that the feed-forward's convolutions look beyond each side: 2 (dilated) and 1."""
@@ -173,9 +174,13 @@ def _enlarged(features: Tensor, axis: int, first: int, length: int, to: range) -
 class Generator(nn.Module):
     """Completes all frames of a window at once."""
 
-    def __init__(self, config: ModelConfig | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig | None = None, trained_pixels: int = TRAINED_PIXELS
+    ) -> None:
         super().__init__()
         self.config = config or ModelConfig()
+        self.trained_pixels = trained_pixels
+        """Pixels of the raster that its weights were trained at."""
         full, half, quarter = (self.config.channels // n for n in (1, 2, 4))
         self.transformer = nn.ModuleList(
             TransformerBlock(self.config) for _ in range(self.config.blocks)

@@ -2,3 +2,6 @@
 
 RASTER_MULTIPLE = 48
 """Model rasters are multiples of this: features are a quarter, and the smallest patch a twelfth."""
+
+TRAINED_PIXELS = 432 * 240
+"""Of the raster that the paper's networks, and the first of ours, were trained at."""

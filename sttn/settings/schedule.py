@@ -32,6 +32,9 @@ class WindowConfig:
     part_at_cuts: bool = True
     """Complete what lies between two cuts on its own, so that nothing is copied from another
     picture."""
+    shrink: bool = True
+    """Show the network frames that are larger than it was trained at about as large as those, and
+    enlarge what it says; released shows them as they are."""
     truncate: bool = False
     """Cut completed pixels down to 8 bits window by window, as released; rounds once otherwise."""
 
@@ -56,6 +59,7 @@ class WindowConfig:
             overlap="running",
             propagate=False,
             part_at_cuts=False,
+            shrink=False,
             truncate=True,
         )
 

@@ -13,13 +13,14 @@ SMALL = ModelConfig(channels=16, blocks=1)
 
 def test_weights_survive_the_file(tmp_path):
     """What training wrote is what the server computes with, size of the network included."""
-    generator = Generator(SMALL)
+    generator = Generator(SMALL, trained_pixels=864 * 480)
     path = tmp_path / "weights.safetensors"
 
     save_generator(generator, path, torch.float32)
 
     read = load_generator(path)
     assert read.config == SMALL
+    assert read.trained_pixels == 864 * 480
     for name, tensor in generator.state_dict().items():
         torch.testing.assert_close(read.state_dict()[name], tensor, rtol=0, atol=0)
 
