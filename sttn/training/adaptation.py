@@ -108,6 +108,7 @@ def adapt(
     probes = [cuts.cut(np.random.default_rng((config.seed, 1, n))) for n in range(PROBES)]
     network = deepcopy(generator).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rounded = choose_precision(config.precision, device) is torch.bfloat16
+    network.trained_pixels = max(generator.trained_pixels, config.width * config.height)
     before = _psnr(network, probes, rounded)
     optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
     started, steps, gone = time.monotonic(), 0, 0.0

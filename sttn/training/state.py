@@ -25,7 +25,7 @@ class TrainingState:
     def __init__(self, config: TrainingConfig, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.generator = Generator(config.model)
+        self.generator = _generator(config)
         initialize(self.generator)
         self.generator.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
@@ -47,7 +47,7 @@ class TrainingState:
 
     def averaged(self) -> Generator:
         """A generator with the weights that are handed over."""
-        generator = Generator(self.config.model).to(next(self.generator.parameters()).device)
+        generator = _generator(self.config).to(next(self.generator.parameters()).device)
         generator.load_state_dict(self.mean)
         return generator.eval()
 
@@ -118,6 +118,10 @@ class TrainingState:
             "discriminator": None if discriminator is None else discriminator.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
+
+
+def _generator(config: TrainingConfig) -> Generator:
+    return Generator(config.model, config.sample.width * config.sample.height)
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:

@@ -291,10 +291,10 @@ def test_a_run_may_start_from_weights(tmp_path, corpus, tiny):
         replace(tiny, steps=2, learning_rate=1e-9), corpus, tmp_path, CPU, start=trained
     )
 
+    read = load_generator(weights)
     for name, tensor in trained.state_dict().items():
-        torch.testing.assert_close(
-            load_generator(weights).state_dict()[name], tensor, rtol=1e-2, atol=1e-3
-        )
+        torch.testing.assert_close(read.state_dict()[name], tensor, rtol=1e-2, atol=1e-3)
+    assert read.trained_pixels == tiny.sample.width * tiny.sample.height
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path, corpus, tiny):
