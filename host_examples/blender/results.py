@@ -56,8 +56,8 @@ def missing_result(group: bpy.types.NodeTree) -> Path | None:
 def old_runs() -> list[Path]:
     """Runs that were made in this file, and that it shows no more: neither open nor on disk.
 
-    None where nobody knows what the file on disk shows: it was neither opened nor saved since the
-    extension is there.
+    None of them where nobody knows what the file on disk shows: it was neither opened nor saved
+    since the extension is there.
     """
     if bpy.data.filepath not in _saved:
         return []

@@ -85,9 +85,9 @@ def inpaint(
             are copied from, and show under the matte as they are.
         layer: The plate where files hold several layers: beauty for beauty.R and so on; empty
             takes R, G and B.
-        weights: Weights for the server that is started, .safetensors.
+        weights: Weights for the server that is started, .safetensors or a published .pth.
         preset: How the server that is started cuts the clip into windows: thorough looks longest,
-            fast shortest; balanced by default.
+            fast shortest, released as the published test did; balanced by default.
         patience: Seconds that the server may be gone or busy before the job counts as lost.
         overwrite: Replace output files that exist.
         resume: Keep output files that exist and do the others only; all frames are looked at.

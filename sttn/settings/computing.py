@@ -16,7 +16,7 @@ class MemoryBudget:
     host_gigabytes: float = 4.0
     """Features in host memory, for what the device has no room for."""
     real_pixels_gigabytes: float = 2.0
-    """Frames and their motion in host memory, while hidden places are followed through them: 1.5 KB
+    """Frames and their motion in host memory, while hidden places are followed through them: 2.9 KB
     for every pixel of the raster where nothing waits on disk."""
 
     def __post_init__(self) -> None:
