@@ -31,7 +31,7 @@ from server.protocol import inpaint_pb2 as pb
 from tests.server.engines import WorkingEngine
 from tests.server.process import ROOT, server_process
 
-SHAPE = (1080, 1920, 3)
+SHAPE = (1104, 1920, 3)  # 1080p, in multiples of 48
 WORK_SECONDS = 0.1
 MIB = 2**20
 
