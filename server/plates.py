@@ -3,12 +3,15 @@
 import asyncio
 import hashlib
 import logging
+import math
 import os
 import re
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from heapq import heapify, heappop, heappush
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +22,7 @@ from server.errors import (
     UnknownDigestError,
     UploadConflictError,
 )
+from server.jobs import Job
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 
@@ -174,8 +178,8 @@ class PlateStore:
     """Keeps account of a folder of contents; belongs to the event loop.
 
     Whole contents are files named by digest, unfinished uploads end in ``.part``. Room is made by
-    evicting what was not used for longest and no job needs. Nothing here takes longer the more
-    contents there are.
+    evicting what was not used for longest and no job needs; ended jobs are let go in their turn.
+    Nothing here takes longer the more contents there are.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, expire_seconds: float) -> None:
@@ -185,13 +189,17 @@ class PlateStore:
         self._pins: Counter[str] = Counter()
         self._reserved = 0
         self._sizes: dict[str, int] = {}
-        # Names of files that nobody needs, and when they were last used; the oldest first.
-        self._idle: OrderedDict[str, float] = OrderedDict()
+        # Names of files that nobody needs, and when they were last used.
+        self._idle: dict[str, float] = {}
         self._idle_bytes = 0
+        # The same as a heap; what was used again since is in it more than once.
+        self._order: list[tuple[float, str]] = []
         self._uploading: set[str] = set()
         self._used = 0
-        self.let_go: Callable[[], bool] = lambda: False
-        """Unpins something where room is needed; False where nothing can be spared."""
+        self.spare: Callable[[], list[Job]] = list
+        """Ended jobs whose contents may go where room is needed, in the order of going."""
+        self.let_go: Callable[[Job], None] = lambda job: None
+        """Unpins the contents of one of them."""
         found = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
         for path, stat in sorted(found, key=lambda item: item[1].st_mtime):
             name = path.name.removesuffix(".part")
@@ -287,27 +295,39 @@ class PlateStore:
         finally:
             self.release(size)
 
-    def reserve(self, size: int) -> None:
+    def reserve(self, size: int, beside: Collection[str] = ()) -> None:
         """Keep room for what will be written.
 
+        Args:
+            size: Bytes.
+            beside: Contents that have to stay meanwhile.
+
         Raises:
-            StoreFullError: it does not fit, even without what no job needs.
+            StoreFullError: it does not fit, even without what no job needs; nothing is evicted.
         """
         free = self.limit_bytes - self._reserved - size
         store = f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB"
-        if size > self.limit_bytes:
+        together = size + sum(self._sizes.get(name, 0) for name in set(beside))
+        if together > self.limit_bytes:
             raise StoreFullError(
-                f"{store} never holds {size / 1e9:.3g} GB; start the server with a larger store"
+                f"{store} never holds {together / 1e9:.3g} GB; start the server with a larger store"
             )
-        while self._used - self._idle_bytes > free:
-            if free < 0 or not self.let_go():
-                raise StoreFullError(
-                    f"{store} is full of what jobs need; try again in {ROOM_SECONDS:.0f} s, or "
-                    "start the server with a larger store",
-                    ROOM_SECONDS,
-                )
+        spare = self.spare() if self._used > free else []
+        pinned = self._used - self._idle_bytes
+        if pinned > free and pinned - self._pinned_by(spare) > free:
+            raise StoreFullError(
+                f"{store} is full of what jobs need; try again in {ROOM_SECONDS:.0f} s, or "
+                "start the server with a larger store",
+                ROOM_SECONDS,
+            )
         while self._used > free:
-            self._forget(next(iter(self._idle)))
+            used, oldest = self._oldest()
+            job = next((job for job in spare if job.ended_at <= used), None)
+            if job is not None:
+                spare.remove(job)
+                self.let_go(job)
+            else:
+                self._forget(oldest)
         self._reserved += size
 
     def release(self, size: int) -> None:
@@ -321,21 +341,39 @@ class PlateStore:
             if self._idle.pop(name, None) is not None:
                 self._idle_bytes -= self._sizes[name]
 
-    def unpin(self, names: Iterable[str]) -> None:
-        """Take pins back; what has none any more counts as used now."""
-        now = time.time()
+    def unpin(self, names: Iterable[str], used: float | None = None) -> None:
+        """Take pins back.
+
+        Args:
+            names: As they were pinned.
+            used: When that was last used which has no pin any more; now where None.
+        """
+        used = time.time() if used is None else used
         for name in names:
             self._pins[name] -= 1
             if self._pins[name] <= 0:
                 del self._pins[name]
                 if name in self._sizes and name not in self._idle:
-                    self._set_idle(name, now)
+                    self._set_idle(name, used)
 
     def expire(self) -> None:
         """Forget what was not used for too long and no job needs."""
-        oldest = time.time() - self._expire_seconds
-        while self._idle and next(iter(self._idle.values())) < oldest:
-            self._forget(next(iter(self._idle)))
+        longest = time.time() - self._expire_seconds
+        while (oldest := self._oldest())[0] < longest:
+            self._forget(oldest[1])
+
+    def _oldest(self) -> tuple[float, str]:
+        # When that was used which no job needs and was not used for longest, and its name.
+        while self._order and self._idle.get(self._order[0][1]) != self._order[0][0]:
+            heappop(self._order)
+        return self._order[0] if self._order else (math.inf, "")
+
+    def _pinned_by(self, jobs: list[Job]) -> int:
+        # Bytes that nothing but these jobs pins.
+        pins = Counter(chain.from_iterable(job.contents() for job in jobs))
+        return sum(
+            self._sizes.get(name, 0) for name, count in pins.items() if count == self._pins[name]
+        )
 
     def _settle(self, path: Path) -> None:
         # What the disk says about one file that was just written.
@@ -355,6 +393,10 @@ class PlateStore:
     def _set_idle(self, name: str, used: float) -> None:
         self._idle[name] = used
         self._idle_bytes += self._sizes[name]
+        heappush(self._order, (used, name))
+        if len(self._order) > 2 * len(self._idle) + 100:
+            self._order = [(used, name) for name, used in self._idle.items()]
+            heapify(self._order)
 
     def _discount(self, name: str) -> None:
         size = self._sizes.pop(name, 0)

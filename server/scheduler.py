@@ -64,7 +64,8 @@ class Scheduler:
         workers.on_done = self._on_done
         workers.on_death = self._on_death
         workers.on_idle = self._dispatch
-        store.let_go = self._forget_one
+        store.spare = self._spare
+        store.let_go = self._forget
 
     async def restore(self) -> None:
         """Go on with the jobs that a server before this one left."""
@@ -321,7 +322,7 @@ class Scheduler:
 
     def _reserve(self, job: Job) -> None:
         size = frame_bytes(job.request) * (job.wanted - len(job.results))
-        self._store.reserve(size)
+        self._store.reserve(size, job.contents())
         job.reserved_bytes = size
 
     def _seconds_to_a_place(self) -> float:
@@ -348,15 +349,13 @@ class Scheduler:
         ended = [job for job in self._jobs.values() if job.ended]
         return sorted(ended, key=lambda job: job.ended_at)
 
-    def _forget_one(self) -> bool:
-        # Where room is needed: one whose frames were fetched, else one nobody has come back for.
+    def _spare(self) -> list[Job]:
+        # Where room is needed: those whose frames were fetched, then those nobody came back for.
         idle = [job for job in self._ended() if not self._is_awaited(job)]
-        for job in sorted(idle, key=lambda job: bool(job.unfetched))[:1]:
-            self._forget(job)
-        return bool(idle)
+        return sorted(idle, key=lambda job: bool(job.unfetched))
 
     def _forget(self, job: Job) -> None:
-        self._store.unpin(job.contents())
+        self._store.unpin(job.contents(), job.ended_at)
         self._journal.forget(job.job_id)
         del self._jobs[job.job_id]
 

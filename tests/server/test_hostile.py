@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.client import InpaintClient
+from node.connection import never
 from server import plates as server_plates
 from server.config import LimitsConfig, StoreConfig
 from server.plates import Upload
@@ -411,6 +412,48 @@ def test_a_job_whose_results_do_not_fit_is_refused_before_it_runs():
 
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert end.finished.outcome == pb.Finished.COMPLETED
+
+
+def test_a_shot_fits_beside_one_that_has_ended():
+    """A store as large as one shot and a half: none of the second is sent twice."""
+    rng = np.random.default_rng(6)
+    masks = np.zeros((3, 96, 96), np.bool_)
+    masks[:, :48] = True
+    with (
+        server(FakeEngine(), store=StoreConfig(gigabytes=900e-6)) as (address, running),
+        InpaintClient(address) as client,
+    ):
+        counted = []
+        for _ in range(2):
+            completed = dict(client.inpaint(rng.random((3, 96, 96, 3), np.float32), masks))
+            counted.append(received(running))
+
+    assert list(completed) == [0, 1, 2]
+    assert counted[1] <= 2 * counted[0]
+
+
+def test_a_job_that_never_fits_costs_nobody_a_frame():
+    """Its plates and its results together are more than the store: it is told so for good."""
+    rng = np.random.default_rng(7)
+    plates, mask = rng.random((4, 96, 96, 3), np.float32), np.ones((96, 96), np.bool_)
+    with (
+        serving(FakeEngine(), store=StoreConfig(gigabytes=900e-6)) as address,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        stub.Submit(pb.SubmitRequest(job_id="small", frames=[client.send(plates[3], mask)]))
+        for event in stub.Watch(pb.WatchRequest(job_id="small")):
+            if event.HasField("frame_ready"):
+                client._download(event.frame_ready.image, never)
+        sent = [client.send(plate, mask) for plate in plates[:3]]
+        request = pb.SubmitRequest(job_id="large", frames=sent, origins=True)
+
+        code, details = refusal(lambda: stub.Submit(request))
+
+        assert stub.Get(pb.GetRequest(job_id="small")).finished.outcome == pb.Finished.COMPLETED
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "never holds" in details
 
 
 def test_a_changed_matte_resends_two_percent_at_most():

@@ -599,16 +599,18 @@ def test_a_restart_keeps_a_jobs_turn_and_its_room(tmp_path):
 
 def test_ended_jobs_expire_with_their_frames(tmp_path):
     """What nobody has asked for in three days is not kept, be the disk as large as it may."""
-    folder = tmp_path / "store"
-    with serving(FakeEngine(), store=StoreConfig(folder=folder)) as address:
-        with InpaintClient(address) as client:
-            dict(client.inpaint([PLATE], [MASK]))
-        before = list((folder / "jobs").iterdir())
+    store = StoreConfig(folder=tmp_path, expire_hours=72)
+    with serving(FakeEngine(), store=store) as address, InpaintClient(address) as client:
+        dict(client.inpaint([PLATE], [MASK]))
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "lock"]
+    for path in kept:
+        os.utime(path, (time.time() - 73 * 3600,) * 2)
 
-    with serving(FakeEngine(), store=StoreConfig(folder=folder, expire_hours=1e-9)):
-        eventually(lambda: not list((folder / "jobs").iterdir()))
+    with serving(FakeEngine(), store=store):
+        eventually(lambda: not list((tmp_path / "jobs").iterdir()))
 
-    assert len(before) == 1
+        assert [path for path in kept if path.exists()] == []
+    assert len(kept) == 4
 
 
 # Models and the administrator

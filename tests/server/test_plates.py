@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import time
 from functools import partial
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import StoreFullError
+from server.jobs import Job
 from server.plates import PlateStore, open_content, write_content
 from server.protocol import codec
+from server.protocol import inpaint_pb2 as pb
 
 
 def content(number, size=100):
@@ -34,11 +37,12 @@ def steps(call):
         taken += event == "line" and frame.f_code.co_filename.endswith("plates.py")
         return trace
 
+    before = sys.gettrace()
     sys.settrace(trace)
     try:
         call()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return taken
 
 
@@ -148,3 +152,55 @@ def test_what_was_used_last_goes_last(tmp_path):
     store.reserve(200)
 
     assert [name for name in names if name in store] == [names[0], names[1]]
+
+
+def ended(store, names, ended_at):
+    """A job that has ended, and may be forgotten where room is needed."""
+    frames = [
+        pb.ClipFrame(plate=pb.Image(digest=name), mask=pb.Image(digest=name)) for name in names
+    ]
+    job = Job(pb.SubmitRequest(job_id="shot", frames=frames), "artist", ended_at=ended_at)
+    store.pin(job.contents())
+    spare = [job]
+    store.spare = lambda: list(spare)
+    store.let_go = lambda job: (spare.remove(job), store.unpin(job.contents(), job.ended_at))
+    return spare
+
+
+def test_an_ended_job_goes_before_what_was_used_after_it(tmp_path):
+    """A clip that is being sent does not lose its own first plates to yesterday's."""
+    store = PlateStore(tmp_path, limit_bytes=400, expire_seconds=1e9)
+    names = [keep(store, content(number)) for number in range(4)]
+    ended(store, names[:2], ended_at=5.0)
+
+    store.reserve(200)
+
+    assert [name for name in names if name in store] == names[2:]
+
+
+def test_an_ended_job_goes_after_what_was_used_before_it(tmp_path):
+    """Its client may come back; nobody asks for plates of last week."""
+    store = PlateStore(tmp_path, limit_bytes=400, expire_seconds=1e9)
+    names = [keep(store, content(number)) for number in range(4)]
+    spare = ended(store, names[:2], ended_at=time.time() + 60)
+
+    store.reserve(200)
+
+    assert [name for name in names if name in store] == names[:2]
+    assert spare
+
+
+@pytest.mark.parametrize("size", [200, 301])
+def test_no_job_is_forgotten_for_what_does_not_fit_anyway(tmp_path, size):
+    """Whoever comes back for its frames finds them."""
+    store = PlateStore(tmp_path, limit_bytes=400, expire_seconds=1e9)
+    names = [keep(store, content(number)) for number in range(4)]
+    spare = ended(store, names[:1], ended_at=5.0)
+    store.pin(names[1:])
+
+    with pytest.raises(StoreFullError) as full:
+        store.reserve(size, beside=names[1:2])
+
+    assert spare
+    assert all(name in store for name in names)
+    assert full.value.retry_seconds == (5 if size == 200 else None)
