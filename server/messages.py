@@ -29,6 +29,8 @@ class Run:
     """The SubmitRequest."""
     done: frozenset[int] = field(default=frozenset())
     """Frames completed before a process died; context only."""
+    unproven: frozenset[str] = field(default=frozenset())
+    """Digests of contents that an earlier server left, and nobody has read since."""
 
 
 @dataclass(frozen=True)

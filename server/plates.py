@@ -234,6 +234,10 @@ class PlateStore:
                 absent[name] = self._sizes.get(f"{name}.part", 0)
         return absent
 
+    def unproven(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of these contents that have to be proven by whoever reads them."""
+        return frozenset(self._unproven.intersection(names))
+
     async def prove(self, names: Iterable[str]) -> None:
         """Forget those of these contents that the disk has spoiled, before anybody relies on them.
 

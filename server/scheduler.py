@@ -70,7 +70,7 @@ class Scheduler:
     async def restore(self) -> None:
         """Go on with the jobs that a server before this one left."""
         for job in self._journal.read():
-            if await self._is_whole(job):
+            if self._is_whole(job):
                 self._jobs[job.job_id] = job
                 self._store.pin(job.contents())
             else:
@@ -86,6 +86,7 @@ class Scheduler:
                 continue
             log_job(job, "restored", frames_done=len(job.results))
             self._turns.add(job)
+        for job in self._turns:
             self._watch_over(job)
         self._dispatch()
 
@@ -216,9 +217,9 @@ class Scheduler:
             if len(done) == job.wanted:  # the process died with its last word
                 self._end(job, pb.Finished(outcome=pb.Finished.COMPLETED))
                 continue
-            request = job.request
+            request, unproven = job.request, self._store.unproven(job.digests())
             self._workers.run(
-                worker, Run(job.job_id, request.model, request.SerializeToString(), done)
+                worker, Run(job.job_id, request.model, request.SerializeToString(), done, unproven)
             )
             for ahead, other in enumerate(self._turns):
                 self._tell(other, pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
@@ -310,11 +311,10 @@ class Scheduler:
 
         asyncio.get_running_loop().call_later(patience, look)
 
-    async def _is_whole(self, job: Job) -> bool:
+    def _is_whole(self, job: Job) -> bool:
+        # Whoever reads its contents proves them.
         try:
             frame_bytes(job.request)
-            if not job.ended:  # whoever fetches what came of the others proves it
-                await self._store.prove(job.contents())
             return not self._store.missing(job.contents())
         except (InvalidRequestError, CodecError) as error:
             logger.warning("job %s was damaged on disk and is forgotten: %s", job.job_id, error)

@@ -244,9 +244,6 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
     async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
         """Queue a job."""
         async with status_codes(context, self._metrics):
-            await self._store.prove(
-                image.digest for frame in request.frames for image in (frame.plate, frame.mask)
-            )
             self._scheduler.submit(request, self._gate.owner(request.client, context))
             return pb.SubmitResponse()
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import status_code
+from server.errors import UnknownDigestError, status_code
 from server.messages import (
     CutsFound,
     Failed,
@@ -80,10 +80,12 @@ class StoredImages(Sequence[NDArray[Any]]):
         folder: Path,
         images: Sequence[pb.Image],
         convert: Callable[[NDArray[Any]], NDArray[Any]],
+        unproven: frozenset[str],
     ) -> None:
         self._folder = folder
         self._images = images
         self._convert = convert
+        self._unproven = unproven
 
     def __len__(self) -> int:
         return len(self._images)
@@ -94,10 +96,14 @@ class StoredImages(Sequence[NDArray[Any]]):
     def __getitem__(self, index: slice) -> Sequence[NDArray[Any]]: ...
     def __getitem__(self, index: int | slice) -> NDArray[Any] | Sequence[NDArray[Any]]:
         if isinstance(index, slice):
-            return StoredImages(self._folder, self._images[index], self._convert)
+            images = self._images[index]
+            return StoredImages(self._folder, images, self._convert, self._unproven)
         image = self._images[index]
         with open_content(self._folder, image.digest) as file:
-            return self._convert(codec.decode_image(image, file.read()))
+            content = file.read()
+        if image.digest in self._unproven and codec.digest(content) != image.digest:
+            raise UnknownDigestError(f"content {image.digest} is damaged on disk; send it again")
+        return self._convert(codec.decode_image(image, content))
 
 
 def work(connection: Connection, make_models: MakeModels, device: str, folder: Path) -> None:
@@ -190,10 +196,11 @@ class _Worker:
         handles = {index for index, role in enumerate(roles) if role == pb.HANDLE} | order.done
         clean = {index for index, role in enumerate(roles) if role == pb.CLEAN}
         origins: dict[int, NDArray[np.float32]] = {}
+        plates, masks = zip(*((frame.plate, frame.mask) for frame in request.frames), strict=True)
         completed = self._models.completed_frames(
             order.model,
-            StoredImages(self._folder, [frame.plate for frame in request.frames], _pixels),
-            StoredImages(self._folder, [frame.mask for frame in request.frames], _mask),
+            StoredImages(self._folder, plates, _pixels, order.unproven),
+            StoredImages(self._folder, masks, _mask, order.unproven),
             clean=clean,
             handles=handles,
             windows=request.windows,

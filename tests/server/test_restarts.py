@@ -16,13 +16,13 @@ import pytest
 from node.client import InpaintClient
 from node.connection import Patience, never
 from node.errors import CancelledError, JobError, ServerLostError
+from server import plates as server_plates
 from server.config import StoreConfig
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import server, serving
 from tests.server.engines import DyingEngine, FakeEngine
 from tests.server.process import server_process
-from tests.server.test_service import refusal
 
 FRAMES = 8
 SIZE = 384
@@ -275,8 +275,15 @@ def test_what_the_disk_damaged_is_sent_and_made_again(tmp_path, damage):
     require_completed(results, plates, masks)
 
 
-def test_a_waiting_job_whose_plates_the_disk_damaged_is_asked_for_again(tmp_path):
-    """It does not run on rotten pixels: its client hears that it is gone, and sends it anew."""
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:100], lambda content: bytes(len(content))],
+    ids=["cut short", "zeroed"],
+)
+def test_a_waiting_job_whose_plates_the_disk_damaged_is_asked_for_again(
+    tmp_path, monkeypatch, damage
+):
+    """It does not run on rotten pixels, and nobody waits until a night's jobs are read."""
     engine, store = FakeEngine(), StoreConfig(folder=tmp_path)
     engine.hold.clear()
     plates, masks = (each[0] for each in clip())
@@ -285,14 +292,27 @@ def test_a_waiting_job_whose_plates_the_disk_damaged_is_asked_for_again(tmp_path
         with grpc.insecure_channel(address) as channel:
             stub = inpaint_pb2_grpc.InpaintStub(channel)
             stub.Submit(pb.SubmitRequest(job_id="shot", frames=[sent]))
+    engine.hold.set()
     plate = tmp_path / sent.plate.digest
-    plate.write_bytes(bytes(len(plate.read_bytes())))
-    with serving(engine, store=store) as address, grpc.insecure_channel(address) as channel:
+    plate.write_bytes(damage(plate.read_bytes()))
+    read, is_whole = [], server_plates.is_whole
+    monkeypatch.setattr(
+        server_plates, "is_whole", lambda *told: read.append(told) or is_whole(*told)
+    )
+    with (
+        serving(engine, store=store) as address,
+        grpc.insecure_channel(address) as channel,
+        InpaintClient(address) as client,
+    ):
         stub = inpaint_pb2_grpc.InpaintStub(channel)
+        stub.Submit(pb.SubmitRequest(job_id="another", frames=[sent]))
+        ends = [list(stub.Watch(pb.WatchRequest(job_id=name)))[-1] for name in ("shot", "another")]
+        read_before = list(read)
+        again = list(client.complete([client.send(plates, masks)]))
 
-        code, _ = refusal(lambda: stub.Get(pb.GetRequest(job_id="shot")))
-
-    assert code is grpc.StatusCode.NOT_FOUND
+    assert [end.finished.code for end in ends] == ["NOT_FOUND"] * 2
+    assert not read_before
+    assert len(again) == 1
 
 
 def test_a_completed_frame_that_is_damaged_is_made_again(tmp_path):
