@@ -183,6 +183,56 @@ def test_a_download_that_stalls_is_given_up_at_once():
     assert stalled.given_up.is_set()
 
 
+def test_a_job_whose_last_events_a_restart_lost_is_asked_for_again():
+    """After a power cut it tells fewer events than its client has heard, and then nothing."""
+    plates, masks = (each[:2] for each in clip())
+    with serving(FakeEngine()) as address, InpaintClient(address) as client:
+        watch, watched = client._server.inpaint.Watch, []
+
+        def watching(request):
+            watched.append(request.job_id)
+            if len(watched) == 1:
+                return Cut(watch(request))
+            if len(watched) == 2:
+                request.first_event = 1000
+            return watch(request)
+
+        client._server.inpaint.Watch = watching
+        results = dict(client.inpaint(plates, masks))
+
+    require_completed(results, plates, masks)
+    assert [watched.count(job_id) for job_id in dict.fromkeys(watched)] == [2, 1]
+
+
+def test_a_job_that_is_asked_for_again_does_not_run_twice():
+    """A frame that is gone on the disk: the GPU computes the rest of the clip once."""
+    engine = FakeEngine()
+    engine.held_at = 1
+    engine.hold.clear()
+    plates, masks = (each[:2] for each in clip())
+    with server(engine) as (address, running), InpaintClient(address) as client:
+        download, submit, jobs = client._server.plates.Download, client._server.inpaint.Submit, []
+        stopped = []
+
+        def losing(request):
+            asked = pb.DownloadRequest(digest="0" * 64) if len(jobs) == 1 else request
+            return download(asked)
+
+        def submitting(request, **told):
+            jobs.append(request.job_id)
+            if len(jobs) == 2:
+                stopped.append(running.scheduler.job(jobs[0]).cancel_reason)
+                engine.hold.set()
+            return submit.future(request, **told)
+
+        client._server.plates.Download = losing
+        client._server.inpaint.Submit = SimpleNamespace(future=submitting)
+        results = dict(client.inpaint(plates, masks))
+
+    require_completed(results, plates, masks)
+    assert stopped == ["cancelled"]
+
+
 @pytest.mark.parametrize("lost", [1, 2])
 def test_a_frame_that_is_not_told_is_asked_for_again(lost):
     """A restart after a full disk: the journal lacks a line, and no clip comes back with a gap."""
@@ -199,6 +249,19 @@ def test_a_frame_that_is_not_told_is_asked_for_again(lost):
 
     require_completed(results, plates, masks)
     assert len(set(watched)) == 2
+
+
+class Cut:
+    """A watch that breaks after the first event."""
+
+    def __init__(self, watch):
+        self._watch = watch
+        self.initial_metadata, self.cancel = watch.initial_metadata, watch.cancel
+
+    def __iter__(self):
+        yield next(iter(self._watch))
+        self._watch.cancel()
+        yield from self._watch
 
 
 class Lossy:
