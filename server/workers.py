@@ -285,7 +285,11 @@ class Workers:
         def heard(message: FromProcess | None) -> None:
             self._hear(worker, message)
 
-        worker.process = ModelProcess(self._make_models, worker.device, self._store, heard)
+        try:
+            worker.process = ModelProcess(self._make_models, worker.device, self._store, heard)
+        except (OSError, RuntimeError) as error:  # no memory, files or threads for one more
+            worker.error = f"no model process can be started: {error}"
+            self._on_death(worker)
 
     def _hear(self, worker: Worker, message: FromProcess | None) -> None:
         if self._stopping:
@@ -323,18 +327,17 @@ class Workers:
             waiting.set_result(message.error)
         if worker.ready or not all(answer.done() for answer in worker.models.values()):
             return
-        error = worker.models[self.default].result()
-        if error is None:
+        errors = [error for answer in worker.models.values() if (error := answer.result())]
+        if not errors:
             worker.ready, worker.failures, worker.error = True, 0, ""
             self.on_idle()
         else:
             assert worker.process is not None
-            worker.error = error
+            worker.error = errors[0]
             worker.process.kill()  # and started again, until it finds what it needs
 
     def _on_death(self, worker: Worker) -> None:
         died_of, worker.job_id = worker.job_id, None
-        assert worker.process is not None
         process, worker.process = worker.process, None
         cause = "died" if worker.ready else "ended before it was ready"
         error = worker.error or f"the model process {cause}"
@@ -352,9 +355,15 @@ class Workers:
         worker.models.clear()
         self.on_death(worker, died_of)
         loop = asyncio.get_running_loop()
-        # Its memory has to be free again, which takes a while on a GPU.
-        gone = loop.run_in_executor(None, process.end)
-        gone.add_done_callback(lambda _: loop.call_later(wait, self._start, worker))
+
+        def start_again(_: object = None) -> None:
+            loop.call_later(wait, self._start, worker)
+
+        if process is None:
+            start_again()
+        else:
+            # Its memory has to be free again, which takes a while on a GPU.
+            loop.run_in_executor(None, process.end).add_done_callback(start_again)
 
 
 def _names(names: Sequence[str] | dict[str, Path]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import json
 import os
@@ -721,6 +722,41 @@ def test_a_device_comes_back_when_its_weights_can_be_read_again(tmp_path, soon):
         away.rename(weights)
 
         eventually(lambda: worker.ready)
+
+
+def test_a_device_does_not_come_back_without_a_model_that_jobs_name(tmp_path, soon):
+    """They were accepted, and would fail: they wait until its file can be read again."""
+    with administered(tmp_path) as (admin, address, running), InpaintClient(address) as client:
+        (worker,) = running.workers.all
+        admin.LoadModel(pb.LoadModelRequest(name="sharp"), timeout=30)
+        sharp, away = tmp_path / "models" / "sharp.safetensors", tmp_path / "away"
+        sharp.rename(away)
+        kill(worker)
+        eventually(lambda: worker.restarts > 1)
+        told = worker.error
+        away.rename(sharp)
+
+        assert list(dict(client.inpaint([PLATE], [MASK], wishes=Wishes(model="sharp")))) == [0]
+    assert told == f"{sharp} is not a checkpoint"
+
+
+def test_a_device_whose_process_cannot_be_started_is_tried_again(monkeypatch, soon):
+    """The machine is out of memory for a minute."""
+    with server(FakeEngine()) as (_, running):
+        (worker,) = running.workers.all
+        told = []
+
+        def spawning(*arguments):
+            if len(told) == 2:
+                return ModelProcess(*arguments)
+            told.append(worker.error)
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+        monkeypatch.setattr(workers, "ModelProcess", spawning)
+        kill(worker)
+
+        eventually(lambda: worker.restarts == 3 and worker.ready)
+    assert told[1] == "no model process can be started: [Errno 12] Cannot allocate memory"
 
 
 def test_another_default_chosen_while_a_device_starts_does_not_lose_it(tmp_path, soon):
