@@ -10,6 +10,7 @@ Exit codes: 0 completed, 2 something is wrong (one line says what).
 """
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from zipfile import BadZipFile
@@ -29,23 +30,26 @@ def main() -> int:
     parser.add_argument("--server", default="localhost:50071", help="HOST:PORT or unix:/PATH")
     parser.add_argument("--output", type=Path, required=True)
     chosen = parser.parse_args()
-    unfinished = chosen.output.with_name(f"{chosen.output.name}.part")
+    output = Path(f"{str(chosen.output).removesuffix('.npz')}.npz")  # as numpy names it
+    unfinished = Path(f"{output}.part")
     try:
         clip = np.load(chosen.clip)
         plates, masks = clip["plates"].astype(np.float32), clip["masks"] > 0
         # No work is lost to a typo.
-        if chosen.output.is_dir():
-            raise IsADirectoryError(f"{chosen.output} is a folder; name a file in it")
+        for path in (chosen.output, output):
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder; name a file in it")
         with unfinished.open("wb") as file:
             with InpaintClient(chosen.server) as client:
                 completed = dict(client.inpaint(plates, masks))
             np.savez(file, plates=np.stack([completed[i] for i in range(len(plates))]))
-        unfinished.replace(chosen.output)
+        unfinished.replace(output)
     except (NodeError, OSError, KeyError, IndexError, ValueError, EOFError, BadZipFile) as error:
         sys.stderr.write(f"complete_clip: {error}\n")
         return 2
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may never have been begun
+            unfinished.unlink()
     return 0
 
 

@@ -51,7 +51,7 @@ def test_a_clip_of_arrays_is_completed(tmp_path, address):
     np.savez(tmp_path / "shot.npz", plates=plates, masks=masks)
 
     done = script(
-        "complete_clip", tmp_path / "shot.npz", "--server", address, "--output", tmp_path / "d.npz"
+        "complete_clip", tmp_path / "shot.npz", "--server", address, "--output", tmp_path / "d"
     )
 
     assert done.returncode == 0, done.stderr
@@ -77,6 +77,8 @@ def test_a_clip_that_cannot_be_is_one_line(tmp_path, address):
     [
         ("shot.npz", "nowhere/d.npz", "No such file or directory"),
         ("shot.npz", "folder", "is a folder; name a file"),
+        ("shot.npz", "/", "is a folder; name a file"),
+        ("shot.npz", "junk.npz/d.npz", "Not a directory"),
         ("junk.npz", "d.npz", "not a zip file"),
     ],
 )
