@@ -81,6 +81,8 @@ class FrameDone:
     job_id: str
     ready: bytes
     """Its FrameReady."""
+    files: dict[str, str]
+    """Names of the files of its contents, by digest."""
     device_memory_bytes: int
 
 

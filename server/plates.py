@@ -1,6 +1,7 @@
 """Pixels on disk, addressed by what they hold; uploads that break off are gone on with."""
 
 import asyncio
+import errno
 import hashlib
 import logging
 import math
@@ -9,9 +10,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from heapq import heapify, heappop, heappush
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +33,7 @@ ROOM_SECONDS = 5.0
 """When a client is told to come back while the store is full of what jobs and uploads need."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_numbers = count()
 
 
 def content_path(folder: Path, name: str) -> Path:
@@ -62,42 +64,54 @@ def open_content(folder: Path, name: str) -> BinaryIO:
 
 
 def is_whole(folder: Path, name: str) -> bool:
-    """Whether a content is what its name says; reads all of it, and belongs in a thread."""
+    """Whether a content is what its name says; reads all of it, and belongs in a thread.
+
+    Raises:
+        OSError: it cannot be told now.
+    """
+    found = hashlib.sha256()
     try:
         with open_content(folder, name) as file:
-            found = hashlib.sha256()
             while data := file.read(codec.CHUNK_BYTES):
                 found.update(data)
-    except (UnknownDigestError, OSError):
+    except UnknownDigestError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EIO:  # such as too many open files
+            raise
         return False
     return found.hexdigest() == name
 
 
-def write_content(folder: Path, name: str, content: bytes) -> None:
-    """Lay a content of our own beside the others, whole or not at all, for the store to adopt.
+def write_contents(folder: Path, contents: dict[str, bytes]) -> dict[str, str]:
+    """Write contents of our own beside the others, all or none of them, for the store to adopt.
 
-    Under its own name it could be taken for an older one that nobody needs, and be evicted.
+    Under its own name one could be taken for an older one that nobody needs, and be evicted.
+
+    Args:
+        folder: The store's.
+        contents: By digest.
+
+    Returns:
+        The names of their files by digest; nobody else has such.
 
     Raises:
         StoreFullError: the disk is full.
     """
-    whole = _laid(content_path(folder, name))
-    fresh = whole.with_name(f"{name}.{os.getpid()}.new")
+    files = {name: f"{name}.{os.getpid()}.{next(_numbers)}.new" for name in contents}
     try:
-        fresh.write_bytes(content)
-        fresh.replace(whole)
+        for name, content in contents.items():
+            (folder / files[name]).write_bytes(content)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        for file in files.values():
+            (folder / file).unlink(missing_ok=True)
         raise StoreFullError(f"the server cannot write to its store: {error.strerror}") from error
+    return files
 
 
-def _laid(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
-
-
-def remove_unwritten(folder: Path, process: int) -> None:
-    """Delete what a process that was killed had begun to write."""
-    for path in folder.glob(f"*.{process}.new"):
+def remove_unadopted(folder: Path, process: int) -> None:
+    """Delete what a process that has ended wrote, or had begun to, and did not tell of."""
+    for path in folder.glob(f"*.{process}.*.new"):
         path.unlink(missing_ok=True)
 
 
@@ -246,7 +260,11 @@ class PlateStore:
         """
         for name in dict.fromkeys(names):
             if name in self._unproven:
-                whole = await asyncio.to_thread(is_whole, self.folder, name)
+                try:
+                    whole = await asyncio.to_thread(is_whole, self.folder, name)
+                except OSError as error:
+                    logger.warning("content %s cannot be proven now: %s", name, error)
+                    continue
                 # It may have gone meanwhile, and have been sent again.
                 if name in self._unproven and not whole:
                     logger.warning("content %s is damaged on disk; it has to be sent again", name)
@@ -283,11 +301,15 @@ class PlateStore:
             self.unpin([path.name, part.name])
             self._uploading.discard(header.digest)
 
-    def adopt(self, name: str) -> None:
-        """Give a content that a worker wrote its name, and take it into account."""
+    def adopt(self, name: str, file: str) -> None:
+        """Give a content that a worker wrote its name, and take it into account.
+
+        Args:
+            name: Its digest.
+            file: As :func:`write_contents` named it.
+        """
         path = self.folder / name
-        with suppress(FileNotFoundError):  # two workers made the same: the first word took it
-            _laid(path).replace(path)
+        (self.folder / file).replace(path)
         self._settle(path)
 
     @contextmanager
@@ -376,7 +398,7 @@ class PlateStore:
         # Bytes that nothing but these jobs pins.
         pins = Counter(chain.from_iterable(job.contents() for job in jobs))
         return sum(
-            self._sizes.get(name, 0) for name, count in pins.items() if count == self._pins[name]
+            self._sizes.get(name, 0) for name, pinned in pins.items() if pinned == self._pins[name]
         )
 
     def _settle(self, path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from server.messages import FromFrontEnd, FromProcess
-from server.plates import remove_unwritten
+from server.plates import remove_unadopted
 from server.worker import MakeModels, work
 
 GOING_SECONDS = 10.0
@@ -83,7 +83,7 @@ class ModelProcess:
         if self._process.exitcode is not None:
             self._sender.shutdown()
             self._connection.close()
-            remove_unwritten(self._folder, self.pid)
+            remove_unadopted(self._folder, self.pid)
 
 
 def _listen(connection: Connection, loop: asyncio.AbstractEventLoop, heard: Heard) -> None:

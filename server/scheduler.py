@@ -229,7 +229,7 @@ class Scheduler:
         job = self._jobs[message.job_id]
         ready = pb.FrameReady.FromString(message.ready)
         for digest in result_digests(ready):
-            self._store.adopt(digest)
+            self._store.adopt(digest, message.files[digest])
             self._store.pin([digest])
         share = job.reserved_bytes // max(1, job.wanted - len(job.results))
         job.reserved_bytes -= share

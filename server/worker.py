@@ -26,7 +26,7 @@ from server.messages import (
     Stop,
     Unload,
 )
-from server.plates import open_content, write_content
+from server.plates import open_content, write_contents
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from sttn.errors import CancelledError
@@ -228,21 +228,19 @@ class _Worker:
         origins: NDArray[np.float32] | None,
     ) -> None:
         dtype = codec.dtype_of(request.result_type or pb.FLOAT32)
-        image = self._write(frame.astype(dtype), ("R", "G", "B"), request.result_compression)
-        ready = pb.FrameReady(index=index, image=image)
+        image, content = codec.encode_image(
+            frame.astype(dtype), ("R", "G", "B"), request.result_compression
+        )
+        ready, contents = pb.FrameReady(index=index, image=image), {image.digest: content}
         if origins is not None:
             # Most of it is empty.
-            ready.origins.CopyFrom(self._write(origins, codec.ORIGINS, pb.SHUFFLED_ZLIB))
+            image, content = codec.encode_image(origins, codec.ORIGINS, pb.SHUFFLED_ZLIB)
+            ready.origins.CopyFrom(image)
+            contents[image.digest] = content
+        files = write_contents(self._folder, contents)
         self._connection.send(
-            FrameDone(job_id, ready.SerializeToString(), self._models.memory_bytes())
+            FrameDone(job_id, ready.SerializeToString(), files, self._models.memory_bytes())
         )
-
-    def _write(
-        self, pixels: NDArray[Any], channels: tuple[str, ...], compression: pb.Compression
-    ) -> pb.Image:
-        image, content = codec.encode_image(pixels, channels, compression)
-        write_content(self._folder, image.digest, content)
-        return image
 
 
 def _pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -798,7 +798,7 @@ def test_what_a_killed_process_was_writing_is_deleted(tmp_path, soon):
     """It is in nobody's account, and would fill the disk death by death."""
     with server(FakeEngine(), store=StoreConfig(folder=tmp_path)) as (_, running):
         (worker,) = running.workers.all
-        half = tmp_path / f"{'0' * 64}.{worker.process.pid}.new"
+        half = tmp_path / f"{'0' * 64}.{worker.process.pid}.3.new"
         half.write_bytes(b"half a frame")
         kill(worker)
         eventually(lambda: worker.restarts and worker.ready)

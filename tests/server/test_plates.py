@@ -1,6 +1,9 @@
 """The store's account of its disk: what is kept, what goes, what it costs."""
 
+import asyncio
+import errno
 import hashlib
+import subprocess
 import sys
 import time
 from functools import partial
@@ -9,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server import plates
 from server.errors import StoreFullError
 from server.jobs import Job
-from server.plates import PlateStore, open_content, write_content
+from server.plates import PlateStore, open_content, write_contents
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from tests.server.process import ROOT
 
 
 def content(number, size=100):
@@ -23,9 +28,13 @@ def content(number, size=100):
 def keep(store, data):
     """Have the store hold a content, as if a worker had made it."""
     name = codec.digest(data)
-    write_content(store.folder, name, data)
-    store.adopt(name)
+    store.adopt(name, write(store, data))
     return name
+
+
+def write(store, data):
+    name = codec.digest(data)
+    return write_contents(store.folder, {name: data})[name]
 
 
 def steps(call):
@@ -52,9 +61,9 @@ def test_a_result_that_equals_an_idle_content_is_not_evicted(tmp_path):
     result = content(1, 600)
     name = keep(store, result)
 
-    write_content(tmp_path, name, result)  # by a worker, for another job
+    file = write(store, result)  # by a worker, for another job
     store.reserve(600)
-    store.adopt(name)
+    store.adopt(name, file)
 
     with open_content(tmp_path, name) as file:
         assert file.read() == result
@@ -64,15 +73,56 @@ def test_two_workers_that_make_the_same_frame_are_both_believed(tmp_path):
     """Black frames of two shots, on two GPUs."""
     store = PlateStore(tmp_path, limit_bytes=1000, expire_seconds=1e9)
     name = codec.digest(content(1))
-    for _ in range(2):
-        write_content(tmp_path, name, content(1))
+    files = [write(store, content(1)) for _ in range(2)]
 
-    for _ in range(2):
-        store.adopt(name)
+    for file in files:
+        store.adopt(name, file)
 
     assert name in store
     assert store.used_bytes == 100
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_nothing_of_a_frame_is_left_that_a_full_disk_cut_short(tmp_path):
+    """Pixels that were written before where they come from could not be: nobody counts them."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from server.errors import StoreFullError
+from server.plates import write_contents
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60, resource.RLIM_INFINITY))
+try:
+    write_contents(Path(sys.argv[1]), {"a": bytes(50), "b": bytes(70)})
+except StoreFullError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert done.stdout == "the server cannot write to its store: File too large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_content_that_cannot_be_read_now_is_not_damaged(tmp_path, monkeypatch):
+    """Too many files are open for a moment: no artist sends a shot again for that."""
+    name = codec.digest(content(1))
+    (tmp_path / name).write_bytes(content(1))
+    store = PlateStore(tmp_path, limit_bytes=1000, expire_seconds=1e9)
+
+    def busy(folder, name):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plates, "open_content", busy)
+        asyncio.run(store.prove([name]))
+    kept = name in store
+    (tmp_path / name).write_bytes(content(2))
+    asyncio.run(store.prove([name]))
+
+    assert kept
+    assert name not in store
 
 
 @pytest.mark.parametrize(
