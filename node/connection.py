@@ -133,8 +133,9 @@ class Connection:
         Raises:
             CancelledError: ``cancelled`` answered True.
             grpc.RpcError: the stream broke.
+            ValueError: the connection is closed.
         """
-        heard: queue.Queue[_Message | grpc.RpcError | None] = queue.Queue()
+        heard: queue.Queue[_Message | Exception | None] = queue.Queue()
 
         def listen() -> None:
             try:
@@ -144,7 +145,7 @@ class Connection:
                 for message in call:
                     heard.put(message)
                 heard.put(None)
-            except grpc.RpcError as error:
+            except Exception as error:
                 heard.put(error)
 
         threading.Thread(target=listen, name="sttn-listen", daemon=True).start()
@@ -158,7 +159,7 @@ class Connection:
                     continue
                 if message is None:
                     return
-                if isinstance(message, grpc.RpcError):
+                if isinstance(message, Exception):
                     raise message
                 yield message
         finally:

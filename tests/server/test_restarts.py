@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from node.client import InpaintClient
-from node.connection import Patience, never
+from node.connection import Connection, Patience, never
 from node.errors import CancelledError, JobError, ServerLostError
 from server import plates as server_plates
 from server.config import StoreConfig
@@ -231,6 +231,15 @@ def test_a_job_that_is_asked_for_again_does_not_run_twice():
 
     require_completed(results, plates, masks)
     assert stopped == ["cancelled"]
+
+
+def test_a_defect_while_listening_reaches_whoever_waits():
+    """A channel that is closed while the artist's host waits: it hears so, and never hangs."""
+    stream = Stalled()
+    stream.initial_metadata = lambda: 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        list(Connection.messages(stream, never))
 
 
 @pytest.mark.parametrize("lost", [1, 2])
