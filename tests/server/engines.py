@@ -144,11 +144,12 @@ class HangingEngine(FakeEngine):
 
     def __init__(self):
         super().__init__()
-        self._hangs = _SPAWNED.Value("i", 1, lock=False)
+        self.hung = Gate()
+        self.hung.clear()
 
     def __call__(self, frames, masks, **told):
-        if self._hangs.value:
-            self._hangs.value = 0
+        if not self.hung.wait(0):
+            self.hung.set()
             time.sleep(600)
         yield from super().__call__(frames, masks, **told)
 

@@ -157,6 +157,7 @@ def test_patience_begins_anew_once_the_connection_stood_again():
         completed = artist.submit(lambda: dict(client.inpaint(plates, masks)))
         for _ in range(2):
             broken = watches.get(timeout=20)
+            broken.initial_metadata()
             time.sleep(0.5)
             broken.cancel()
         watches.get(timeout=20)

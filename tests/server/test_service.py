@@ -11,7 +11,7 @@ from node.client import InpaintClient
 from server.config import LimitsConfig, StoreConfig
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
-from tests.conftest import server, serving
+from tests.conftest import eventually, server, serving
 from tests.server.engines import BrokenEngine, HangingEngine
 
 PLATE = np.full((48, 48, 3), 0.5, np.float16)
@@ -263,15 +263,16 @@ def test_waiting_jobs_that_are_cancelled_are_not_counted_any_more(fake_engine):
 
 def test_a_process_that_does_not_stop_a_cancelled_job_is_ended():
     """A driver that hangs costs one job, and neither the device nor a drain."""
-    limits = LimitsConfig(stop_seconds=0.1)
+    engine, limits = HangingEngine(), LimitsConfig(stop_seconds=0.1)
     with (
-        serving(HangingEngine(), limits=limits) as address,
+        serving(engine, limits=limits) as address,
         grpc.insecure_channel(address) as channel,
     ):
         inpaint = inpaint_pb2_grpc.InpaintStub(channel)
         frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
         for job in ("hangs", "next"):
             inpaint.Submit(pb.SubmitRequest(job_id=job, frames=[frame]))
+        eventually(lambda: engine.hung.wait(0))
 
         inpaint.Cancel(pb.CancelRequest(job_id="hangs"))
 
