@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -28,10 +29,13 @@ from server.admission import frame_bytes
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
 from server.jobs import Job
 from server.journal import JobJournal
+from server.metrics import Metrics
 from server.operate import table
+from server.plates import PlateStore
 from server.processes import ModelProcess
+from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
-from server.protocol import inpaint_pb2_grpc
+from server.scheduler import Scheduler
 from server.turns import Turns
 from tests.conftest import eventually, server, serving
 from tests.node.engines import StandingEngine
@@ -231,8 +235,6 @@ def test_what_tells_the_origins_is_kept_as_long_as_the_frame():
 )
 def test_results_come_as_they_were_asked_for(address, kind, compression, dtype):
     """Scripts on a slow network ask for half floats, compressed."""
-    from server.protocol import codec
-
     with InpaintClient(address, compress=True) as client, grpc.insecure_channel(address) as channel:
         sent = client.send(PLATE, MASK)
         stub = inpaint_pb2_grpc.InpaintStub(channel)
@@ -944,6 +946,39 @@ def test_a_restarted_server_loads_what_waiting_jobs_name(tmp_path, there, outcom
 
     assert end.outcome == outcome
     assert there or "no model 'sharp' in the server's folder" in end.message
+
+
+def test_jobs_are_not_given_up_while_a_restarted_server_loads_models(tmp_path):
+    """Nobody could watch them yet; their clients come back once it answers."""
+    frame = uploaded(tmp_path)
+    journal = JobJournal(tmp_path / "jobs")
+    for model in ("base", "slow"):
+        journal.begin(pb.SubmitRequest(job_id=model, model=model, frames=[frame]))
+    loading = SimpleNamespace(
+        loaded=["base"], load=lambda name: asyncio.sleep(0.1), idle=lambda: None
+    )
+
+    async def ended():
+        store = PlateStore(tmp_path, limit_bytes=10**9, expire_seconds=1e9)
+        limits = LimitsConfig(abandoned_seconds=0.02)
+        scheduler = Scheduler(loading, store, limits, Metrics(store))
+        await scheduler.restore()
+        return [scheduler.job(name).ended for name in ("base", "slow")]
+
+    assert asyncio.run(ended()) == [False, False]
+
+
+def uploaded(folder):
+    """A frame whose contents lie in a store's folder."""
+    images = []
+    for pixels, channels in (
+        (PLATE, ("R", "G", "B")),
+        (MASK[..., np.newaxis].astype(np.uint8), ("A",)),
+    ):
+        image, content = codec.encode_image(pixels, channels)
+        (folder / image.digest).write_bytes(content)
+        images.append(image)
+    return pb.ClipFrame(plate=images[0], mask=images[1])
 
 
 def test_capabilities_and_drain_are_the_administrators(tmp_path):
