@@ -13,7 +13,12 @@ from host_examples.blender.properties import params_of
 from host_examples.blender.results import file_name, new_folder
 from host_examples.blender.stale import fingerprint
 from host_examples.blender.tree import show_results
-from host_examples.exchange.exported import ExportedClip, PaintedClip, write_result
+from host_examples.exchange.exported import (
+    ExportedClip,
+    PaintedClip,
+    painted_files,
+    write_result,
+)
 from host_examples.exchange.ranges import with_handles
 from host_examples.exchange.work import Work
 from node.client import InpaintClient
@@ -49,7 +54,7 @@ class Job:
         self._frames = self._params.chosen_frames(available)
         self._exporting = with_handles(self._frames, available, self._params.handles)
         painted = group.sttn.clean_frames
-        self._painted = PaintedClip(bpy.path.abspath(painted)) if painted else None
+        self._painted = painted_files(bpy.path.abspath(painted)) if painted else None
         self._fingerprint = fingerprint(scene, node)
         self._results = new_folder(group)
         self._exported: dict[int, Path] = {}
@@ -137,10 +142,11 @@ class Job:
             self._work = self._started()
 
     def _started(self) -> Work:
+        source = ExportedClip("Source", self._exported, PLATE)
         clips = Clips(
-            source=ExportedClip("Source", self._exported, PLATE),
+            source=source,
             matte=ExportedClip("Matte", self._exported, MATTE),
-            clean_frames=self._painted,
+            clean_frames=PaintedClip(self._painted, source) if self._painted else None,
             hold_out=ExportedClip("Hold Out", self._exported, HELD_OUT)
             if self._export.holds_out
             else None,

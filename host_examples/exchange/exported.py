@@ -1,6 +1,6 @@
 """Frames that a host exported, as clips; results, as files that it can read back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
-from host_examples.standalone.image_files import read_picture, spec_like, write_image
+from host_examples.standalone.image_files import Windows, read_picture, spec_like, write_image
 from host_examples.standalone.images import ImagePlate, ImageSequence
 from host_examples.standalone.sequences import find_sequence
 from node.errors import ClipError
@@ -40,6 +40,16 @@ class ExportedClip:
         return sorted(self._files)
 
     @cached_property
+    def windows(self) -> Windows:
+        """Where the pixels lie.
+
+        Raises:
+            ClipError: as :meth:`read`.
+        """
+        part, _ = read_picture(self._files[self.frames[0]]).find(self._channels[0])
+        return part.windows
+
+    @cached_property
     def channel_count(self) -> int:
         """Of a plate: 4, or 3 without alpha.
 
@@ -61,27 +71,27 @@ class ExportedClip:
         return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
 
 
+def painted_files(location: str) -> ImageSequence:
+    """Frames that an artist painted: a folder, or ``name.####.exr``.
+
+    Raises:
+        ClipError: nothing there.
+    """
+    return ImageSequence(location, find_sequence(location))
+
+
 class PaintedClip(ImagePlate):
     """Clean frames that an artist painted, in the pixel type and channels of an export."""
 
-    def __init__(self, location: str, channel_count: Callable[[], int] = lambda: 4) -> None:
-        """Find the files.
-
-        Args:
-            location: A folder, or ``name.####.exr``.
-            channel_count: How many the export has, 3 or 4; asked once there is an export.
-
-        Raises:
-            ClipError: nothing there.
-        """
-        super().__init__(ImageSequence(location, find_sequence(location)), alpha=True)
-        self._channel_count = channel_count
+    def __init__(self, files: ImageSequence, export: ExportedClip) -> None:
+        super().__init__(files, alpha=True, over=export)
+        self._export = export
 
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 3 or 4) float32; opaque where the file has no alpha.
 
         Raises:
-            ClipError: the file cannot be read, or holds no float pixels.
+            ClipError: the file cannot be read, holds no float pixels, or does not cover the export.
         """
         pixels = super().read(frame)
         if pixels.dtype.kind != "f":
@@ -90,7 +100,7 @@ class PaintedClip(ImagePlate):
             )
         opaque = np.ones((*pixels.shape[:2], 4), np.float32)
         opaque[..., : pixels.shape[-1]] = pixels
-        return opaque[..., : self._channel_count()]
+        return opaque[..., : self._export.channel_count]
 
 
 def write_result(

@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from host_examples.exchange.exported import ExportedClip, PaintedClip, write_result
+from host_examples.exchange.exported import (
+    ExportedClip,
+    PaintedClip,
+    painted_files,
+    write_result,
+)
 from host_examples.exchange.work import Work
 from host_examples.nuke.side_process import Exported, file_of
 from node.client import InpaintClient
@@ -36,7 +41,7 @@ def in_process(
     clips = Clips(
         source=source,
         matte=ExportedClip("Matte", plate, (exported.matte_channel,)),
-        clean_frames=PaintedClip(exported.clean_frames, lambda: source.channel_count)
+        clean_frames=PaintedClip(painted_files(exported.clean_frames), source)
         if exported.clean_frames
         else None,
         hold_out=ExportedClip("HoldOut", held_out, ("A",)) if exported.hold_out else None,

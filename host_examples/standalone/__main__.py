@@ -84,7 +84,7 @@ def inpaint(
         clean_frames: Folder or pattern of frames that you painted, numbered as the plate's: they
             are copied from, and show under the matte as they are.
         layer: The plate where files hold several layers: beauty for beauty.R and so on; empty
-            takes R, G and B.
+            takes R, G and B. Clean frames, mattes and hold-outs may lack it.
         weights: Weights for the server that is started, .safetensors or a published .pth.
         preset: How the server that is started cuts the clip into windows: thorough looks longest,
             fast shortest, released as the published test did; balanced by default.
@@ -94,7 +94,9 @@ def inpaint(
     """
     params = Params(**asdict(node))
     source = open_plate(plate, alpha=params.premultiplied, layer=layer)
-    painted = clean_frames and open_plate(clean_frames, alpha=params.premultiplied, over=source)
+    painted = clean_frames and open_plate(
+        clean_frames, alpha=params.premultiplied, layer=layer, over=source
+    )
     clips = Clips(
         source=source,
         matte=_matte(source, matte, params.matte_channel),

@@ -59,19 +59,13 @@ class Picture:
     path: Path
     parts: tuple[Part, ...]
 
-    @property
-    def color(self) -> int:
-        """Position of the part that is the plate: the first with R, G and B, else the first."""
-        having = [i for i, part in enumerate(self.parts) if set("RGB") <= set(part.names)]
-        return having[0] if having else 0
-
     def channel(self, wanted: str) -> NDArray[Any]:
         """(H, W) of one channel, as :meth:`find` finds it."""
         part, position = self.find(wanted)
         return part.pixels[..., position]
 
     def find(self, wanted: str) -> tuple[Part, int]:
-        """Part and position of one channel; empty takes alpha, else the first.
+        """Part and position of one channel.
 
         Args:
             wanted: ``A``, ``matte.A``, or with the part's name before it, ``matte/A``.
@@ -79,9 +73,6 @@ class Picture:
         Raises:
             ClipError: there is none of that name.
         """
-        if not wanted:
-            part = self.parts[self.color]
-            return part, part.names.index("A") if "A" in part.names else 0
         known = []
         for part in self.parts:
             for position, name in enumerate(part.names):
@@ -127,13 +118,12 @@ def read_picture(path: Path) -> Picture:
 
 
 def read_image(path: Path) -> tuple[NDArray[Any], oiio.ImageSpec]:
-    """All channels (H, W, C) of the part of a file that is the plate, and its description.
+    """All channels (H, W, C) of a file's first part, and its description.
 
     Raises:
         ClipError: missing, unreadable or truncated.
     """
-    picture = read_picture(path)
-    part = picture.parts[picture.color]
+    part = read_picture(path).parts[0]
     return part.pixels, part.spec
 
 

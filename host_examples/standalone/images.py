@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import OpenImageIO as oiio
@@ -20,7 +20,7 @@ from host_examples.standalone.image_files import (
     spec_like,
     write_picture,
 )
-from host_examples.standalone.layers import Layer, plate_layer
+from host_examples.standalone.layers import Layer, matte_channel, plate_layer
 from host_examples.standalone.sequences import file_of
 from node.clips import Region, nearest
 from node.color import unit
@@ -91,6 +91,14 @@ class _OfFiles:
         return self.files.stamp(frame)
 
 
+class Lying(Protocol):
+    """A plate of which it is known where it lies."""
+
+    @property
+    def windows(self) -> Windows:
+        """Where the pixels of every frame lie."""
+
+
 class ImagePlate(_OfFiles):
     """The plate: R, G and B of each file, and alpha where it is asked for."""
 
@@ -100,24 +108,25 @@ class ImagePlate(_OfFiles):
         *,
         alpha: bool = False,
         layer: str = "",
-        over: "ImagePlate | None" = None,
+        over: Lying | None = None,
     ) -> None:
         """Frames of files.
 
         Args:
             files: Where they are.
             alpha: Whether frames are read with their alpha.
-            layer: Which colors are read, as :func:`plate_layer` takes them.
+            layer: Which colors are read, as :func:`plate_layer` takes them; clean frames need not
+                have it.
             over: The plate that these are clean frames of, whose place they get.
         """
         super().__init__(files)
+        self.wanted_layer = layer
         self._alpha = alpha
-        self._layer = layer
         self._over = over
 
     def layer(self, picture: Picture) -> Layer:
         """What of a file is the plate."""
-        return plate_layer(picture, self._layer)
+        return plate_layer(picture, self.wanted_layer, optional=self._over is not None)
 
     @cached_property
     def windows(self) -> Windows:
@@ -130,7 +139,7 @@ class ImagePlate(_OfFiles):
 
         Raises:
             ClipError: unreadable, of a type that no plate has, or its pixels lie elsewhere than the
-                first frame's.
+                first frame's; a clean frame that does not cover the plate.
         """
         picture = self.files.load(frame)
         layer = self.layer(picture)
@@ -143,7 +152,8 @@ class ImagePlate(_OfFiles):
                 "sign, half or float"
             )
         if self._over is not None:
-            return placed(pixels, picture.path, part.windows, self._over.windows)
+            place = self._over.windows
+            return placed(pixels, picture.path, part.windows, place, covering=True)
         if part.windows.data != self.windows.data and not (
             _fills_its_display(part.windows) and _fills_its_display(self.windows)
         ):
@@ -169,7 +179,8 @@ class ImageMatte(_OfFiles):
             ClipError: unreadable, or it cannot be told where on the plate it lies.
         """
         picture = self.files.load(frame)
-        part, position = picture.find(self._channel)
+        layer = "" if self._over is None else self._over.wanted_layer
+        part, position = matte_channel(picture, self._channel, layer)
         picked = part.pixels[..., position]
         if self._over is not None:
             picked = placed(picked, picture.path, part.windows, self._over.windows)
@@ -189,7 +200,9 @@ class StillMatte(ImageMatte):
         super().__init__(ImageSequence(str(path), dict.fromkeys(frames, path)), channel, over)
 
 
-def placed(pixels: NDArray[Any], path: Path, own: Windows, plate: Windows) -> NDArray[Any]:
+def placed(
+    pixels: NDArray[Any], path: Path, own: Windows, plate: Windows, *, covering: bool = False
+) -> NDArray[Any]:
     """What of a file lies over a plate's pixels; 0 where the file has none.
 
     Args:
@@ -198,9 +211,10 @@ def placed(pixels: NDArray[Any], path: Path, own: Windows, plate: Windows) -> ND
         own: Its windows. One that fills a display window other than the plate's tells no place: its
             pixels are taken as they are, to be compared with the plate's by size.
         plate: The plate's.
+        covering: Whether there must be none of which the file has none.
 
     Raises:
-        ClipError: its place is on a sheet other than the plate's.
+        ClipError: its place is on a sheet other than the plate's, or it does not cover the plate.
     """
     if own.data == plate.data or (own.display != plate.display and _fills_its_display(own)):
         return pixels
@@ -212,6 +226,11 @@ def placed(pixels: NDArray[Any], path: Path, own: Windows, plate: Windows) -> ND
     # Both boxes as seen from the plate's corner.
     lies = own.data.moved(-plate.data.left, -plate.data.top)
     shared = lies.within(plate.data.width, plate.data.height)
+    if covering and shared != plate.data.moved(-plate.data.left, -plate.data.top):
+        raise ClipError(
+            f"{path} has the data window {_in_words(own.data)}, which does not cover the plate's "
+            f"{_in_words(plate.data)}; write whole frames"
+        )
     over = np.zeros((plate.data.height, plate.data.width, *pixels.shape[2:]), pixels.dtype)
     shared.of(over)[...] = shared.moved(-lies.left, -lies.top).of(pixels)
     return over

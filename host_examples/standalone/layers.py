@@ -1,4 +1,4 @@
-"""Which channels of a file are the plate."""
+"""Which channels of a file are the plate, or a matte."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,14 @@ class Layer:
     """Position of their alpha, else of the part's own."""
 
 
-def plate_layer(picture: Picture, wanted: str = "") -> Layer:
+def plate_layer(picture: Picture, wanted: str = "", *, optional: bool = False) -> Layer:
     """The layer that is the plate.
 
     Args:
         picture: A file.
         wanted: ``beauty`` for beauty.R or beauty.red, or for R in the part beauty. Empty takes the
             first part's R, G and B, else the only layer, else the first channels that there are.
+        optional: Whether a file without such a layer is taken as if none were wanted.
 
     Raises:
         ClipError: none of that name, or several to choose from.
@@ -37,15 +38,35 @@ def plate_layer(picture: Picture, wanted: str = "") -> Layer:
         for _, layer in by_prefix:
             if layer.name == wanted:
                 return layer
-        raise ClipError(f"{picture.path} has no layer {wanted}; it has {names}")
     plain = [layer for prefix, layer in by_prefix if not prefix]
-    if not plain and len(by_prefix) > 1:
+    several = not plain and len(by_prefix) > 1
+    if wanted and (several or not optional):
+        raise ClipError(f"{picture.path} has no layer {wanted}; it has {names}")
+    if several:
         raise ClipError(f"{picture.path} has {names}; name one with --layer, or write one")
     if by_prefix:
         return plain[0] if plain else by_prefix[0][1]
     first = picture.parts[0]
     colors = [0, 1, 2] if len(first.names) >= 3 else [0, 0, 0]
     return Layer("", 0, colors, _position(first.names, "", _ALPHA))
+
+
+def matte_channel(picture: Picture, wanted: str = "", layer: str = "") -> tuple[Part, int]:
+    """Part and position of the channel that is a matte.
+
+    Args:
+        picture: A file.
+        wanted: As :meth:`Picture.find` takes it. Empty takes the alpha of what would be the plate,
+            else its first color.
+        layer: The plate's, which counts where the file has it.
+
+    Raises:
+        ClipError: none of that name, or several to choose from.
+    """
+    if wanted:
+        return picture.find(wanted)
+    found = plate_layer(picture, layer, optional=True)
+    return picture.parts[found.part], found.colors[0] if found.alpha is None else found.alpha
 
 
 _COLORS = (("R", "r", "red"), ("G", "g", "green"), ("B", "b", "blue"))

@@ -72,14 +72,15 @@ def open_plate(
     Args:
         location: Where it is.
         alpha: Whether frames are read with their alpha.
-        layer: Which colors are the plate, where files hold several layers.
+        layer: Which colors are the plate, where files hold several layers; clean frames may lack
+            it.
         over: The plate, for clean frames.
 
     Raises:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
-        if layer:
+        if layer and over is None:
             raise ClipError(f"{location} is a movie without a layer {layer}")
         return Movie(_existing(location), FIRST_MOVIE_FRAME)
     files = ImageSequence(location, _files(location))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host_examples.exchange.exported import ExportedClip, PaintedClip, painted_files
 from host_examples.standalone.image_files import (
     Part,
     read_image,
@@ -220,12 +221,10 @@ def test_mattes_lie_where_their_data_window_says(tmp_path, left, top, width, hei
     """Autocropped mattes, Nuke's usual, and cropped plates meet on the sheet they were cut from."""
     write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
     write_window(tmp_path / "m.0001.exr", np.ones((height, width, 1)), left, top)
-    write_window(tmp_path / "c.0001.exr", np.ones((height, width, 3)), left, top)
     plate = open_plate(str(tmp_path / "p.####.exr"))
 
     matte = open_matte(str(tmp_path / "m.####.exr"), "", plate).read(1)
     still = open_matte(str(tmp_path / "m.0001.exr"), "", plate).read(1)
-    painted = open_plate(str(tmp_path / "c.####.exr"), over=plate).read(1)
 
     expected = np.zeros((6, 8))
     for row, column in np.ndindex(6, 8):
@@ -233,7 +232,44 @@ def test_mattes_lie_where_their_data_window_says(tmp_path, left, top, width, hei
         expected[row, column] = inside
     np.testing.assert_array_equal(matte, expected)
     np.testing.assert_array_equal(still, expected)
-    np.testing.assert_array_equal(painted, expected[..., np.newaxis].repeat(3, axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "width", "height"), [(20, 10, 8, 6), (0, 0, 64, 48), (-5, -5, 90, 90)]
+)
+def test_clean_frames_lie_where_their_data_window_says(tmp_path, left, top, width, height):
+    """Painted on the plate's sheet, with more around than the plate has, in every host."""
+    values = np.random.default_rng(0).random((height, width, 3)).astype(np.float16)
+    write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
+    write_window(tmp_path / "c.0001.exr", values, left, top)
+    plate = open_plate(str(tmp_path / "p.####.exr"))
+    exported = ExportedClip("Source", {1: tmp_path / "p.0001.exr"}, "RGBA")
+
+    typed = open_plate(str(tmp_path / "c.####.exr"), over=plate).read(1)
+    inside = PaintedClip(painted_files(str(tmp_path / "c.####.exr")), exported).read(1)
+
+    expected = values[10 - top : 16 - top, 20 - left : 28 - left]
+    np.testing.assert_array_equal(typed, expected)
+    np.testing.assert_array_equal(inside, expected)
+
+
+def test_clean_frames_that_leave_something_out_are_refused(tmp_path):
+    """A cropped painting is no clean frame: what it lacks would be copied from as black."""
+    write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
+    write_window(tmp_path / "c.0001.exr", np.ones((6, 7, 3)), 20, 10)
+    plate = open_plate(str(tmp_path / "p.####.exr"))
+    exported = ExportedClip("Source", {1: tmp_path / "p.0001.exr"}, "RGBA")
+
+    for clip in (
+        open_plate(str(tmp_path / "c.####.exr"), over=plate),
+        PaintedClip(painted_files(str(tmp_path / "c.####.exr")), exported),
+    ):
+        with pytest.raises(
+            ClipError,
+            match=r"c\.0001\.exr has the data window 7x6 at 20, 10, which does not cover the "
+            r"plate's 8x6 at 20, 10; write whole frames",
+        ):
+            clip.read(1)
 
 
 def test_mattes_without_a_place_are_taken_as_they_are(tmp_path):
@@ -665,6 +701,48 @@ def test_the_plate_among_several_layers_is_named(tmp_path, words):
     assert not after[..., order[:3]].any()
     others = [index for index in range(8) if index not in order[:3]]
     np.testing.assert_array_equal(after[..., others], before[..., others])
+
+
+def write_layers(path: Path, *names: str) -> None:
+    """Constant channels: the first is 0, the next 1 and so on."""
+    write_exr(path, np.broadcast_to(np.arange(len(names)), (6, 8, len(names))).astype("f2"), names)
+
+
+def layer(name: str) -> tuple[str, ...]:
+    return tuple(f"{name}.{word}" for word in "RGBA")
+
+
+def test_the_plates_layer_is_taken_of_what_goes_with_it(tmp_path):
+    """Whoever paints, or masks, in beauty and keeps all layers gets beauty, not the plain colors;
+    a painting of nothing but colors is one too.
+    """
+    write_layers(tmp_path / "p.0001.exr", *"RGBA", *layer("beauty"))
+    write_layers(tmp_path / "one.0001.exr", *"RGB")
+    write_layers(tmp_path / "two.0001.exr", *layer("albedo"), *layer("beauty"))
+    write_layers(tmp_path / "other.0001.exr", *layer("albedo"), *layer("diffuse"))
+    plate = open_plate(str(tmp_path / "p.####.exr"), layer="beauty")
+
+    def painted(name: str) -> list[float]:
+        clip = open_plate(str(tmp_path / f"{name}.####.exr"), layer="beauty", over=plate)
+        return clip.read(1)[0, 0].tolist()
+
+    assert [painted(name) for name in ("p", "one", "two")] == [[4, 5, 6], [0, 1, 2], [4, 5, 6]]
+    with pytest.raises(ClipError, match="has no layer beauty; it has albedo, diffuse"):
+        painted("other")
+    assert open_matte(str(tmp_path / "p.####.exr"), "", plate).read(1)[0, 0] == 7
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [("rgba", "a"), (layer("robot"), "robot.A"), ("ZRGB", "R"), ("YA", "A"), ("YZ", "Y")],
+)
+def test_a_mattes_alpha_is_that_of_what_would_be_the_plate(tmp_path, names, taken):
+    """One rule for both: files of r, g, b and a, or of one layer, have an alpha too."""
+    write_layers(tmp_path / "m.exr", *names)
+
+    matte = open_matte(str(tmp_path / "m.exr"), "", Movieless()).read(7)
+
+    assert matte[0, 0] == names.index(taken)
 
 
 def test_the_only_layer_is_the_plate(tmp_path):
