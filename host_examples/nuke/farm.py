@@ -26,12 +26,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--save", help="where to save the script afterwards")
     given = parser.parse_args(arguments)
     from host_examples.nuke import process
+    from host_examples.nuke.knobs import is_inpaint
 
     nuke.scriptOpen(given.script)
     groups = [
         node
         for node in nuke.allNodes("Group", recurseGroups=True)
-        if node.knob("process") and given.node in (None, node.fullName())
+        if is_inpaint(node) and given.node in (None, node.fullName())
     ]
     if not groups:
         print(f"{given.script} has no node {given.node or 'of STTN Inpaint'}", file=sys.stderr)

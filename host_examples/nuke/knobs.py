@@ -12,6 +12,7 @@ from typing import Any, cast
 import nuke
 
 PARAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "params.json")
+TAB = "sttn"
 HIDDEN = frozenset({"matte_channel", "on_missing"})
 """What the export settles: a channel of the Matte input is picked, and no frame is missing."""
 COMMAND_HINT = (
@@ -42,9 +43,14 @@ def set_path(node: nuke.Node, name: str) -> str:
     return str(cast("nuke.File_Knob", node[name]).getEvaluatedValue() or "")
 
 
+def is_inpaint(node: nuke.Node) -> bool:
+    """Whether a node is one of ours; studios have Groups with knobs of the same names."""
+    return node.knob(TAB) is not None
+
+
 def add_knobs(node: nuke.Node) -> None:
     """State and buttons first, then every param."""
-    node.addKnob(nuke.Tab_Knob("sttn", "STTN Inpaint"))
+    node.addKnob(nuke.Tab_Knob(TAB, "STTN Inpaint"))
     for name, label, hint in (
         ("state", "state", "What the node is at; it stays when the script is saved."),
         ("message", "message", "What happened last, and what to do about it."),

@@ -14,7 +14,7 @@ import nuke
 
 from host_examples.nuke.group import show_results
 from host_examples.nuke.job import Job
-from host_examples.nuke.knobs import shown_params
+from host_examples.nuke.knobs import is_inpaint, shown_params
 
 LOOK_SECONDS = 0.05
 """How often the watching thread looks at the work and at the progress bar's Cancel."""
@@ -61,7 +61,7 @@ def cancel(group: nuke.Group) -> None:
 
 def made(group: nuke.Node) -> None:
     """A node came with a script, a paste or an undo: what it says of a run may be long over."""
-    if group.knob("process") is None or _job_of(group) is not None:
+    if not is_inpaint(group) or _job_of(group) is not None:
         return
     state, message = group["state"].value(), group["message"].value()
     if state in AT_WORK or (state == "PARTIAL" and not message.startswith("cancelled")):

@@ -1,6 +1,7 @@
 """Nuke itself could not be had: these run against a stand-in that enforces what is known of it."""
 
 import ast
+import importlib
 import json
 import os
 import runpy
@@ -338,10 +339,27 @@ def test_a_script_saved_while_at_work_does_not_say_so_for_ever(
     group["message"].setValue(message)
 
     nuke.load(group)
-    nuke.load(nuke.nodes.Group(name="Somebody's"))
 
     assert group["state"].value() == loaded
     assert ("process again" in group["message"].value()) == (state != "DONE")
+
+
+@pytest.mark.parametrize("knobs", [(), ("process",), ("process", "state", "message")])
+def test_a_studios_own_group_is_left_alone(nuke, process, monkeypatch, capsys, knobs):
+    """Gizmos with a knob of the same name load as ever, and are none of the farm's."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    runpy.run_path(str(FOLDER / "init.py"))
+    theirs = nuke.nodes.Group(name="Theirs")
+    for name in knobs:
+        theirs.addKnob(nuke.String_Knob(name, name))
+        theirs[name].setValue("RUNNING")
+
+    nuke.load(theirs)
+    code = importlib.import_module("host_examples.nuke.farm").main(["shot.nk"])
+
+    assert [theirs[name].value() for name in knobs] == ["RUNNING"] * len(knobs)
+    assert code == 1
+    assert "has no node of STTN Inpaint" in capsys.readouterr().err
 
 
 def test_without_a_matte_the_sources_channel_is_taken(nuke, process, group, address):
@@ -452,8 +470,6 @@ def test_cuts_are_told_where_the_work_is_done(nuke, process, group, monkeypatch,
 
 def test_the_farm_waits_renders_and_saves(nuke, process, group, address, capsys):
     """No UI, no thread that touches nodes, and an exit code."""
-    import importlib
-
     farm = importlib.import_module("host_examples.nuke.farm")
     group["server"].setValue(address)
     write = nuke.nodes.Write(name="Final")
@@ -473,8 +489,6 @@ def test_the_farm_waits_renders_and_saves(nuke, process, group, address, capsys)
 
 def test_the_farm_hears_of_failures(nuke, process, group, capsys):
     """A job that fails must not render what is not finished."""
-    import importlib
-
     farm = importlib.import_module("host_examples.nuke.farm")
     group["frames"].setValue("1-5")
 
