@@ -12,7 +12,7 @@ from host_examples.blender.export import HELD_OUT, MATTE, PLATE, Export, exporte
 from host_examples.blender.properties import params_of
 from host_examples.blender.results import file_name, new_folder
 from host_examples.blender.stale import fingerprint
-from host_examples.blender.tree import show_results
+from host_examples.blender.tree import result_node, show_results
 from host_examples.exchange.exported import (
     ExportedClip,
     PaintedClip,
@@ -50,6 +50,7 @@ class Job:
         self._group_uid = group.session_uid
         self._params = params_of(group, exported_color())
         _require_server(self._params.server)
+        result_node(group)  # nothing would show without it
         available = range(scene.frame_start, scene.frame_end + 1)
         self._frames = self._params.chosen_frames(available)
         self._exporting = with_handles(self._frames, available, self._params.handles)

@@ -1,6 +1,5 @@
 """What the panel's buttons do."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -192,8 +191,8 @@ class RemoveOldRuns(bpy.types.Operator):
 
 def _summed(runs: list[Path]) -> str:
     size = sum(path.stat().st_size for run in runs for path in run.iterdir())
-    folder = os.path.commonpath([run.parent for run in runs])
-    return f"{len(runs)} old run{'s' * (len(runs) > 1)} in {folder} ({size / 1e9:.1f} GB)"
+    folders = ", ".join(sorted({str(run.parent) for run in runs}))
+    return f"{len(runs)} old run{'s' * (len(runs) > 1)} in {folders} ({size / 1e9:.1f} GB)"
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bpy
 
+from host_examples.blender.tree import RESULT
 from node.errors import ClipError
 
 MADE_BY = "made_by.txt"
@@ -42,9 +43,11 @@ def file_name(frame: int) -> str:
     return f"result.{frame:04d}.exr"
 
 
-def missing_result(group: bpy.types.NodeTree) -> Path | None:
-    """The first file that a node shows and that is not there."""
-    result = group.nodes["Result"]
+def missing_result(group: bpy.types.NodeTree) -> Path | str | None:
+    """The first file that a node shows and that is not there, or what would show it."""
+    result = group.nodes.get(RESULT)
+    if result is None:
+        return f"the node {RESULT} of {group.name}"
     if result.image is None:
         return None
     folder = _folder(result.image)

@@ -89,7 +89,8 @@ def _value(value: object) -> object:
         ]
     if isinstance(value, bpy.types.ID):
         # A file saved elsewhere names the same files by other ways: //plate.exr, //../plate.exr.
-        path = os.path.normpath(bpy.path.abspath(getattr(value, "filepath", "")))
+        path = bpy.path.abspath(getattr(value, "filepath", ""))
+        path = path and os.path.normpath(path)
         return [value.name, path, os.path.getmtime(path) if os.path.isfile(path) else 0]
     if isinstance(value, bool | int | float | str | None):
         return value

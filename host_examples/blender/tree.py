@@ -17,9 +17,11 @@ from pathlib import Path
 import bpy
 
 from node.effect import describe
+from node.errors import ClipError
 
 LABEL = describe().label
 HOLD_OUT = "Hold Out"
+RESULT = "Result"
 LARGEST = 3e38
 FIVE = (5, 0)
 """Blender's version in which the compositor's tree became a node group."""
@@ -110,7 +112,7 @@ def new_group() -> bpy.types.NodeTree:
             ("Input", "NodeGroupInput", 0, -1),
             ("Channels", "CompositorNodeSeparateColor", 1, 0),
             ("Finite", "CompositorNodeCombineColor", 4, 0),
-            ("Result", "CompositorNodeImage", 4, 2),
+            (RESULT, "CompositorNodeImage", 4, 2),
             ("Over", "CompositorNodeAlphaOver", 5, 1),
             ("Split", "CompositorNodeSeparateColor", 6, 1),
             ("Join", "CompositorNodeCombineColor", 7, 1),
@@ -134,7 +136,7 @@ def new_group() -> bpy.types.NodeTree:
         link(made["Split"].outputs[channel], made["Join"].inputs[channel])
     link(made["Channels"].outputs[3], made["Finite"].inputs[3])
     link(made["Finite"].outputs[0], made["Over"].inputs[background])
-    link(made["Result"].outputs[0], made["Over"].inputs[background + 1])
+    link(made[RESULT].outputs[0], made["Over"].inputs[background + 1])
     link(made["Over"].outputs[0], made["Split"].inputs[0])
     link(made["Channels"].outputs[3], made["Join"].inputs[3])
     link(source, made["Finished"].inputs[1])
@@ -142,6 +144,18 @@ def new_group() -> bpy.types.NodeTree:
     link(made["Finished"].outputs[0], made["Output"].inputs[0])
     made["Finished"].inputs[0].default_value = False
     return group
+
+
+def result_node(group: bpy.types.NodeTree) -> bpy.types.Node:
+    """What shows finished frames.
+
+    Raises:
+        ClipError: it was removed from the group.
+    """
+    result = group.nodes.get(RESULT)
+    if result is None:
+        raise ClipError(f"{group.name} has no node {RESULT} any more; undo that, or add a new node")
+    return result
 
 
 def show_results(
@@ -156,7 +170,7 @@ def show_results(
         last: Number of the last finished frame.
         over: Whether results replace the plate and have its alpha; else they stand alone.
     """
-    result = group.nodes["Result"]
+    result = result_node(group)
     path = str(first_file)
     if result.image is None or bpy.path.abspath(result.image.filepath) != path:
         replaced = result.image

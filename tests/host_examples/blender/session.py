@@ -145,6 +145,8 @@ def problems(folder: Path, server: str) -> dict:
 
 
 def staleness(folder: Path, server: str) -> dict:
+    from host_examples.blender import stale
+
     scene, node = masked(folder, server)
     settings = node.node_tree.sttn
     settings.frames = f"{FIRST}-{FIRST + 1}"
@@ -168,6 +170,10 @@ def staleness(folder: Path, server: str) -> dict:
     facts["mask_back"] = state()
     bpy.data.images[0].filepath = str(folder / f"plate.{FIRST + 1}.exr")
     facts["plate"] = state()
+    facts["no_file"] = stale._value(scene)
+    node.node_tree.nodes.remove(node.node_tree.nodes["Result"])
+    facts["removed"] = [state(), settings.message]
+    facts["run"] = attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))
     return facts
 
 
@@ -243,9 +249,13 @@ def kept(folder: Path, server: str) -> dict:
     manager = SimpleNamespace(
         invoke_confirm=lambda *_, **words: facts["asked"].append(words["message"]) or ["CANCELLED"]
     )
-    operators.RemoveOldRuns.invoke(
-        SimpleNamespace(bl_label=""), SimpleNamespace(window_manager=manager), None
-    )
+
+    def ask() -> None:
+        operators.RemoveOldRuns.invoke(
+            SimpleNamespace(bl_label=""), SimpleNamespace(window_manager=manager), None
+        )
+
+    ask()
     facts["not_removed_yet"] = runs()
     bpy.ops.sttn.remove_old_runs()
     facts["without_saving"] = runs()
@@ -260,6 +270,12 @@ def kept(folder: Path, server: str) -> dict:
     bpy.ops.wm.save_mainfile()
     bpy.ops.sttn.remove_old_runs()
     facts["shown_by_both"] = runs()
+    for name in ("One", "Two"):
+        old = folder / "sttn" / "shot" / name / "0001"
+        old.mkdir(parents=True)
+        (old / "made_by.txt").write_text(bpy.data.filepath)
+    ask()
+    bpy.ops.sttn.remove_old_runs()
     other = opened("elsewhere/shot.blend")
     other.node_tree.sttn.folder = str(folder / "sttn")
     bpy.ops.sttn.remove_old_runs()

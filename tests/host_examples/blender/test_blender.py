@@ -123,9 +123,16 @@ def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, sho
 
 
 def test_changed_inputs_make_it_stale(facts):
-    """Params, the mask's points and the plate's file are noticed; taking a change back counts."""
+    """Params, the mask's points and the plate's file are noticed; taking a change back counts. So
+    is a group that somebody took apart, at every later change too.
+    """
     told = facts("staleness")
 
+    name, *without_a_file = told.pop("no_file")
+    assert (name, without_a_file) == ("Scene", ["", 0])
+    assert "has no node Result any more; undo that, or add a new node" in told.pop("run")
+    state, message = told.pop("removed")
+    assert (state, "the node Result of STTN Inpaint; bring it back" in message) == ("ERROR", True)
     assert told == {
         "done": "DONE",
         "param": "STALE",
@@ -218,8 +225,10 @@ def test_no_result_is_removed_that_a_file_shows(blender, address, shot):
     told = played(blender, address, "kept", shot)
 
     assert told["nothing_is_removed"] == [f"STTN_Inpaint/000{run}" for run in (1, 2, 3)]
-    (asked,) = told["asked"]
-    assert asked.startswith(f"1 old run in {shot / 'sttn' / 'shot' / 'STTN_Inpaint'} (0.0 GB) will")
+    asked, of_two = told["asked"]
+    place = shot / "sttn" / "shot"
+    assert asked.startswith(f"1 old run in {place / 'STTN_Inpaint'} (0.0 GB) will")
+    assert of_two.startswith(f"2 old runs in {place / 'One'}, {place / 'Two'} (0.0 GB) will")
     assert told["not_removed_yet"] == told["nothing_is_removed"]
     assert told["without_saving"] == ["STTN_Inpaint/0001", "STTN_Inpaint/0003"]
     assert told["shown_by_both"] == ["STTN_Inpaint/0003", "STTN_Inpaint/0004"]
