@@ -51,7 +51,9 @@ class Params:
     """Pixels of the model raster by which the network's hole is larger than the matte, so that no
     trace of the object is copied; the composite still follows the matte."""
     model_pixels: Annotated[int, Range(48 * 48, 4096 * 2160)] = 432 * 240
-    """Pixels per frame and region that the network works on; more is sharper and slower."""
+    """Pixels per frame and region that are worked on: with more, what other frames show gets
+    sharper, and all slower. The network fills the rest at about the raster it was trained at,
+    432x240."""
     surroundings: Annotated[float, Range(0, 4)] = 0.5
     """How far the network looks beyond the matte, as a share of the matte's longer side."""
     model: str = ""

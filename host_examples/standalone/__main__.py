@@ -10,7 +10,7 @@ pair by frame number. Without --server a server is started for this job and stop
 
     the object's edge shimmers through          --matte-grow 4
     the fill's edge is visible                  --matte-feather 8
-    the fill is soft                            --model-pixels 400000
+    what other frames show is soft              --model-pixels 400000
     something passes in front of the object     --hold-out its_matte.####.exr
     the background never shows                  paint a frame or two: --clean-frames painted/
 

@@ -19,6 +19,7 @@ from host_examples.standalone.__main__ import main
 from host_examples.standalone.image_files import read_image, write_image
 from host_examples.standalone.images import ImageWriter
 from host_examples.standalone.local_server import local_server
+from node.client import InpaintClient
 from node.errors import ServerUnreachableError
 from tests.conftest import FakeEngine, serving
 from tests.server.engines import ScenesEngine
@@ -128,13 +129,13 @@ def test_a_running_server_and_a_part_of_the_frames(shot, address):
         (["--matte-channel", "mask"], "has no channel mask; it has R, G, B, A"),
         (["--matte", "small.exr"], "matte is 40x30, plate is 80x60; reformat the matte first"),
         (["--matte", "nothing.####.png"], "no frames match"),
-        (["--weights", "nothing.safetensors"], "nothing.safetensors"),
         (["--hole-grow", "-1"], "--hole-grow must be at least 0, got -1"),
         (["--output", "clean.mp3"], "cannot write .mp3"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_exit_code_2(shot, typed, arguments, told):
+def test_bad_input_is_one_clear_line_and_exit_code_2(shot, typed, arguments, told, monkeypatch):
     """It names the thing, the value and the way out, and leaves no file behind."""
+    monkeypatch.setitem(InpaintClient.__init__.__kwdefaults__, "connect_seconds", 0.2)
     write_image(
         shot / "small.exr", np.ones((30, 40, 1), np.float16), oiio.ImageSpec(40, 30, 1, oiio.HALF)
     )
@@ -152,6 +153,18 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(shot, typed, arguments, tol
     assert told in last
     assert last.startswith("sttn-inpaint: ")
     assert not list(shot.glob("*clean*"))
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_there_are_named(shot, typed):
+    """By the server that is started, in its own words."""
+    code, said = typed(
+        *(shot / "plate.####.exr", "--matte-channel", "A", "--output", shot / "clean.####.exr"),
+        *("--weights", shot / "nothing.safetensors"),
+    )
+
+    assert code == 2
+    assert re.search("no weights at .*nothing", said.splitlines()[-1])
 
 
 def test_a_truncated_frame_is_named(shot, address):
