@@ -1,5 +1,6 @@
 """One image file through OpenImageIO: every part and channel, in the types they are stored in."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from node.errors import ClipError
 _TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float": oiio.FLOAT}
 
 JPEG = (".jpg", ".jpeg")
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
 """EXR compressions that would change pixels that nobody touched."""
 
@@ -137,9 +139,19 @@ def _breaks_off(path: Path) -> bool:
     if path.suffix.lower() == ".png":
         return b"IEND\xaeB`\x82" not in path.read_bytes()
     if path.suffix.lower() in JPEG:
-        # After the picture's data begins, which FF DA does, FF D9 cannot occur by chance.
-        jpeg = path.read_bytes()
-        return jpeg.find(b"\xff\xd9", jpeg.rfind(b"\xff\xda")) < 0
+        return not _ends(path.read_bytes())
+    return False
+
+
+def _ends(jpeg: bytes) -> bool:
+    # Segments are as long as they say, and may hold a thumbnail that ends; in coded data there are
+    # no markers but restarts. What a phone appended after the end is not looked at.
+    position = 2
+    while marker := _MARKER.search(jpeg, position):
+        if marker[1] == b"\xd9":
+            return True
+        length = jpeg[marker.end() : marker.end() + 2]
+        position = marker.end() + int.from_bytes(length, "big")
     return False
 
 

@@ -415,6 +415,26 @@ def test_a_truncated_file_of_any_format_is_named(tmp_path, suffix, dtype, share)
         read_image(path)
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_ends_where_its_picture_does(tmp_path, progressive):
+    """Phones append a film after it, cameras put a thumbnail before it."""
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 80, 3), np.uint8)
+    spec = oiio.ImageSpec(80, 64, 3, oiio.UINT8)
+    spec["jpeg:progressive"] = progressive
+    path = tmp_path / "plate.0001.jpg"
+    write_image(path, pixels, spec)
+    whole = path.read_bytes()
+    length = (len(whole) + 2).to_bytes(2, "big")
+    with_thumbnail = whole[:2] + b"\xff\xe2" + length + whole + whole[2:]
+
+    path.write_bytes(with_thumbnail + b"film\xff\xdafilm")
+
+    assert read_image(path)[0].shape == (64, 80, 3)
+    path.write_bytes(with_thumbnail[:-200])
+    with pytest.raises(ClipError, match=r"plate\.0001\.jpg.*truncated"):
+        read_image(path)
+
+
 @pytest.mark.parametrize("bits", [8, 10, 16])
 def test_dpx_frames_are_written_as_they_were(tmp_path, bits):
     """10-bit scans stay 10-bit scans."""
