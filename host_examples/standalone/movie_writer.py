@@ -68,7 +68,7 @@ class MovieWriter:
         self._rate = rate
         self._to_display = to_display
         # A reader of its own: the node is frames ahead, and going back decodes from the start.
-        self._plate = None if plate is None else Movie(plate.path, plate.frames[0])
+        self._plate = None if plate is None else plate.another()
         self._sound: Iterator[tuple[float, Any]] = iter(())
         self._pending: tuple[float, Any] | None = None
         self._written = 0

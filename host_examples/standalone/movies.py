@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,19 @@ class Movie:
                 self._count = _counted(container, stream)
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read the movie {path}: {error}") from None
+        self._rewind()
+
+    def _rewind(self) -> None:
         self._decoder: Iterator[av.VideoFrame] = iter(())
         self._position = -1
         self._picture: av.VideoFrame | None = None
         self._pixels: NDArray[Any] | None = None
+
+    def another(self) -> "Movie":
+        """A reader of the same movie that decodes for itself; frames are not counted again."""
+        reader = copy(self)
+        reader._rewind()
+        return reader
 
     @property
     def frames(self) -> Sequence[int]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_examples.exchange.exported import ExportedClip, PaintedClip, painted_files
+from host_examples.standalone import movies
 from host_examples.standalone.image_files import (
     Part,
     read_image,
@@ -636,6 +637,25 @@ def test_what_an_edit_list_cuts_away_is_no_frame(tmp_path):
 
     assert list(movie.frames) == list(range(1, 20))
     assert abs(int(movie.read(19).mean()) - 230) < 3
+
+
+def test_a_movie_is_read_through_once_before_the_first_frame(tmp_path, monkeypatch):
+    """An hour of ProRes on a network disk: counting its frames takes minutes."""
+    ten_bit_movie(tmp_path / "shot.mkv", frames=3)
+    counts = []
+    counted = movies._counted
+    monkeypatch.setattr(movies, "_counted", lambda *of: counts.append(of) or counted(*of))
+
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    last = plate.read(3).copy()
+    color = PlateColor("", np.dtype("uint16"))
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, last, color)
+    for frame in plate.frames:
+        writer.write(frame, plate.read(frame))
+    writer.close()
+
+    assert len(counts) == 1
+    np.testing.assert_array_equal(Movie(tmp_path / "clean.mkv", 1).read(3), last)
 
 
 @pytest.mark.parametrize("size", [30, 3000, 40_000])
