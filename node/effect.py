@@ -61,6 +61,8 @@ __all__ = [
     "describe_in_context",
 ]
 
+_CHANGED = "the shot or its params changed since the analysis; analyze again"
+
 Progress = Callable[[str, int, int], bool]
 """Called often with the stage (reading, sending, completing), frames done and frames in all;
 answers False to stop."""
@@ -114,6 +116,8 @@ class InpaintEffect:
         """The persistent message: what the artist has to know, until the next analysis."""
         self._aborted = threading.Event()
         self._analysis: Analysis | None = None
+        self._ended = self.state, self.message
+        """How the analysis ended, which is so again when a change is taken back."""
 
     # What a host asks before it renders.
 
@@ -265,12 +269,10 @@ class InpaintEffect:
         ended = (State.DONE, State.STALE, State.CANCELLED, State.ERROR)
         if analysis is not None and self.state in ended:
             fresh = digest(Shot(self.clips, self.params), analysis.survey.frames)
-            if fresh != analysis.digest:
-                self.state = State.STALE
-                self.message = "the shot or its params changed since the analysis; analyze again"
-            elif self.state is State.STALE:
-                whole = analysis.finished >= analysis.survey.wanted
-                self.state, self.message = State.DONE if whole else State.CANCELLED, ""
+            if self.state is not State.STALE:
+                self._ended = self.state, self.message
+            changed = fresh != analysis.digest
+            self.state, self.message = (State.STALE, _CHANGED) if changed else self._ended
         return self.state
 
     def close(self) -> None:

@@ -192,11 +192,15 @@ def test_an_analysis_that_failed_in_the_middle_becomes_stale_too(fake_engine, qu
                 clips.source.frames, lambda: InpaintClient(address, patience_seconds=0.2), watch
             )
     assert effect.state is State.ERROR
+    told = effect.message
 
     assert effect.update() is State.ERROR
     assert not same(effect.render(1001), clips.source.read(1001))
     assert effect.update(params=Params(frames="1003-1004")) is State.STALE
     assert same(effect.render(1001), clips.source.read(1001))
+    assert effect.update(params=Params(frames="1003-1005")) is State.STALE
+    assert effect.update(params=Params()) is State.ERROR
+    assert "went away" in effect.message == told
     effect.close()
 
 
