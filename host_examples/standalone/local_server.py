@@ -1,5 +1,6 @@
 """A server of our own for the length of one job, on a unix socket that nobody else can reach."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def local_server(weights: Path | None = None, preset: str | None = None) -> Iter
                 command,
                 # Python would import what lies beside the shot, a server.py say.
                 cwd=folder,
+                env={**os.environ, "PYTHONPATH": _import_path()},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -53,3 +55,9 @@ def local_server(weights: Path | None = None, preset: str | None = None) -> Iter
                     process.wait(timeout=10)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+
+def _import_path() -> str:
+    # Seen from another folder; an empty entry would be the one where the shot is.
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(os.path.abspath(entry) for entry in entries if entry)

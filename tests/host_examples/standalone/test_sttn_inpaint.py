@@ -499,6 +499,7 @@ def test_premultiplied_plates_take_clean_frames_and_make_movies(shot, typed, add
 def test_what_lies_beside_the_shot_is_never_run(tmp_path, monkeypatch):
     """A server.py in the folder somebody sent is not the server."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep + os.environ.get("PYTHONPATH", ""))
     (tmp_path / "server.py").write_text("open('run', 'w')")
 
     with (
@@ -508,6 +509,19 @@ def test_what_lies_beside_the_shot_is_never_run(tmp_path, monkeypatch):
         pytest.fail("started")
 
     assert [path.name for path in tmp_path.iterdir()] == ["server.py"]
+
+
+def test_a_checkout_that_is_not_installed_starts_its_own_server(tmp_path, monkeypatch):
+    """PYTHONPATH=. is as good as the whole path, wherever the server runs."""
+    package = tmp_path / "checkout" / "server"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("print('listening', flush=True); input()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "checkout")
+
+    with local_server(preset="none") as address:
+        assert address.startswith("unix:")
 
 
 @pytest.mark.parametrize(
