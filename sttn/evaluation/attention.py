@@ -12,6 +12,8 @@ from torch.nn import functional
 from sttn.evaluation.cases import Case
 from sttn.evaluation.methods import Network
 from sttn.footage import Image
+from sttn.inference.clip import Clip
+from sttn.inference.sight import Sight
 from sttn.inference.windows import windows
 from sttn.model.attention import (
     PatchAttention,
@@ -22,6 +24,7 @@ from sttn.model.attention import (
     to_patches,
 )
 from sttn.model.region import Span, whole
+from sttn.propagation.shown import in_float
 
 YELLOW = np.array([255, 214, 0], np.float32)
 DIMMED = 0.4
@@ -63,17 +66,20 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
     seen = (index, *others)
     generator = network.generator
     parameter = next(generator.parameters())
-    frames = torch.from_numpy(case.frames[list(seen)]).permute(0, 3, 1, 2)
-    hidden = torch.from_numpy(case.masks[list(seen)])[None, :, None].to(parameter)
-    pixels = (frames.to(parameter) / 127.5 - 1) * (1 - hidden[0])
+    clip = Clip(case.frames, case.masks, frozenset(), frozenset())
+    sight = Sight(clip, generator.trained_pixels if network.window.shrink else None)
+    frames = np.stack([in_float(sight.frame(each)) for each in seen])
+    masks = np.stack([sight.mask(each) for each in seen])
+    hidden = torch.from_numpy(masks)[None, :, None].to(parameter)
+    shown = torch.from_numpy(frames).permute(0, 3, 1, 2).to(parameter)
+    pixels = (shown * 2 - 1) * (1 - hidden[0])
     last = generator.transformer[-1].attention
     assert isinstance(last, PatchAttention)
     given: list[tuple[Tensor, list[Patches]]] = []
     hook = last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[:2]))
     try:
         features = generator.encode(pixels)[None]
-        size = case.masks.shape[1:]
-        asked = Span(0, 1, whole((size[0], size[1])))
+        asked = Span(0, 1, whole(sight.size))
         generator.transform(features, generator.feature_mask(hidden), [asked])
     finally:
         hook.remove()
@@ -83,8 +89,7 @@ def attention_map(network: Network, case: Case, index: int) -> AttentionMap:
     shares = np.mean([head.sum((1, 2)) for head in heads], axis=0)
     local = [head for head in heads if head[0].size > 1] or heads
     enlarged = [
-        np.stack([_enlarged(map_, (size[0], size[1])) for map_ in head / head.mean()])
-        for head in local
+        np.stack([_enlarged(map_, clip.size) for map_ in head / head.mean()]) for head in local
     ]
     return AttentionMap(
         index=index, seen=seen, shares=shares, density=np.mean(enlarged, axis=0, dtype=np.float32)

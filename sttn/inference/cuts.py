@@ -54,7 +54,7 @@ def stretches(clip: Clip, cancelled: Callable[[], bool]) -> list[list[int]]:
 
     A cut is one change between two that are none: a single frame of another picture, as a
     flashgun or a fault leaves it, parts nothing. Clean frames, which may look like nothing else,
-    make no cut; one that lies right at a cut belongs to the side that it is more like.
+    make no cut; those right before one belong to what follows if they are like it.
 
     Raises:
         CancelledError: the caller does not want to go on.
@@ -72,16 +72,14 @@ def stretches(clip: Clip, cancelled: Callable[[], bool]) -> list[list[int]]:
 
 
 def _before_what_is_painted(clip: Clip, cut: int) -> int:
-    """Where a cut is that was found before a frame, clean frames just before that looked at."""
-    first = cut
-    while first - 1 in clip.clean:
-        first -= 1
-    estimate, before, after = DisFlow(finest=0), _small(clip, first - 1), _small(clip, cut)
-    for index in reversed(range(first, cut)):
-        painted = _small(clip, index)
-        if _likeness(estimate, painted, after) <= _likeness(estimate, before, painted):
+    """Where a cut is that was found before a frame, with clean frames before that which are like
+    what follows.
+    """
+    estimate = DisFlow(finest=0)
+    while cut - 1 in clip.clean:
+        if _likeness(estimate, _small(clip, cut - 1), _small(clip, cut)) < ALIKE:
             break
-        cut = index
+        cut -= 1
     return cut
 
 

@@ -22,7 +22,6 @@ from sttn.inference.store import FeatureStore
 from sttn.inference.windows import clip_references, window_around
 from sttn.model import Generator
 from sttn.model.region import Region, Span, around
-from sttn.settings.raster import TRAINED_PIXELS
 from sttn.settings.schedule import WindowConfig
 
 FRAMES_AT_ONCE = 4
@@ -44,8 +43,7 @@ class Engine:
         batch: int,
     ) -> None:
         self.clip, self._config = clip, config
-        trained = max(generator.trained_pixels, TRAINED_PIXELS)
-        self._sight = Sight(clip, trained if config.shrink else None)
+        self._sight = Sight(clip, generator.trained_pixels if config.shrink else None)
         self._generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(generator.parameters())
         self._device, self._precision = parameter.device, parameter.dtype

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sttn.inference.clip import Clip, Mask, Pixels
 from sttn.model.region import Region
 from sttn.propagation.shown import in_float
-from sttn.settings.raster import RASTER_MULTIPLE
+from sttn.settings.raster import RASTER_MULTIPLE, TRAINED_PIXELS
 
 LARGER = 1.25
 """How many times the pixels trained at are still seen as they are."""
@@ -28,15 +28,18 @@ class Sight:
 
     Args:
         clip: The clip.
-        trained_pixels: Of the raster that the network was trained at; None shrinks nothing.
+        trained_pixels: Of the raster that the network was trained at; None shrinks nothing. The
+            paper's raster is the least that frames are shrunk to: a smaller one hides too much.
     """
 
     def __init__(self, clip: Clip, trained_pixels: int | None) -> None:
         self._clip = clip
         self.size = clip.size
         """Height and width of what the network sees."""
-        if trained_pixels is not None and math.prod(clip.size) > LARGER * trained_pixels:
-            self.size = _raster(clip.size, trained_pixels)
+        if trained_pixels is not None:
+            pixels = max(trained_pixels, TRAINED_PIXELS)
+            if math.prod(clip.size) > LARGER * pixels:
+                self.size = _raster(clip.size, pixels)
 
     def frame(self, index: int) -> Pixels:
         """One frame; float32 in [0, 1] where it is shrunk."""

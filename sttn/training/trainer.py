@@ -64,7 +64,7 @@ def train(
         The weights, half precision.
 
     Raises:
-        CheckpointError: the folder holds a run of networks of another size.
+        CheckpointError: the folder holds a run of another network, or a damaged checkpoint.
         TrainingError: too many steps had no finite gradient.
         ValueError: a batch cannot be shared out evenly.
     """

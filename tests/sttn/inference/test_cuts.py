@@ -97,6 +97,15 @@ def test_a_clean_frame_at_a_cut_belongs_to_its_own_scene(painted):
     assert found(frames, masks, clean=painted) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
+def test_a_painted_frame_after_black_belongs_to_what_follows():
+    black = np.zeros((2, *SIZE, 3), np.uint8)
+    frames = np.concatenate([panned(1, 4), black, panned(2, 6)])
+    masks = with_hole(frames)
+    masks[6] = False
+
+    assert found(frames, masks, clean=(6,)) == [list(range(6)), list(range(6, 12))]
+
+
 @pytest.mark.parametrize("painted", [0, 12])
 def test_no_place_is_followed_into_a_clean_frame_of_another_scene(painted, generator):
     """It lies beside the scene in memory; what it shows is not what comes next."""
