@@ -1,191 +1,26 @@
-"""Pixels on disk, addressed by what they hold; uploads that break off are gone on with."""
+"""Which contents are on disk, what room there is, and what goes where there is none."""
 
 import asyncio
-import errno
-import hashlib
 import logging
 import math
-import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from heapq import heapify, heappop, heappush
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
-from server.errors import (
-    InvalidRequestError,
-    SpoiledUploadError,
-    StoreFullError,
-    UnknownDigestError,
-    UploadConflictError,
-)
+from server.contents import content_path, is_digest, is_whole, require_digest
+from server.errors import StoreFullError, UploadConflictError
 from server.jobs import Job
-from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from server.uploads import Upload
 
 logger = logging.getLogger(__name__)
 
 ROOM_SECONDS = 5.0
 """When a client is told to come back while the store is full of what jobs and uploads need."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_numbers = count()
-
-
-def content_path(folder: Path, name: str) -> Path:
-    """Where a whole content lies.
-
-    Raises:
-        InvalidRequestError: the name is not a digest.
-    """
-    _require_digest(name)
-    return folder / name
-
-
-def _require_digest(name: str) -> None:
-    if not _DIGEST.fullmatch(name):
-        raise InvalidRequestError(f"{name[:80]!r} is not a digest of 64 hexadecimal digits")
-
-
-def open_content(folder: Path, name: str) -> BinaryIO:
-    """A whole content, open for reading; it stays readable even if it is evicted meanwhile.
-
-    Raises:
-        UnknownDigestError: it is not here.
-    """
-    try:
-        return content_path(folder, name).open("rb")
-    except FileNotFoundError:
-        raise UnknownDigestError(f"no content {name}; upload it first") from None
-
-
-def is_whole(folder: Path, name: str) -> bool:
-    """Whether a content is what its name says; reads all of it, and belongs in a thread.
-
-    Raises:
-        OSError: it cannot be told now.
-    """
-    found = hashlib.sha256()
-    try:
-        with open_content(folder, name) as file:
-            while data := file.read(codec.CHUNK_BYTES):
-                found.update(data)
-    except UnknownDigestError:
-        return False
-    except OSError as error:
-        if error.errno != errno.EIO:  # such as too many open files
-            raise
-        return False
-    return found.hexdigest() == name
-
-
-def write_contents(folder: Path, contents: dict[str, bytes]) -> dict[str, str]:
-    """Write contents of our own beside the others, all or none of them, for the store to adopt.
-
-    Under its own name one could be taken for an older one that nobody needs, and be evicted.
-
-    Args:
-        folder: The store's.
-        contents: By digest.
-
-    Returns:
-        The names of their files by digest; nobody else has such.
-
-    Raises:
-        StoreFullError: the disk is full.
-    """
-    files = {name: f"{name}.{os.getpid()}.{next(_numbers)}.new" for name in contents}
-    try:
-        for name, content in contents.items():
-            (folder / files[name]).write_bytes(content)
-    except OSError as error:
-        for file in files.values():
-            (folder / file).unlink(missing_ok=True)
-        raise StoreFullError(f"the server cannot write to its store: {error.strerror}") from error
-    return files
-
-
-def remove_unadopted(folder: Path, process: int) -> None:
-    """Delete what a process that has ended wrote, or had begun to, and did not tell of."""
-    for path in folder.glob(f"*.{process}.*.new"):
-        path.unlink(missing_ok=True)
-
-
-class Upload:
-    """One content on its way in. Methods block on the disk and belong in a thread."""
-
-    def __init__(self, part: Path, header: pb.UploadHeader) -> None:
-        self._part = part
-        self._header = header
-        self._hash = hashlib.sha256()
-        self._file = part.open("ab+", buffering=0)
-        self.committed = 0
-        self._resumed = False
-
-    def resume(self) -> None:
-        """Take into account what an upload before this one left."""
-        self._file.seek(0)
-        while data := self._file.read(codec.CHUNK_BYTES):
-            self._hash.update(data)
-            self.committed += len(data)
-        self._resumed = self.committed > 0
-
-    def append(self, chunk: pb.Chunk) -> int:
-        """Take the next bytes; the answer is how many.
-
-        Raises:
-            CodecError: a gap, a wrong checksum or an oversize chunk.
-            InvalidRequestError: more than the header promised.
-            StoreFullError: the disk is full; what was committed before is kept.
-        """
-        data = codec.checked(chunk, self.committed)
-        self.extend(data)
-        return len(data)
-
-    def extend(self, data: bytes | memoryview) -> None:
-        """Take the next bytes, which need no check; errors as for :meth:`append`."""
-        if self.committed + len(data) > self._header.size:
-            raise InvalidRequestError(
-                f"more than the {self._header.size} bytes the header promised"
-            )
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            self._file.truncate(self.committed)
-            raise StoreFullError(
-                f"the server cannot write to its store: {error.strerror}"
-            ) from error
-        self._hash.update(data)
-        self.committed += len(data)
-
-    def finish(self, path: Path) -> None:
-        """Check the whole and give it its name.
-
-        Raises:
-            InvalidRequestError: size or digest differ; what arrived is forgotten.
-            SpoiledUploadError: likewise, and an earlier upload may be to blame.
-        """
-        name, size = self._header.digest, self._header.size
-        written = os.fstat(self._file.fileno()).st_size
-        wrong = None
-        if not self.committed == written == size:
-            wrong = f"upload of {name} has {written} bytes, not {size}"
-        elif self._hash.hexdigest() != name:
-            wrong = f"upload of {name} has another digest; send it again"
-        if wrong is not None:
-            self._part.unlink(missing_ok=True)
-            raise SpoiledUploadError(wrong) if self._resumed else InvalidRequestError(wrong)
-        self._part.replace(path)
-
-    def close(self) -> None:
-        """What is committed stays."""
-        self._file.close()
 
 
 class PlateStore:
@@ -217,15 +52,15 @@ class PlateStore:
         found = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
         for path, stat in sorted(found, key=lambda item: item[1].st_mtime):
             name = path.name.removesuffix(".part")
-            if _DIGEST.fullmatch(name):
+            if is_digest(name):
                 self._account(path.name, stat.st_size, stat.st_mtime)
             elif path.suffix == ".new":
                 path.unlink()
         # Left by a server before this one, whose end may have been the machine's.
-        self._unproven = {name for name in self._sizes if _DIGEST.fullmatch(name)}
+        self._unproven = {name for name in self._sizes if is_digest(name)}
 
     def __contains__(self, name: str) -> bool:
-        _require_digest(name)
+        require_digest(name)
         return name in self._sizes
 
     @property

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from server.contents import remove_unadopted
 from server.messages import FromFrontEnd, FromProcess
-from server.plates import remove_unadopted
 from server.worker import MakeModels, work
 
 GOING_SECONDS = 10.0

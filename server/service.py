@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import psutil
 
-from server import plates, shared_memory
+from server import shared_memory, uploads
 from server.config import LimitsConfig
+from server.contents import content_path, open_content
 from server.errors import (
     BrokenUploadError,
     InvalidRequestError,
@@ -22,7 +23,7 @@ from server.errors import (
     status_code,
 )
 from server.metrics import Metrics
-from server.plates import PlateStore, content_path, open_content
+from server.plates import PlateStore
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import RETRY_AFTER, WATCHING
@@ -181,7 +182,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             raise BrokenUploadError(f"the upload sent nothing for {patience:g} s") from None
 
     async def _receive(
-        self, upload: plates.Upload, requests: AsyncIterator[pb.UploadRequest]
+        self, upload: uploads.Upload, requests: AsyncIterator[pb.UploadRequest]
     ) -> None:
         # While one chunk is hashed and written in a thread, the next one comes in.
         loop = asyncio.get_running_loop()
@@ -206,7 +207,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         if not finished:
             raise BrokenUploadError("the upload broke off before its finish")
 
-    def _append(self, upload: plates.Upload, chunk: pb.Chunk) -> None:
+    def _append(self, upload: uploads.Upload, chunk: pb.Chunk) -> None:
         self._metrics.received.inc(upload.append(chunk))
 
     def _require_shared_memory(self) -> None:

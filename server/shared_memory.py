@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from server.errors import InvalidRequestError
-from server.plates import Upload
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from server.uploads import Upload
 
 PREFIX = "/memfd:sttn-"
 """How the memory of a client is called; nothing else of a process is ever opened."""

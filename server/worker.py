@@ -12,6 +12,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from server.contents import open_content, write_contents
 from server.errors import UnknownDigestError, status_code
 from server.messages import (
     CutsFound,
@@ -26,7 +27,6 @@ from server.messages import (
     Stop,
     Unload,
 )
-from server.plates import open_content, write_contents
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from sttn.errors import CancelledError

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import plates
+from server import contents
+from server.contents import open_content, write_contents
 from server.errors import StoreFullError
 from server.jobs import Job
-from server.plates import PlateStore, open_content, write_contents
+from server.plates import PlateStore
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from tests.server.process import ROOT
@@ -89,7 +90,7 @@ def test_nothing_of_a_frame_is_left_that_a_full_disk_cut_short(tmp_path):
 import resource, signal, sys
 from pathlib import Path
 from server.errors import StoreFullError
-from server.plates import write_contents
+from server.contents import write_contents
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (60, resource.RLIM_INFINITY))
 try:
@@ -115,7 +116,7 @@ def test_a_content_that_cannot_be_read_now_is_not_damaged(tmp_path, monkeypatch)
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(plates, "open_content", busy)
+        patched.setattr(contents, "open_content", busy)
         asyncio.run(store.prove([name]))
     kept = name in store
     (tmp_path / name).write_bytes(content(2))
