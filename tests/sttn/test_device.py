@@ -75,24 +75,21 @@ def test_the_probe_is_a_ratio_of_best_times_measured_once(monkeypatch):
 
 
 @pytest.mark.alone
-def test_the_probe_ends_soon_and_agrees_with_a_longer_look():
-    """A server must not start on a wrong guess, nor be held up by it."""
+def test_the_probe_ends_soon_and_agrees_with_longer_looks():
+    """A server must not start on a wrong guess, nor be held up by it.
+
+    What else runs on the machine changes from second to second, so one looks before and after.
+    """
     needs_bfloat16()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    turns = [
-        (_convolution_seconds(torch.float32), _convolution_seconds(torch.bfloat16))
-        for _ in range(40)
-    ]
-    full, half = map(min, zip(*turns, strict=True))
-    torch.set_num_threads(threads)
+    before = longer_look()
     bfloat16_speed.cache_clear()
     started = time.thread_time()
 
     ratio = bfloat16_speed()
 
     assert time.thread_time() - started < 1
-    assert ratio == pytest.approx(full / half, rel=0.5)
+    looks = before, longer_look()
+    assert 0.5 * min(looks) <= ratio <= 1.5 * max(looks)
 
 
 def test_a_cpu_without_the_instructions_gets_float32(monkeypatch):
@@ -109,3 +106,15 @@ def test_a_cpu_without_the_instructions_gets_float32(monkeypatch):
 def needs_bfloat16() -> None:
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("this CPU has no bfloat16 instructions")
+
+
+def longer_look() -> float:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    turns = [
+        (_convolution_seconds(torch.float32), _convolution_seconds(torch.bfloat16))
+        for _ in range(40)
+    ]
+    torch.set_num_threads(threads)
+    full, half = map(min, zip(*turns, strict=True))
+    return full / half
