@@ -9,6 +9,7 @@ import pytest
 
 from node import scratch
 from node.scratch import Scratch
+from tests import links
 
 
 @pytest.fixture(autouse=True)
@@ -69,23 +70,11 @@ def test_a_folder_that_is_just_being_made_stays(temporary, monkeypatch):
     assert fresh.is_dir()
 
 
-@pytest.mark.parametrize("trap", ["lock", "folder"])
+@pytest.mark.parametrize("trap", links.TRAPS)
 def test_links_that_somebody_lays_are_not_followed(temporary, trap):
     """Everybody may write to TMPDIR: whatever a link there points to stays as it is."""
-    work = temporary / "work"
-    work.mkdir()
-    (work / "precious").write_text("a week's work")
-    left = temporary / f"{scratch.PREFIX}evil"
-    if trap == "lock":
-        left.mkdir()
-        (left / "lock").symlink_to(work / "precious")
-    else:
-        left.symlink_to(work)
-
-    Scratch()
-
-    assert [path.name for path in work.iterdir()] == ["precious"]
-    assert (work / "precious").read_text() == "a week's work"
+    with links.laid(temporary, f"{scratch.PREFIX}evil", trap):
+        Scratch()
 
 
 def test_what_somebody_else_left_stays(temporary, monkeypatch):

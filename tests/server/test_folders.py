@@ -10,6 +10,7 @@ import pytest
 from server import folders
 from server.errors import StartError
 from server.folders import store_folder
+from tests import links
 
 
 @pytest.fixture(autouse=True)
@@ -63,24 +64,11 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path):
         store_folder(tmp_path / "store").__enter__()
 
 
-@pytest.mark.parametrize("trap", ["lock", "folder"])
+@pytest.mark.parametrize("trap", links.TRAPS)
 def test_links_that_somebody_lays_are_not_followed(tmp_path, trap):
     """Everybody may write to TMPDIR: whatever a link there points to stays as it is."""
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / "precious").write_text("a week's work")
-    left = tmp_path / f"{folders.PREFIX}evil"
-    if trap == "lock":
-        left.mkdir()
-        (left / "lock").symlink_to(work / "precious")
-    else:
-        left.symlink_to(work)
-
-    with store_folder(None):
+    with links.laid(tmp_path, f"{folders.PREFIX}evil", trap), store_folder(None):
         pass
-
-    assert [path.name for path in work.iterdir()] == ["precious"]
-    assert (work / "precious").read_text() == "a week's work"
 
 
 def test_what_somebody_else_left_stays(tmp_path, monkeypatch):
