@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from host_examples.standalone.movies import Movie
@@ -27,11 +28,16 @@ class Coding(NamedTuple):
     opaque: tuple[str, str]
     """Pixel formats for 8 bits and for more."""
     with_alpha: tuple[str, str] | None
+    color_range: int | None = None
+    """Of its code values, where it knows one only; the plate's otherwise."""
 
 
 WRITTEN = {
     ".mkv": Coding("ffv1", {"level": "3"}, ("bgr0", "gbrp16le"), ("bgra", "gbrap16le")),
-    ".mov": Coding("prores_ks", {"profile": "4"}, ("yuv444p10le",) * 2, ("yuva444p10le",) * 2),
+    ".mov": Coding(
+        *("prores_ks", {"profile": "4"}, ("yuv444p10le",) * 2, ("yuva444p10le",) * 2),
+        color_range=ColorRange.MPEG,
+    ),
     ".mp4": Coding("libx264", {"crf": "14", "preset": "medium"}, ("yuv420p", "yuv420p10le"), None),
 }
 
@@ -98,7 +104,7 @@ class MovieWriter:
                 picture = with_untouched(picture, self._plate.picture(own), changed)
             self._written += 1
             self._mux_sound()
-            self._container.mux(self._stream.encode(picture))
+            self._container.mux(self._stream.encode(self._coded(picture)))
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot write {self._target}: {error}") from None
 
@@ -119,10 +125,24 @@ class MovieWriter:
                 else:
                     self._stream.pix_fmt = coding.with_alpha[is_deep]
             known = av.Codec(coding.codec, "w").video_formats or ()
-            if coding.codec == "ffv1" and original.format.name in {each.name for each in known}:
-                self._stream.pix_fmt = original.format.name
-            self._plate.copy_tags(self._stream.codec_context)
+            layout, color_range = _layout(original)
+            if coding.codec == "ffv1" and layout in {each.name for each in known}:
+                self._stream.pix_fmt = layout
+            context = self._stream.codec_context
+            self._plate.copy_tags(context)
+            # As it is decoded, and so read: that of MJPEG knows better than the container.
+            context.colorspace = original.colorspace
+            context.color_range = coding.color_range or color_range
             self._sound = self._plate.sound(self._container, float(original.time or 0))
+
+    def _coded(self, picture: av.VideoFrame) -> av.VideoFrame:
+        # Said here: what the encoder does unasked knows nothing of spaces and ranges.
+        context = self._stream.codec_context
+        return picture.reformat(
+            format=context.pix_fmt,
+            dst_colorspace=context.colorspace,
+            dst_color_range=context.color_range,
+        )
 
     def _mux_sound(self) -> None:
         # Sound goes in beside the pictures it belongs to.
@@ -180,12 +200,23 @@ def with_untouched(
     components = original.format.components
     if len(original.planes) != len(components):
         return picture
-    coded = picture.reformat(format=original.format.name, dst_colorspace=original.colorspace)
+    layout, color_range = _layout(original)
+    coded = picture.reformat(
+        format=layout, dst_colorspace=original.colorspace, dst_color_range=color_range
+    )
     for new, old, part in zip(coded.planes, original.planes, components, strict=True):
         covered = _touched(changed, part.height, part.width)
         values, kept = (_values(plane, part.bits) for plane in (new, old))
         np.copyto(values, kept, where=True if part.is_alpha else ~covered)
     return coded
+
+
+def _layout(picture: av.VideoFrame) -> tuple[str, int]:
+    # Pixel format and range of values: yuvj420p is an old name of yuv420p with the full range.
+    name = picture.format.name
+    if name.startswith("yuvj"):
+        return name.replace("yuvj", "yuv"), ColorRange.JPEG
+    return name, int(picture.color_range)
 
 
 def _planar(picture: av.VideoFrame) -> av.VideoFrame:

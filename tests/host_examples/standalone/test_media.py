@@ -552,6 +552,43 @@ def test_sound_starts_with_the_first_frame_that_is_written(tmp_path):
     assert len(heard) < 4 * 2000
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+@pytest.mark.parametrize(
+    ("codec", "layout"), [("ffv1", "yuv420p"), ("ffv1", "yuv422p10le"), ("mjpeg", "yuvj420p")]
+)
+def test_a_plate_of_full_range_is_filled_in_its_range(tmp_path, codec, layout, suffix):
+    """Cameras' and screens' movies: 0 to 255 instead of 16 to 235, around the fill and in it."""
+    rows, columns = np.mgrid[:48, :64]
+    rgb = np.stack([columns * 3 + 30, rows * 4 + 30, 200 - columns], -1).astype(np.uint8)
+    with av.open(str(tmp_path / "shot.mkv"), "w") as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, layout
+        stream.codec_context.colorspace, stream.codec_context.color_range = 1, 2
+        picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        tags = {"dst_colorspace": 1, "dst_color_range": 2}
+        container.mux(stream.encode(picture.reformat(format=layout, **tags)))
+        container.mux(stream.encode(None))
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    before = plate.read(1)
+    color = PlateColor("", before.dtype)
+    writer = open_output(str(tmp_path / f"clean{suffix}"), plate, before, color)
+    filled = before.copy()
+    filled[:, 32:] += before.dtype.type(np.iinfo(before.dtype).max // 255)
+
+    writer.write(1, filled)
+    writer.close()
+
+    movie = Movie(tmp_path / f"clean{suffix}", 1)
+    after = movie.read(1)
+    shown, wanted = (each / np.iinfo(each.dtype).max * 255 for each in (after, filled))
+    assert abs(shown - wanted)[:, :30].mean() < 3
+    assert abs(shown - wanted)[:, 34:].mean() < 3
+    if suffix == ".mkv":
+        kept = movie.picture(1)
+        assert (kept.format.name, kept.color_range) == (layout.replace("yuvj", "yuv"), 2)
+        np.testing.assert_array_equal(after[:, :30], before[:, :30])
+
+
 def movie_with_alpha(path: Path, layout: str, codec: str = "ffv1") -> None:
     """Three frames of noise, with an alpha that is nowhere 1."""
     rng = np.random.default_rng(0)
