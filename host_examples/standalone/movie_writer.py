@@ -1,6 +1,7 @@
 """Clean plates as a movie: what the matte does not cover keeps the plate's own code values."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import av
 import av.error
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
@@ -30,10 +32,14 @@ class Coding(NamedTuple):
     with_alpha: tuple[str, str] | None
     color_range: int | None = None
     """Of its code values, where it knows one only; the plate's otherwise."""
+    has_pixel_aspect: bool = True
 
 
 WRITTEN = {
-    ".mkv": Coding("ffv1", {"level": "3"}, ("bgr0", "gbrp16le"), ("bgra", "gbrap16le")),
+    ".mkv": Coding(
+        *("ffv1", {"level": "3"}, ("bgr0", "gbrp16le"), ("bgra", "gbrap16le")),
+        has_pixel_aspect=False,
+    ),
     ".mov": Coding(
         *("prores_ks", {"profile": "4"}, ("yuv444p10le",) * 2, ("yuva444p10le",) * 2),
         color_range=ColorRange.MPEG,
@@ -60,7 +66,7 @@ class MovieWriter:
             path: Target; its suffix chooses the codec.
             rate: Frames per second.
             to_display: Makes (H, W, 3) uint8 or uint16 display-referred pixels of plate pixels.
-            plate: Movie whose color tags, sound and untouched code values are kept.
+            plate: Movie whose tags, times, sound and untouched code values are kept.
 
         Raises:
             ClipError: a suffix that is not written.
@@ -78,6 +84,10 @@ class MovieWriter:
         self._sound: Iterator[tuple[float, Any]] = iter(())
         self._pending: tuple[float, Any] | None = None
         self._written = 0
+        self._first = Fraction(0)
+        """Seconds of the plate at which this movie begins."""
+        self._starts, self._ends = Fraction(-1), Fraction(0)
+        """Seconds at which the frame written last appears, and goes."""
         self._container: av.container.OutputContainer | None = None
         self._stream: Any = None
 
@@ -102,9 +112,9 @@ class MovieWriter:
                 own = nearest(self._plate.frames, frame)
                 changed = (shown != self._plate.read(own)).any(axis=-1)
                 picture = with_untouched(picture, self._plate.picture(own), changed)
+            self._container.mux(self._stream.encode(self._coded(picture, frame)))
             self._written += 1
             self._mux_sound()
-            self._container.mux(self._stream.encode(self._coded(picture)))
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot write {self._target}: {error}") from None
 
@@ -116,6 +126,7 @@ class MovieWriter:
             coding.codec, rate=self._rate, options=coding.options
         )
         self._stream.height, self._stream.width = first.shape[:2]
+        self._stream.codec_context.time_base = 1 / self._rate
         self._stream.pix_fmt = coding.opaque[is_deep]
         if self._plate is not None:
             original = self._plate.picture(nearest(self._plate.frames, frame))
@@ -133,21 +144,56 @@ class MovieWriter:
             # As it is decoded, and so read: that of MJPEG knows better than the container.
             context.colorspace = original.colorspace
             context.color_range = coding.color_range or color_range
-            self._sound = self._plate.sound(self._container, float(original.time or 0))
+            if (context.sample_aspect_ratio or 1) != 1 and not coding.has_pixel_aspect:
+                logger.warning(
+                    "%s is written without the plate's pixel aspect %s; .mov has it",
+                    self._target,
+                    context.sample_aspect_ratio,
+                )
+            self._turn_like(original)
+            context.time_base = _common(1 / self._rate, self._plate.time_base)
+            self._first = self._plate.span(frame)[0]
+            self._sound = self._plate.sound(self._container, float(self._first))
 
-    def _coded(self, picture: av.VideoFrame) -> av.VideoFrame:
+    def _turn_like(self, original: av.VideoFrame) -> None:
+        # A phone held upright: players turn the pictures, which lie.
+        beside: Any = original.side_data
+        matrix = beside.get(Type.DISPLAYMATRIX)
+        if matrix is None:
+            return
+        try:
+            self._stream.set_display_matrix(np.frombuffer(matrix, np.int32).tolist())
+        except AttributeError:  # PyAV before 18
+            logger.warning("%s is written as the plate lies, not turned", self._target)
+
+    def _coded(self, picture: av.VideoFrame, frame: int) -> av.VideoFrame:
         # Said here: what the encoder does unasked knows nothing of spaces and ranges.
         context = self._stream.codec_context
-        return picture.reformat(
+        coded = picture.reformat(
             format=context.pix_fmt,
             dst_colorspace=context.colorspace,
             dst_color_range=context.color_range,
         )
+        self._starts, self._ends = self._shown(frame)
+        coded.time_base = context.time_base
+        coded.pts = round(self._starts / context.time_base)
+        return coded
+
+    def _shown(self, frame: int) -> tuple[Fraction, Fraction]:
+        # Seconds from the first frame that is written.
+        starts, length = self._written / self._rate, 1 / self._rate
+        if self._plate is None:
+            return starts, starts + length
+        own, ends = (each - self._first for each in self._plate.span(frame))
+        if abs(own - starts) > self._plate.time_base:  # an even time, which containers round
+            starts = own
+        if starts <= self._starts:  # a clock that was set back
+            starts = self._starts + length
+        return starts, max(ends, starts + length)
 
     def _mux_sound(self) -> None:
         # Sound goes in beside the pictures it belongs to.
-        until = self._written / self._rate
-        while self._pending is None or self._pending[0] <= until:
+        while self._pending is None or self._pending[0] <= self._ends:
             if self._pending is not None:
                 assert self._container is not None
                 self._container.mux(self._pending[1])
@@ -209,6 +255,12 @@ def with_untouched(
         values, kept = (_values(plane, part.bits) for plane in (new, old))
         np.copyto(values, kept, where=True if part.is_alpha else ~covered)
     return coded
+
+
+def _common(*steps: Fraction) -> Fraction:
+    # The longest step of which each is a multiple; the last, where none can be written.
+    finest = Fraction(1, math.lcm(*(step.denominator for step in steps)))
+    return finest if finest.denominator < 2**31 else steps[-1]
 
 
 def _layout(picture: av.VideoFrame) -> tuple[str, int]:

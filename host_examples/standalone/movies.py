@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
+from node.clips import nearest
 from node.errors import ClipError
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Movie:
                     raise ClipError(f"{path} has no pictures in it")
                 stream = container.streams.video[0]
                 self.rate = stream.average_rate or Fraction(24)
+                self.time_base = stream.time_base or 1 / self.rate
                 self._deep = any(part.bits > 8 for part in stream.format.components)
                 self._count = _counted(container, stream)
         except (av.error.FFmpegError, OSError) as error:
@@ -103,12 +105,31 @@ class Movie:
         status = self.path.stat()
         return f"{self.path} {status.st_size} {status.st_mtime_ns} {frame}"
 
+    def span(self, frame: int) -> tuple[Fraction, Fraction]:
+        """Seconds at which a frame appears, and goes; beyond the movie at its mean rate.
+
+        Raises:
+            ClipError: as :meth:`picture`.
+        """
+        own = nearest(self.frames, frame)
+        picture = self.picture(own)
+        if picture.pts is None:
+            starts = (own - self._first) / self.rate
+        else:
+            starts = picture.pts * self.time_base
+        starts += (frame - own) / self.rate
+        return starts, starts + picture.duration * self.time_base
+
     def copy_tags(self, target: av.VideoCodecContext) -> None:
-        """Say of another movie's code values what this one says of its own."""
+        """Say of another movie's code values what this one says of its own, and of its pixels'
+        aspect.
+        """
         with av.open(str(self.path)) as container:
-            source = container.streams.video[0].codec_context
+            stream = container.streams.video[0]
             for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
-                setattr(target, tag, getattr(source, tag))
+                setattr(target, tag, getattr(stream.codec_context, tag))
+            if stream.sample_aspect_ratio:
+                target.sample_aspect_ratio = stream.sample_aspect_ratio
 
     def sound(
         self, target: av.container.OutputContainer, start: float

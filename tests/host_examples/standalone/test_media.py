@@ -589,6 +589,70 @@ def test_a_plate_of_full_range_is_filled_in_its_range(tmp_path, codec, layout, s
         np.testing.assert_array_equal(after[:, :30], before[:, :30])
 
 
+def phone_movie(path: Path, times: list[int]) -> None:
+    """Frames at these milliseconds, held upright, with pixels that are not square, and sound from
+    0 to 1.2 seconds.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        stream.set_display_rotation(-90)
+        sound = container.add_stream("aac", rate=48000, layout="mono")
+        for time in times:
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, "u1"), format="rgb24")
+            picture.pts, picture.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+        for _ in range(56):
+            silence = np.zeros((1, 1024), np.float32)
+            samples = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            samples.sample_rate = 48000
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+def test_a_phones_movie_keeps_its_times_and_is_turned(tmp_path, suffix, caplog):
+    """Frames come when there was light enough; sound goes on to their end."""
+    times = [0, 40, 80, 120, 500, 530, 1000, 1100]
+    phone_movie(tmp_path / "shot.mov", times)
+    plate = open_plate(str(tmp_path / "shot.mov"))
+    color = PlateColor("", np.dtype("uint8"))
+    writer = open_output(str(tmp_path / f"clean{suffix}"), plate, plate.read(1), color)
+
+    for frame in plate.frames:
+        writer.write(frame, plate.read(frame))
+    writer.close()
+
+    clean = Movie(tmp_path / f"clean{suffix}", 1)
+    written = [round(1000 * clean.span(frame)[0]) for frame in clean.frames]
+    assert written == pytest.approx(times, abs=2)
+    assert clean.picture(1).rotation == plate.picture(1).rotation == -90
+    with av.open(str(tmp_path / f"clean{suffix}")) as container:
+        heard = sum(each.samples for each in container.decode(audio=0))
+        aspect = container.streams.video[0].sample_aspect_ratio
+    assert 1.1 < heard / 48000 < 1.25
+    assert (aspect == Fraction(4, 3)) != ("without the plate's pixel aspect 4/3" in caplog.text)
+
+
+def test_times_that_a_container_rounds_are_even_again(tmp_path):
+    """.mkv knows milliseconds only; as .mov such a movie has 24 frames in a second."""
+    ten_bit_movie(tmp_path / "shot.mkv")
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    color = PlateColor("", np.dtype("uint16"))
+    writer = open_output(str(tmp_path / "clean.mov"), plate, plate.read(1), color)
+
+    for frame in range(2, 9):
+        writer.write(frame, plate.read(min(frame, 6)))
+    writer.close()
+
+    clean = Movie(tmp_path / "clean.mov", 1)
+    assert clean.rate == 24
+    assert [clean.span(frame)[0] * 24 for frame in clean.frames] == list(range(7))
+
+
 def movie_with_alpha(path: Path, layout: str, codec: str = "ffv1") -> None:
     """Three frames of noise, with an alpha that is nowhere 1."""
     rng = np.random.default_rng(0)
