@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 class Coding(NamedTuple):
     """How a kind of movie is coded."""
 
+    container: str
+    """By FFmpeg's name."""
     codec: str
     options: dict[str, str]
     opaque: tuple[str, str]
@@ -37,14 +39,16 @@ class Coding(NamedTuple):
 
 WRITTEN = {
     ".mkv": Coding(
-        *("ffv1", {"level": "3"}, ("bgr0", "gbrp16le"), ("bgra", "gbrap16le")),
+        *("matroska", "ffv1", {"level": "3"}, ("bgr0", "gbrp16le"), ("bgra", "gbrap16le")),
         has_pixel_aspect=False,
     ),
     ".mov": Coding(
-        *("prores_ks", {"profile": "4"}, ("yuv444p10le",) * 2, ("yuva444p10le",) * 2),
+        *("mov", "prores_ks", {"profile": "4"}, ("yuv444p10le",) * 2, ("yuva444p10le",) * 2),
         color_range=ColorRange.MPEG,
     ),
-    ".mp4": Coding("libx264", {"crf": "14", "preset": "medium"}, ("yuv420p", "yuv420p10le"), None),
+    ".mp4": Coding(
+        *("mp4", "libx264", {"crf": "14", "preset": "medium"}, ("yuv420p", "yuv420p10le"), None)
+    ),
 }
 
 
@@ -81,6 +85,8 @@ class MovieWriter:
         self._to_display = to_display
         # A reader of its own: the node is frames ahead, and going back decodes from the start.
         self._plate = None if plate is None else plate.another()
+        kind = WRITTEN[path.suffix.lower()].container
+        self._tracks = [] if plate is None else plate.tracks(kind)
         self._sound: Iterator[tuple[float, Any]] = iter(())
         self._pending: tuple[float, Any] | None = None
         self._written = 0
@@ -153,7 +159,7 @@ class MovieWriter:
             self._turn_like(original)
             context.time_base = _common(1 / self._rate, self._plate.time_base)
             self._first = self._plate.span(frame)[0]
-            self._sound = self._plate.sound(self._container, float(self._first))
+            self._sound = self._plate.sound(self._container, float(self._first), self._tracks)
 
     def _turn_like(self, original: av.VideoFrame) -> None:
         # A phone held upright: players turn the pictures, which lie.

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from fractions import Fraction
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -131,26 +133,45 @@ class Movie:
             if stream.sample_aspect_ratio:
                 target.sample_aspect_ratio = stream.sample_aspect_ratio
 
+    def tracks(self, kind: str) -> list[int]:
+        """Numbers of the streams of sound that a kind of movie can hold; the others are logged.
+
+        Args:
+            kind: FFmpeg's name of a container.
+        """
+        held = []
+        with av.open(str(self.path)) as source:
+            for track in source.streams.audio:
+                if _holds(kind, self.path, track.index):
+                    held.append(track.index)
+                else:
+                    logger.warning(
+                        "%s: its %s sound cannot go into this kind of movie and is left out; "
+                        ".mkv takes any",
+                        *(self.name, track.codec_context.name),
+                    )
+        return held
+
     def sound(
-        self, target: av.container.OutputContainer, start: float
+        self, target: av.container.OutputContainer, start: float, tracks: Collection[int]
     ) -> Iterator[tuple[float, Any]]:
         """Tracks of sound as they are, for another movie that starts later.
 
         Args:
             target: Gets a stream for each track.
             start: Seconds of this movie at which the other one begins.
+            tracks: As :meth:`tracks` says.
 
         Yields:
             Seconds in the other movie, and a packet to put there.
         """
         source = av.open(str(self.path))
-        tracks = {}
-        for track in source.streams.audio:
-            try:
-                tracks[track] = target.add_stream_from_template(track)
-            except ValueError as error:
-                logger.warning("%s: sound cannot go into this kind of movie: %s", self.name, error)
-        return _packets(source, tracks, start)
+        streams = {
+            track: target.add_stream_from_template(track)
+            for track in source.streams.audio
+            if track.index in tracks
+        }
+        return _packets(source, streams, start)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         with av.open(str(self.path)) as container:
@@ -162,6 +183,20 @@ def _counted(container: av.container.InputContainer, stream: av.VideoStream) -> 
     if not stream.frames:
         return sum(1 for _ in container.decode(stream))
     return stream.frames - sum(packet.is_discard for packet in container.demux(stream))
+
+
+def _holds(kind: str, path: Path, track: int) -> bool:
+    # Some kinds refuse at once, some at the end of a movie that has such sound in it.
+    try:
+        with av.open(str(path)) as source, av.open(BytesIO(), "w", format=kind) as trial:
+            stream = trial.add_stream_from_template(source.streams[track])
+            packets = source.demux(source.streams[track])
+            for packet in islice((each for each in packets if each.dts is not None), 1):
+                packet.stream = stream
+                trial.mux(packet)
+    except (ValueError, av.error.FFmpegError):
+        return False
+    return True
 
 
 def _packets(

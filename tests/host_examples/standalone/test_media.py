@@ -653,6 +653,34 @@ def test_times_that_a_container_rounds_are_even_again(tmp_path):
     assert [clean.span(frame)[0] * 24 for frame in clean.frames] == list(range(7))
 
 
+def test_sound_that_a_kind_of_movie_cannot_hold_is_left_out_before_any_work(tmp_path, caplog):
+    """PCM without a layout in .mp4: a warning at once, and the movie; not an error at its end."""
+    with av.open(str(tmp_path / "shot.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height = 64, 48
+        tracks = [container.add_stream(kind, rate=48000) for kind in ("pcm_s16le", "aac")]
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        for track, kind in zip(tracks, ("i2", "f4"), strict=True):
+            samples = av.AudioFrame.from_ndarray(
+                np.zeros((1, 2048) if kind == "i2" else (2, 1024), kind),
+                *("s16" if kind == "i2" else "fltp", "stereo"),
+            )
+            samples.sample_rate = 48000
+            container.mux(track.encode(samples))
+        for each in (stream, *tracks):
+            container.mux(each.encode(None))
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+
+    color = PlateColor("", np.dtype("u1"))
+    writer = open_output(str(tmp_path / "clean.mp4"), plate, plate.read(1), color)
+
+    assert "its pcm_s16le sound cannot go into this kind of movie and is left out" in caplog.text
+    writer.write(1, plate.read(1))
+    writer.close()
+    with av.open(str(tmp_path / "clean.mp4")) as container:
+        assert [each.codec_context.name for each in container.streams.audio] == ["aac"]
+
+
 def movie_with_alpha(path: Path, layout: str, codec: str = "ffv1") -> None:
     """Three frames of noise, with an alpha that is nowhere 1."""
     rng = np.random.default_rng(0)
