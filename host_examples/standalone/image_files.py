@@ -10,6 +10,7 @@ import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
+from host_examples.standalone.unfinished import begun
 from node.clips import Region
 from node.errors import ClipError
 
@@ -165,10 +166,11 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
     Raises:
         ClipError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     specs = [_lossless(part.spec) for part in parts]
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = begun(path)
         if path.suffix.lower() in JPEG:
             _require_room(temporary, sum(part.pixels.nbytes for part in parts))
         output = oiio.ImageOutput.create(str(temporary))
@@ -186,8 +188,8 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
     except OSError as error:
         raise _unwritable(path, str(error)) from error
     finally:
-        if temporary.exists():
-            temporary.unlink()
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _unwritable(path: Path, told: str) -> ClipError:

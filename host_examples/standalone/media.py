@@ -26,7 +26,9 @@ from host_examples.standalone.sequences import (
     IMAGE_SUFFIXES,
     find_sequence,
     is_pattern,
+    names_of,
 )
+from host_examples.standalone.unfinished import clear_abandoned
 from node.clips import Clip, Clips
 from node.color import PlateColor, encode, finite, unit
 from node.errors import ClipError
@@ -138,6 +140,7 @@ def open_output(
         ClipError: no such kind of file, or one that cannot hold the plate's pixels.
     """
     _require_folder_of(Path(location))
+    _clear_abandoned(Path(location))
     if mode == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:
         raise ClipError(f"{location} cannot hold the fill's alpha; write name.####.exr or .png")
     if _is_movie(location):
@@ -212,6 +215,13 @@ def _require_folder_of(path: Path) -> None:
         raise ClipError(f"cannot write {path}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ClipError(f"cannot write {path}: you may not write into {folder}")
+
+
+def _clear_abandoned(path: Path) -> None:
+    names = names_of(path)
+    clear_abandoned(
+        path.parent, lambda name: bool(names.fullmatch(name)) if names else name == path.name
+    )
 
 
 def _files(location: str) -> dict[int, Path]:

@@ -16,6 +16,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from host_examples.standalone.movies import Movie
+from host_examples.standalone.unfinished import begun
 from node.clips import nearest
 from node.errors import ClipError
 
@@ -80,7 +81,7 @@ class MovieWriter:
                 f"movies are written as {', '.join(WRITTEN)}, not {path.suffix or 'without suffix'}"
             )
         self._target = path
-        self._temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._temporary: Path | None = None
         self._rate = rate
         self._to_display = to_display
         # A reader of its own: the node is frames ahead, and going back decodes from the start.
@@ -127,6 +128,7 @@ class MovieWriter:
     def _open(self, first: NDArray[Any], frame: int) -> None:
         coding, is_deep = WRITTEN[self._target.suffix.lower()], first.dtype == np.uint16
         self._target.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = begun(self._target)
         self._container = av.open(str(self._temporary), "w")
         self._stream = self._container.add_stream(
             coding.codec, rate=self._rate, options=coding.options
@@ -213,7 +215,7 @@ class MovieWriter:
         Raises:
             ClipError: it cannot be written.
         """
-        if self._container is None:
+        if self._container is None or self._temporary is None:
             return
         try:
             self._container.mux(self._stream.encode(None))
@@ -229,8 +231,8 @@ class MovieWriter:
             with suppress(av.error.FFmpegError, OSError):  # on a full disk it cannot be finished
                 self._container.close()
             self._container = None
-        if self._temporary.exists():
-            self._temporary.unlink()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
 
 
 def with_untouched(

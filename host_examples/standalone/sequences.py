@@ -54,12 +54,17 @@ def file_of(pattern: str, frame: int) -> Path:
     return path.with_name(f"{before}{frame:0{digits}d}{after}")
 
 
+def names_of(pattern: Path) -> re.Pattern[str] | None:
+    """File names that a pattern stands for, with their number; nothing where it is no pattern."""
+    match = _PATTERN.fullmatch(pattern.name)
+    return match and re.compile(rf"{re.escape(match[1])}(-?\d+){re.escape(match[3])}")
+
+
 def _matching(pattern: Path) -> dict[int, Path]:
     # However many digits a number has; the file that the pattern means, where there are two.
-    match = _PATTERN.fullmatch(pattern.name)
-    if match is None or not pattern.parent.is_dir():
+    numbered = names_of(pattern)
+    if numbered is None or not pattern.parent.is_dir():
         return {}
-    numbered = re.compile(rf"{re.escape(match[1])}(-?\d+){re.escape(match[3])}")
     found: dict[int, Path] = {}
     for name in os.listdir(pattern.parent):
         if number := numbered.fullmatch(name):

@@ -1,5 +1,6 @@
 """Files as artists have them: sequences, stills, movies, and broken ones."""
 
+import os
 import resource
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_examples.exchange.exported import ExportedClip, PaintedClip, painted_files
-from host_examples.standalone import movies
+from host_examples.standalone import image_files, movies
 from host_examples.standalone.image_files import (
     Part,
     read_image,
@@ -30,6 +31,7 @@ from host_examples.standalone.media import (
 from host_examples.standalone.movie_writer import MovieWriter
 from host_examples.standalone.movies import Movie
 from host_examples.standalone.sequences import file_of, is_pattern
+from host_examples.standalone.unfinished import begun
 from node.color import PlateColor
 from node.errors import ClipError
 
@@ -809,6 +811,43 @@ def test_a_full_disk_leaves_no_movie_that_looks_whole(tmp_path, suffix, size):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_to_one_output_do_not_spoil_each_other(tmp_path, monkeypatch):
+    """A farm hands out a task twice: each file is one of the two, whole."""
+    check = image_files._require_whole
+
+    def other_run(written, path):
+        monkeypatch.setattr(image_files, "_require_whole", check)
+        write_exr(path, gray(2))
+        check(written, path)
+
+    monkeypatch.setattr(image_files, "_require_whole", other_run)
+    write_exr(tmp_path / "c.0001.exr", gray(1))
+    movies = [MovieWriter(tmp_path / "c.mkv", Fraction(24), lambda pixels: pixels) for _ in "12"]
+    for movie, value in zip(movies, (1, 2), strict=True):
+        movie.write(1, np.full((6, 8, 3), value, np.uint8))
+    movies[0].close()
+    movies[1].discard()
+
+    assert read_image(tmp_path / "c.0001.exr")[0][0, 0, 0] == 1
+    assert Movie(tmp_path / "c.mkv", 1).read(1)[0, 0, 0] == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.0001.exr", "c.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("output", "own"), [("c.####_v2.exr", "c.0007_v2.exr"), ("clean.mkv", "clean.mkv")]
+)
+def test_what_a_crashed_run_left_is_told_and_after_a_day_removed(tmp_path, caplog, output, own):
+    """Hidden files on a shared disk; a run that is at work, and other outputs, are left alone."""
+    left = [begun(tmp_path / name) for name in (own, own, "other.0007.exr", "other.mkv")]
+    for path in (left[0], left[2], left[3]):
+        os.utime(path, (0, 0))
+
+    open_output(str(tmp_path / output), Movieless(), gray(0), None)
+
+    assert [path.exists() for path in left] == [False, True, True, True]
+    assert f"{left[1]} is unfinished: another run writes there too, or one crashed" in caplog.text
 
 
 def test_every_part_of_a_file_is_kept(tmp_path):
