@@ -14,7 +14,13 @@ from host_examples.standalone.unfinished import begun
 from node.clips import Region
 from node.errors import ClipError
 
-_TYPES = {"uint8": oiio.UINT8, "uint16": oiio.UINT16, "half": oiio.HALF, "float": oiio.FLOAT}
+_TYPES = {
+    "uint8": oiio.UINT8,
+    "uint16": oiio.UINT16,
+    "uint": oiio.UINT32,
+    "half": oiio.HALF,
+    "float": oiio.FLOAT,
+}
 
 JPEG = (".jpg", ".jpeg")
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
@@ -36,14 +42,24 @@ class Part:
     """One image of a file."""
 
     pixels: NDArray[Any]
-    """(H, W, C), all channels, in the type that holds each of them; float64 for rare ones."""
+    """(H, W, C), all channels, in the widest of their types; float64 for rare ones."""
     spec: oiio.ImageSpec
     """Channel names, windows, metadata."""
+    rounded: tuple[str, ...] = ()
+    """Channels that ``pixels`` do not hold exactly: ids of 32 bits among floats."""
 
     @property
     def names(self) -> list[str]:
         """Channel names."""
         return list(self.spec.channelnames)
+
+    def picked(self, positions: Sequence[int]) -> NDArray[Any]:
+        """(H, W, N), some channels, in the type that they are stored in: beside ids or a depth that
+        need a wider one, halves are halves.
+        """
+        pixels = self.pixels[..., list(positions)]
+        kinds = {str(self.spec.channelformat(each)) for each in positions}
+        return pixels.astype(np.float16) if kinds == {"half"} else pixels
 
     @property
     def windows(self) -> Windows:
@@ -65,7 +81,7 @@ class Picture:
     def channel(self, wanted: str) -> NDArray[Any]:
         """(H, W) of one channel, as :meth:`find` finds it."""
         part, position = self.find(wanted)
-        return part.pixels[..., position]
+        return part.picked([position])[..., 0]
 
     def find(self, wanted: str) -> tuple[Part, int]:
         """Part and position of one channel.
@@ -113,11 +129,22 @@ def read_picture(path: Path) -> Picture:
         pixels = source.read_image(len(parts), 0, 0, spec.nchannels, kind)
         if pixels is None:
             raise _unreadable(path, source.geterror())
-        parts.append(Part(pixels, spec))
+        parts.append(Part(pixels, spec, _rounded(source, len(parts), spec)))
     source.close()
     if _breaks_off(path):
         raise _unreadable(path, "it breaks off")
     return Picture(path, tuple(parts))
+
+
+def _rounded(source: oiio.ImageInput, part: int, spec: oiio.ImageSpec) -> tuple[str, ...]:
+    # Beside half or float all channels go through float, which is exact up to 24 bits.
+    found = []
+    for position, kind in enumerate(spec.channelformats):
+        if str(kind) == "uint":
+            ids = source.read_image(part, 0, position, position + 1, oiio.UINT32)
+            if ids is not None and ids.max(initial=0) >= 2**24:
+                found.append(spec.channelnames[position])
+    return tuple(found)
 
 
 def read_image(path: Path) -> tuple[NDArray[Any], oiio.ImageSpec]:
@@ -164,8 +191,15 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
         parts: Metadata, windows and lossless compression are kept; lossy compression becomes ZIP.
 
     Raises:
-        ClipError: it cannot be written.
+        ClipError: it cannot be written, or not as it is.
     """
+    rounded = [name for part in parts for name in part.rounded]
+    if rounded:
+        raise _unwritable(
+            path,
+            f"the 32-bit numbers of {', '.join(rounded)} would be rounded beside half or float; "
+            "keep them in a part of their own",
+        )
     specs = [_lossless(part.spec) for part in parts]
     temporary: Path | None = None
     try:

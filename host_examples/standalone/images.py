@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -145,11 +146,12 @@ class ImagePlate(_OfFiles):
         layer = self.layer(picture)
         part = picture.parts[layer.part]
         alpha = [layer.alpha] if self._alpha and layer.alpha is not None else []
-        pixels = part.pixels[..., layer.colors + alpha]
-        if pixels.dtype == np.float64:
+        pixels = part.picked(layer.colors + alpha)
+        if pixels.dtype not in (np.uint8, np.uint16, np.float16, np.float32):
+            kind = part.spec.channelformat(layer.colors[0])
             raise ClipError(
-                f"{picture.path} holds {part.spec.format} pixels; write 8 or 16 bits without "
-                "sign, half or float"
+                f"{picture.path} holds {kind} pixels; write 8 or 16 bits without sign, half or "
+                "float"
             )
         if self._over is not None:
             place = self._over.windows
@@ -299,7 +301,7 @@ class ImageWriter:
             return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
         merged = part.pixels.copy()
         merged[..., layer.colors] = pixels[..., :3]
-        parts[layer.part] = Part(merged, part.spec)
+        parts[layer.part] = replace(part, pixels=merged)
         return parts
 
     def close(self) -> None:

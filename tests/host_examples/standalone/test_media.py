@@ -887,6 +887,42 @@ def test_every_part_of_a_file_is_kept(tmp_path):
         assert new.pixels.tobytes() == old.pixels.tobytes()
 
 
+@pytest.mark.parametrize("colors", ["half", "float"])
+def test_ids_and_depth_beside_the_colors_stay_as_they_are(tmp_path, colors):
+    """Renderers write ids and a float depth into a half file, whose plate is half still, as its
+    clean frames are; ids that would be rounded are refused, and kept in a part of their own.
+    """
+    rng = np.random.default_rng(0)
+    dtype = {"half": np.float16, "float": np.float32}[colors]
+    pixels = rng.random((6, 8, 5)).astype(dtype).astype(np.float32)
+    pixels[..., 4] = rng.integers(0, 2**23, (6, 8)) / (2**32 - 1)
+    spec = oiio.ImageSpec(8, 6, 5, oiio.FLOAT)
+    spec.channelnames = ("R", "G", "B", "Z", "id")
+    spec.channelformats = (colors, colors, colors, "float", "uint")
+    spec["name"] = "beauty"
+    ids = oiio.ImageSpec(8, 6, 1, oiio.UINT32)
+    ids.channelnames, ids["name"] = ("hash",), "ids"
+    parts = [Part(pixels, spec), Part(rng.integers(0, 2**32, (6, 8, 1), np.uint32), ids)]
+    write_picture(tmp_path / "in.0001.exr", parts)
+    pixels[0, 0, 4] = 1
+    write_image(tmp_path / "large.0001.exr", pixels, spec)
+    plate = open_plate(str(tmp_path / "in.####.exr"))
+    changed = plate.read(1) * 2
+
+    ImageWriter(str(tmp_path / "out.####.exr"), plate).write(1, changed)
+
+    assert plate.read(1).dtype == dtype
+    np.testing.assert_array_equal(plate.read(1), pixels[..., :3])
+    before, after = (read_picture(tmp_path / f"{name}.0001.exr").parts for name in ("in", "out"))
+    assert [str(each) for each in after[0].spec.channelformats] == [*[colors] * 3, "float", "uint"]
+    np.testing.assert_array_equal(after[0].pixels[..., :3], changed)
+    np.testing.assert_array_equal(after[0].pixels[..., 3:], before[0].pixels[..., 3:])
+    np.testing.assert_array_equal(after[1].pixels, parts[1].pixels)
+    large = open_plate(str(tmp_path / "large.####.exr"))
+    with pytest.raises(ClipError, match="32-bit numbers of id would be rounded beside half or"):
+        ImageWriter(str(tmp_path / "out.####.exr"), large).write(1, large.read(1))
+
+
 @pytest.mark.parametrize("words", [("R", "G", "B", "A"), ("red", "green", "blue", "alpha")])
 def test_the_plate_among_several_layers_is_named(tmp_path, words):
     """A render without plain R, G and B: nothing is filled by a guess, and only what was named."""
