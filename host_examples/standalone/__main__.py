@@ -34,6 +34,7 @@ import tyro
 from host_examples.standalone.local_server import local_server
 from host_examples.standalone.media import (
     Writer,
+    first_pixels,
     matte_of_plate,
     open_matte,
     open_output,
@@ -111,7 +112,7 @@ def inpaint(
     effect = create_instance(HOST, clips, params)
     chosen = params.chosen_frames(source.frames)
     effect.begin_sequence_render(chosen)
-    first = source.read(source.frames[0])
+    first = first_pixels(source, chosen)
     color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)
     writer = open_output(output, source, first, color, params.output_mode)
     existing = [frame for frame in chosen if writer.path(frame).exists()]

@@ -1,8 +1,9 @@
 """One image file through OpenImageIO: every part and channel, in the types they are stored in."""
 
 import re
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ _TYPES = {
     "float": oiio.FLOAT,
 }
 
+_ACES = "acesImageContainerFlag"
 JPEG = (".jpg", ".jpeg")
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
@@ -200,7 +202,6 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
             f"the 32-bit numbers of {', '.join(rounded)} would be rounded beside half or float; "
             "keep them in a part of their own",
         )
-    specs = [_lossless(part.spec) for part in parts]
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,6 +211,7 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
         output = oiio.ImageOutput.create(str(temporary))
         if output is None:
             raise _unwritable(path, oiio.geterror())
+        specs = [_writable(part.spec, output) for part in parts]
         written = output.open(str(temporary), specs if len(specs) > 1 else specs[0])
         for number, part in enumerate(parts):
             if number > 0:
@@ -234,8 +236,8 @@ def _require_whole(written: Path, path: Path) -> None:
     # On a full disk some formats say that all went well.
     try:
         read_picture(written)
-    except ClipError:
-        raise _unwritable(path, "it breaks off; is the disk full?") from None
+    except ClipError as error:
+        raise _unwritable(path, f"it cannot be read back; is the disk full? {error}") from None
 
 
 def _require_room(path: Path, size: int) -> None:
@@ -282,9 +284,36 @@ def lossy_compression(spec: oiio.ImageSpec) -> str:
     return compression if compression in LOSSY else ""
 
 
-def _lossless(spec: oiio.ImageSpec) -> oiio.ImageSpec:
-    if not lossy_compression(spec):
-        return spec
+def _writable(spec: oiio.ImageSpec, output: oiio.ImageOutput) -> oiio.ImageSpec:
     kept = oiio.ImageSpec(spec)
-    kept["compression"] = "zip"
+    if lossy_compression(spec):
+        kept["compression"] = "zip"
+    if not output.supports("tiles"):
+        kept.tile_width = kept.tile_height = 0
+    # Taken for an order to make a texture, of which no more than a piece is written.
+    kept.erase_attribute("textureformat")
+    if spec.getattribute(_ACES):
+        # Said again of what is an ACES container; the plate may have more than that allows.
+        kept.erase_attribute(_ACES)
+        kept["openexr:ACESContainerPolicy"] = "relaxed"
     return kept
+
+
+def require_describable(path: Path, parts: Sequence[Part]) -> None:
+    """Write a piece of a file into a folder that is removed again.
+
+    Raises:
+        ClipError: the format cannot hold these parts.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / path.name
+        try:
+            write_picture(trial, [_first_row(part) for part in parts])
+        except ClipError as error:
+            raise ClipError(str(error).replace(str(trial), str(path))) from None
+
+
+def _first_row(part: Part) -> Part:
+    spec = oiio.ImageSpec(part.spec)
+    spec.height = 1
+    return replace(part, pixels=part.pixels[:1], spec=spec)

@@ -18,6 +18,7 @@ from host_examples.standalone.image_files import (
     lossy_compression,
     oiio_type,
     read_picture,
+    require_describable,
     spec_like,
     write_picture,
 )
@@ -122,6 +123,8 @@ class ImagePlate(_OfFiles):
         """
         super().__init__(files)
         self.wanted_layer = layer
+        self.first = next(iter(self.frames), 0)
+        """Frame that tells where the pixels of all lie, and what is written."""
         self._alpha = alpha
         self._over = over
 
@@ -132,15 +135,15 @@ class ImagePlate(_OfFiles):
     @cached_property
     def windows(self) -> Windows:
         """Where the pixels of every frame lie."""
-        picture = self.files.load(self.frames[0])
+        picture = self.files.load(self.first)
         return picture.parts[self.layer(picture).part].windows
 
     def read(self, frame: int) -> NDArray[Any]:
         """(H, W, 3 or 4) as stored; a file with one channel is gray.
 
         Raises:
-            ClipError: unreadable, of a type that no plate has, or its pixels lie elsewhere than the
-                first frame's; a clean frame that does not cover the plate.
+            ClipError: unreadable, of a type or colors that no plate has, or its pixels lie
+                elsewhere than the first frame's; a clean frame that does not cover the plate.
         """
         picture = self.files.load(frame)
         layer = self.layer(picture)
@@ -153,6 +156,8 @@ class ImagePlate(_OfFiles):
                 f"{picture.path} holds {kind} pixels; write 8 or 16 bits without sign, half or "
                 "float"
             )
+        if "CMYK" in (part.spec.getattribute(f"{kind}:ColorSpace") for kind in ("tiff", "jpeg")):
+            raise ClipError(f"{picture.path} is CMYK, not RGB; convert it first")
         if self._over is not None:
             place = self._over.windows
             return placed(pixels, picture.path, part.windows, place, covering=True)
@@ -275,14 +280,30 @@ class ImageWriter:
         Raises:
             ClipError: it cannot be written.
         """
-        path = self.path(frame)
+        write_picture(self.path(frame), self._described(frame, pixels))
+
+    def require_describable(self, first: NDArray[Any]) -> None:
+        """Find out whether files can be written as the plate's are, before any work.
+
+        Args:
+            first: (H, W, 3 or 4), the plate's :attr:`ImagePlate.first` frame.
+
+        Raises:
+            ClipError: the format cannot hold them.
+        """
+        frame = 0 if self._plate is None else self._plate.first
+        channels = {"clean plate": first.shape[-1], "fill only": 4}.get(self._mode, 1)
+        pixels = np.zeros((*first.shape[:2], channels), first.dtype)
+        require_describable(self.path(frame), self._described(frame, pixels))
+
+    def _described(self, frame: int, pixels: NDArray[Any]) -> list[Part]:
         if self._plate is None:
             names = "RGBA"[: pixels.shape[-1]] if pixels.shape[-1] > 1 else "A"
             spec = oiio.ImageSpec(
                 pixels.shape[1], pixels.shape[0], len(names), oiio_type(pixels.dtype)
             )
             spec.channelnames = tuple(names)
-            return write_picture(path, [Part(pixels, spec)])
+            return [Part(pixels, spec)]
         picture = self._plate.files.load(nearest(self._plate.frames, frame))
         lossy = {lossy_compression(part.spec) for part in picture.parts} - {""} - self._told
         for compression in lossy:
@@ -291,7 +312,7 @@ class ImageWriter:
                 compression,
             )
         self._told |= lossy
-        write_picture(path, self._parts(picture, self._plate.layer(picture), pixels))
+        return self._parts(picture, self._plate.layer(picture), pixels)
 
     def _parts(self, picture: Picture, layer: Layer, pixels: NDArray[Any]) -> list[Part]:
         parts = list(picture.parts)

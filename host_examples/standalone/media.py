@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -29,7 +29,7 @@ from host_examples.standalone.sequences import (
     names_of,
 )
 from host_examples.standalone.unfinished import clear_abandoned
-from node.clips import Clip, Clips
+from node.clips import Clip, Clips, nearest
 from node.color import PlateColor, encode, finite, unit
 from node.errors import ClipError
 from node.params import OutputMode
@@ -89,6 +89,22 @@ def open_plate(
     return ImagePlate(files, alpha=alpha, layer=layer, over=_with_windows(over))
 
 
+def first_pixels(plate: ImagePlate | Movie, chosen: Sequence[int]) -> NDArray[Any]:
+    """(H, W, 3 or 4) of the plate, as it is where a job begins: what lies before may be a slate.
+
+    Args:
+        plate: A sequence is compared with this frame from now on.
+        chosen: Frames of the job, in rising order; of a movie any frame serves.
+
+    Raises:
+        ClipError: unreadable.
+    """
+    if isinstance(plate, Movie):
+        return plate.read(plate.frames[0])
+    plate.first = nearest(plate.frames, chosen[0])
+    return plate.read(plate.first)
+
+
 def open_matte(location: str, channel: str, plate: Clip) -> Clip:
     """The matte: a folder, a pattern, a movie that starts with the plate, or one still for all.
 
@@ -132,7 +148,7 @@ def open_output(
     Args:
         location: ``name.####.exr``, ``name.%04d.png``, ``name.mkv`` ...
         plate: Tells frame rate and file descriptions.
-        first: Any frame of the plate; its type has to fit the output.
+        first: As :func:`first_pixels` gives it; its type has to fit the output.
         color: Conversion of the plate, for a movie made of a float one.
         mode: What is written.
 
@@ -179,7 +195,9 @@ def open_output(
         raise ClipError(
             f"{suffix} cannot hold the plate's {first.dtype} pixels as they are; write {better}"
         )
-    return ImageWriter(location, _with_windows(plate), mode)
+    writer = ImageWriter(location, _with_windows(plate), mode)
+    writer.require_describable(first)
+    return writer
 
 
 def require_apart(targets: Iterable[Path], clips: Clips) -> None:

@@ -1058,6 +1058,77 @@ def test_colors_under_alpha_are_what_they_were(tmp_path, stored, straight, writt
     np.testing.assert_array_equal(read_image(tmp_path / f"out.0001.{written}")[0], pixels)
 
 
+def make_image(path: Path, *specs: oiio.ImageSpec) -> None:
+    """Noise, as other programs write it: with tiles, pages, or words that mean something."""
+    output = oiio.ImageOutput.create(str(path))
+    for number, spec in enumerate(specs):
+        assert output.open(str(path), spec, "AppendSubimage" if number else "Create")
+        shape = (spec.height, spec.width, spec.nchannels)
+        output.write_image(np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8))
+    assert output.close()
+
+
+def described(kind: oiio.BASETYPE, channels: str = "RGB", **words: object) -> oiio.ImageSpec:
+    spec = oiio.ImageSpec(32, 32, len(channels), kind)
+    spec.channelnames = tuple(channels)
+    for name, value in words.items():
+        spec[name] = value
+    return spec
+
+
+def test_what_a_format_cannot_describe_is_left_out_or_refused_before_any_work(tmp_path):
+    """Tiles are storage, pages are pictures: a tiled TIFF becomes a PNG, two pages do not."""
+    tiled = described(oiio.UINT8)
+    tiled.tile_width = tiled.tile_height = 16
+    make_image(tmp_path / "t.0001.tif", tiled)
+    make_image(tmp_path / "p.0001.tif", *[described(oiio.UINT8)] * 2)
+    color = PlateColor("", np.dtype("u1"))
+    plate, pages = (open_plate(str(tmp_path / f"{name}.####.tif")) for name in "tp")
+
+    first = plate.read(1)
+    open_output(str(tmp_path / "out.####.png"), plate, first, color).write(1, first)
+    with pytest.raises(ClipError, match=r"cannot write .*not.0001.png: png does not support sub"):
+        open_output(str(tmp_path / "not.####.png"), pages, pages.read(1), color)
+
+    np.testing.assert_array_equal(read_image(tmp_path / "out.0001.png")[0], first)
+
+
+@pytest.mark.parametrize(
+    ("channels", "word", "value"),
+    [
+        ("RGB", "textureformat", "LatLong Environment"),
+        ("RGBZ", "acesImageContainerFlag", 1),
+        ("RGB", "acesImageContainerFlag", 1),
+    ],
+)
+def test_words_of_a_file_that_would_be_orders_are_not(tmp_path, channels, word, value):
+    """A panorama and an ACES container, even one with a channel too many, are written like others;
+    what is such a container says so again.
+    """
+    make_image(tmp_path / "in.0001.exr", described(oiio.HALF, channels))
+    picture = read_picture(tmp_path / "in.0001.exr")
+    spec = picture.parts[0].spec
+    spec[word] = value
+    ap0 = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.077, 0.32168, 0.33767)
+    spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), ap0)
+    spec["compression"] = "none"
+
+    write_picture(tmp_path / "out.0001.exr", picture.parts)
+
+    written, again = read_image(tmp_path / "out.0001.exr")
+    np.testing.assert_array_equal(written, picture.parts[0].pixels)
+    is_container = word.startswith("aces") and channels == "RGB"
+    assert again.getattribute("acesImageContainerFlag") == (1 if is_container else None)
+
+
+def test_colors_that_are_not_rgb_are_refused(tmp_path):
+    """Print work: its inks would not come back as they were outside the matte."""
+    make_image(tmp_path / "p.0001.tif", described(oiio.UINT8, **{"tiff:ColorSpace": "CMYK"}))
+
+    with pytest.raises(ClipError, match=r"p\.0001\.tif is CMYK, not RGB; convert it first"):
+        open_plate(str(tmp_path / "p.####.tif")).read(1)
+
+
 @pytest.mark.parametrize("size", [20_000, 53_000])
 @pytest.mark.parametrize("suffix", ["png", "tif", "dpx", "exr", "jpg"])
 def test_a_full_disk_leaves_no_file_that_looks_whole(tmp_path, suffix, size):

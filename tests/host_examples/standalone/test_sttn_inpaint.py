@@ -551,6 +551,18 @@ def test_a_stop_before_the_job_is_told(shot, typed, monkeypatch):
     assert (code, told) == (130, "sttn-inpaint: interrupted\n")
 
 
+def test_frames_that_nobody_asked_for_may_be_broken(shot, typed, address):
+    """A slate that nobody copied whole, before the range."""
+    (shot / "plate.1001.exr").write_bytes(b"")
+    plate, out = shot / "plate.####.exr", shot / "clean.####.exr"
+    matte = ("--matte-channel", "A", "--server", address, "--handles", "0")
+
+    code, told = typed(plate, *matte, "--output", out, "--frames", "1003-1004")
+
+    assert code == 0, told
+    assert len(list(shot.glob("clean.*"))) == 2
+
+
 def test_messages_speak_of_flags(shot, typed):
     """Whoever reads --help finds the word again."""
     plate, out = shot / "plate.####.exr", shot / "clean.####.exr"
