@@ -251,6 +251,13 @@ def _in_words(box: Region) -> str:
     return f"{box.width}x{box.height} at {box.left}, {box.top}"
 
 
+def _gray(colors: NDArray[Any]) -> NDArray[Any]:
+    # In double precision the mean of three that are the same is the same.
+    mean = colors.mean(axis=-1, dtype=np.float64, keepdims=True)
+    rounded = mean.round() if colors.dtype.kind == "u" else mean
+    return np.asarray(rounded.astype(colors.dtype))
+
+
 class ImageWriter:
     """Writes results as a sequence, each like the plate's own file."""
 
@@ -321,7 +328,8 @@ class ImageWriter:
             names = "RGBA" if pixels.shape[-1] == 4 else "A"
             return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
         merged = part.pixels.copy()
-        merged[..., layer.colors] = pixels[..., :3]
+        is_gray = len(set(layer.colors)) == 1
+        merged[..., layer.colors] = _gray(pixels[..., :3]) if is_gray else pixels[..., :3]
         parts[layer.part] = replace(part, pixels=merged)
         return parts
 

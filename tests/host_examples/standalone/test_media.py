@@ -1129,6 +1129,26 @@ def test_colors_that_are_not_rgb_are_refused(tmp_path):
         open_plate(str(tmp_path / "p.####.tif")).read(1)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f2", "f4"])
+def test_a_gray_plate_gets_the_fills_mean(tmp_path, dtype):
+    """Not its blue; and outside the matte its own values, to the bit."""
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 1)).astype(dtype)
+    suffix = "png" if dtype[0] == "u" else "exr"
+    kinds = {"u1": oiio.UINT8, "u2": oiio.UINT16, "f2": oiio.HALF, "f4": oiio.FLOAT}
+    pixels = pixels if dtype[0] == "u" else pixels / pixels.dtype.type(7)
+    write_image(tmp_path / f"in.0001.{suffix}", pixels, oiio.ImageSpec(8, 6, 1, kinds[dtype]))
+    plate = open_plate(str(tmp_path / f"in.####.{suffix}"))
+    filled = plate.read(1).copy()
+    filled[2, 3] = (200, 150, 52)
+
+    ImageWriter(str(tmp_path / f"out.####.{suffix}"), plate).write(1, filled)
+
+    written = read_image(tmp_path / f"out.0001.{suffix}")[0]
+    assert written[2, 3, 0] == plate.read(1).dtype.type(134)
+    written[2, 3] = pixels[2, 3]
+    np.testing.assert_array_equal(written, pixels)
+
+
 @pytest.mark.parametrize("size", [20_000, 53_000])
 @pytest.mark.parametrize("suffix", ["png", "tif", "dpx", "exr", "jpg"])
 def test_a_full_disk_leaves_no_file_that_looks_whole(tmp_path, suffix, size):
