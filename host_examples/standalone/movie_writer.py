@@ -12,7 +12,7 @@ import av
 import av.error
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from host_examples.standalone.movies import Movie
@@ -133,35 +133,47 @@ class MovieWriter:
         self._stream = self._container.add_stream(
             coding.codec, rate=self._rate, options=coding.options
         )
-        self._stream.height, self._stream.width = first.shape[:2]
-        self._stream.codec_context.time_base = 1 / self._rate
-        self._stream.pix_fmt = coding.opaque[is_deep]
+        context = self._stream.codec_context
+        context.height, context.width = first.shape[:2]
+        context.time_base = 1 / self._rate
+        context.pix_fmt = coding.opaque[is_deep]
+        is_rgb = True
         if self._plate is not None:
             original = self._plate.picture(nearest(self._plate.frames, frame))
-            if any(part.is_alpha for part in original.format.components):
-                if coding.with_alpha is None:
-                    logger.warning("%s cannot hold the plate's alpha; .mkv can", self._target)
-                else:
-                    self._stream.pix_fmt = coding.with_alpha[is_deep]
-            known = av.Codec(coding.codec, "w").video_formats or ()
-            layout, color_range = _layout(original)
-            if coding.codec == "ffv1" and layout in {each.name for each in known}:
-                self._stream.pix_fmt = layout
-            context = self._stream.codec_context
-            self._plate.copy_tags(context)
-            # As it is decoded, and so read: that of MJPEG knows better than the container.
-            context.colorspace = original.colorspace
-            context.color_range = coding.color_range or color_range
-            if (context.sample_aspect_ratio or 1) != 1 and not coding.has_pixel_aspect:
-                logger.warning(
-                    "%s is written without the plate's pixel aspect %s; .mov has it",
-                    self._target,
-                    context.sample_aspect_ratio,
-                )
-            self._turn_like(original)
+            is_rgb = original.format.is_rgb
+            context.pix_fmt = self._pixel_format(original, coding, is_deep)
+            self._tag_like(self._plate, original, coding)
             context.time_base = _common(1 / self._rate, self._plate.time_base)
             self._first = self._plate.span(frame)[0]
             self._sound = self._plate.sound(self._container, float(self._first), self._tracks)
+        if is_rgb and not context.format.is_rgb:
+            context.colorspace = Colorspace.ITU709
+
+    def _pixel_format(self, original: av.VideoFrame, coding: Coding, is_deep: bool) -> str:
+        known = av.Codec(coding.codec, "w").video_formats or ()
+        layout, _ = _layout(original)
+        if coding.codec == "ffv1" and layout in {each.name for each in known}:
+            return layout
+        if not any(part.is_alpha for part in original.format.components):
+            return coding.opaque[is_deep]
+        if coding.with_alpha is None:
+            logger.warning("%s cannot hold the plate's alpha; .mkv can", self._target)
+            return coding.opaque[is_deep]
+        return coding.with_alpha[is_deep]
+
+    def _tag_like(self, plate: Movie, original: av.VideoFrame, coding: Coding) -> None:
+        context = self._stream.codec_context
+        plate.copy_tags(context)
+        # As it is decoded, and so read: that of MJPEG knows better than the container.
+        context.colorspace = original.colorspace
+        context.color_range = coding.color_range or _layout(original)[1]
+        if (context.sample_aspect_ratio or 1) != 1 and not coding.has_pixel_aspect:
+            logger.warning(
+                "%s is written without the plate's pixel aspect %s; .mov has it",
+                self._target,
+                context.sample_aspect_ratio,
+            )
+        self._turn_like(original)
 
     def _turn_like(self, original: av.VideoFrame) -> None:
         # A phone held upright: players turn the pictures, which lie.

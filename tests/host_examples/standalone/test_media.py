@@ -683,6 +683,29 @@ def test_sound_that_a_kind_of_movie_cannot_hold_is_left_out_before_any_work(tmp_
         assert [each.codec_context.name for each in container.streams.audio] == ["aac"]
 
 
+@pytest.mark.parametrize("of_movie", [False, True])
+@pytest.mark.parametrize("suffix", [".mov", ".mp4"])
+def test_brightness_and_color_made_of_rgb_are_said_to_be_rec_709(tmp_path, suffix, of_movie):
+    """What players take large pictures without a word for; never the plate's own word, RGB."""
+    rows, columns = np.mgrid[:48, :64]
+    rgb = np.stack([columns * 3 + 30, rows * 4 + 30, 200 - columns], -1).astype(np.uint8)
+    with av.open(str(tmp_path / "shot.mkv"), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=24, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    plate = open_plate(str(tmp_path / "shot.mkv")) if of_movie else Movieless()
+    writer = open_output(str(tmp_path / f"clean{suffix}"), plate, rgb, PlateColor("", rgb.dtype))
+
+    writer.write(1, rgb)
+    writer.close()
+
+    clean = Movie(tmp_path / f"clean{suffix}", 1)
+    assert clean.picture(1).colorspace == 1
+    shown = clean.read(1)
+    assert abs(shown / np.iinfo(shown.dtype).max * 255 - rgb).mean() < 3
+
+
 def movie_with_alpha(path: Path, layout: str, codec: str = "ffv1") -> None:
     """Three frames of noise, with an alpha that is nowhere 1."""
     rng = np.random.default_rng(0)
