@@ -1,7 +1,7 @@
 """Which parts of a shot the network sees: far-apart mattes apart, small moving ones followed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -198,25 +198,39 @@ def _stretches(line: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
 
 
 def _chains(found: Sequence[Sequence[Region]], gap: int) -> list[Boxes]:
-    # Islands of successive frames that are near one another belong together.
-    chains: list[dict[int, Region]] = []
+    # Islands near where a chain was last, however long ago, belong to it: mattes blink. With a gap
+    # as wide as the plate all is one chain.
+    chains: list[_Chain] = []
     for index, boxes in enumerate(found):
         for box in boxes:
-            near = [
-                chain
-                for chain in chains
-                for i in {index - 1, index} & chain.keys()
-                if box.grown(gap).touches(chain[i])
-            ]
-            chain = near[0] if near else {}
+            around = box.grown(gap)
+            near = [chain for chain in chains if chain.is_near(around)]
+            chain = near[0] if near else _Chain()
             for other in near[1:]:
-                if other is not chain:
-                    chain.update(_merged(chain, other))
-                    chains = [each for each in chains if each is not other]
+                chain.boxes.update(_merged(chain.boxes, other.boxes))
+                chain.ends += other.ends
+                chains = [each for each in chains if each is not other]
             if not near:
                 chains.append(chain)
-            chain[index] = box.united(chain.get(index, box))
-    return list(chains)
+            chain.boxes[index] = box.united(chain.boxes.get(index, box))
+            chain.ends.append(chain.boxes[index])
+        for chain in chains:
+            if index in chain.boxes:
+                chain.ends = [chain.boxes[index]]
+    return [chain.boxes for chain in chains]
+
+
+@dataclass(kw_only=True)
+class _Chain:
+    """Islands that belong together, while frames are gone through."""
+
+    boxes: dict[int, Region] = field(default_factory=dict)
+    ends: list[Region] = field(default_factory=list)
+    """Where it is in this frame, and where it was in the last that has any of it."""
+
+    def is_near(self, around: Region) -> bool:
+        """Whether a box reaches one of its ends."""
+        return any(around.touches(end) for end in self.ends)
 
 
 def _merged(first: Boxes, second: Boxes) -> dict[int, Region]:

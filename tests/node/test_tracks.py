@@ -122,6 +122,21 @@ def test_a_matte_that_vanishes_and_comes_back_is_followed_through_the_gap():
     assert all(track.scale == 1 for track in chosen)
 
 
+@pytest.mark.parametrize("apart", [0, 37, 700], ids=["one place", "hops", "far hops"])
+def test_a_matte_that_blinks_is_few_jobs(apart):
+    """A lamp, flicker, dust, a matte on twos: on and off for as long as the shot is."""
+    found = [
+        [box(100 + apart * index % 3900, 500 + apart * index % 1500, 50, 60)] if index % 2 else []
+        for index in range(80)
+    ]
+
+    chosen = tracks(found, UHD)
+
+    assert 1 <= len(chosen) <= MAX_TRACKS
+    assert sum(len(track.boxes) for track in chosen) == 40
+    assert apart or len(chosen) == 1
+
+
 def test_a_crop_stands_still_where_it_can():
     """Within the budget nothing is gained by moving."""
     found = [[box(100 + 3 * index, 500, 50, 50)] for index in range(30)]
