@@ -23,6 +23,9 @@ DISPLAY = "sRGB Encoded Rec.709 (sRGB)"
 """Space assumed of integer plates."""
 BUILT_IN = "ocio://studio-config-latest"
 
+OCIO_ERRORS = (ocio.Exception, ocio.ExceptionMissingFile)
+"""What OCIO raises; a missing LUT is none of its exceptions."""
+
 LARGEST_HALF = 65504.0
 SRGB_SLOPE_AT_ONE = 1.055 / 2.4
 HIGHLIGHTS = 0.05
@@ -98,12 +101,13 @@ class PlateColor:
             color_space: The plate's, by its name in the config; empty takes scene-linear Rec.709
                 for float plates and sRGB for integer ones.
             dtype: Type of the plate's pixels.
-            config: A file or ``ocio://NAME``; empty takes $OCIO, else the built-in studio config.
+            config: That names ``color_space``: a file or ``ocio://NAME``; empty takes $OCIO, else
+                the built-in studio config. Without a color space it has to be readable, no more.
             working_space: A scene-linear space of the built-in studio config; empty takes Rec.709.
 
         Raises:
-            ColorError: a name is unknown (the message says which are near), the config cannot be
-                read, or the plate's type cannot be held.
+            ColorError: a name is unknown (the message says which are near), the config or a file
+                that it needs cannot be read, no way leads back, or the plate's type cannot be held.
         """
         if dtype not in (np.uint8, np.uint16, np.float16, np.float32):
             raise ColorError(f"plates of {dtype} are not supported; give 8, 16 or 32 bits")
@@ -111,7 +115,8 @@ class PlateColor:
         self.color_space = color_space or (LINEAR if dtype.kind == "f" else DISPLAY)
         working = working_space or LINEAR
         built_in = ocio.Config.CreateFromFile(BUILT_IN)
-        given = _config(config) if color_space else built_in
+        asked = _config(config) if config or color_space else built_in
+        given = asked if color_space else built_in
         _require_known(self.color_space, given)
         _require_known(working, built_in)
         if not built_in.isColorSpaceLinear(working, ocio.REFERENCE_SPACE_SCENE):
@@ -124,7 +129,7 @@ class PlateColor:
                     (built_in, working, given, self.color_space),
                 )
             )
-        except ocio.Exception as error:
+        except OCIO_ERRORS as error:
             raise ColorError(f"cannot convert {self.color_space} to {working}: {error}") from None
         self._forward = forward.getDefaultCPUProcessor()
         self._backward = backward.getDefaultCPUProcessor()
@@ -196,7 +201,7 @@ def _config(name: str) -> ocio.Config:
     name = name or os.environ.get("OCIO", "") or BUILT_IN
     try:
         return ocio.Config.CreateFromFile(name)
-    except (ocio.Exception, ocio.ExceptionMissingFile) as error:
+    except OCIO_ERRORS as error:
         raise ColorError(f"cannot read the OCIO config {name} named by {source}: {error}") from None
 
 

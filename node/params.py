@@ -79,9 +79,10 @@ class Params:
     """Show the network the mattes' surroundings only; off shows it whole frames, shrunk."""
     color_space: str = ""
     """The plate's color space by its name in the OCIO config; empty takes scene-linear Rec.709 for
-    float plates and sRGB for integer ones."""
+    float plates and sRGB for integer ones, whatever the config."""
     ocio_config: str = ""
-    """OCIO config: a file or ocio://NAME; empty takes $OCIO, else the built-in ACES studio one."""
+    """OCIO config that names the color space: a file or ocio://NAME; empty takes $OCIO, else the
+    built-in ACES studio one."""
     working_space: str = ""
     """Scene-linear space whose primaries the network sees, such as ACEScg for wide-gamut plates;
     empty takes Rec.709."""

@@ -1,11 +1,12 @@
 """Color: what the artist gave comes back, and highlights do not clip."""
 
 import numpy as np
+import PyOpenColorIO as ocio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.color import PlateColor, decode, encode, finite
+from node.color import LINEAR, PlateColor, decode, encode, finite
 from node.errors import ColorError
 
 HALF = np.dtype("float16")
@@ -95,6 +96,26 @@ def test_a_host_names_its_config():
     )
     with pytest.raises(ColorError, match=r"/nowhere\.ocio named by the param ocio_config"):
         PlateColor("ACEScct", HALF, config="/nowhere.ocio")
+
+
+def test_a_config_that_lacks_a_file_is_told(tmp_path, monkeypatch):
+    """A show's config whose LUTs stayed behind, or which needs a variable of the shot."""
+    monkeypatch.chdir(tmp_path)
+    config = ocio.Config.CreateFromFile("ocio://cg-config-latest")
+    log = ocio.ColorSpace(name="show log")
+    log.setTransform(ocio.FileTransform("$SHOT.spi1d"), ocio.COLORSPACE_DIR_TO_REFERENCE)
+    config.addColorSpace(log)
+    config.serialize("show.ocio")
+
+    with pytest.raises(ColorError, match=r"cannot convert show log.*\$SHOT\.spi1d"):
+        PlateColor("show log", HALF, config="show.ocio")
+
+
+def test_a_config_is_read_without_a_color_space_too():
+    """A slip in --ocio-config does not pass because the plate is what plates usually are."""
+    assert PlateColor("", HALF, config="ocio://cg-config-latest").color_space == LINEAR
+    with pytest.raises(ColorError, match=r"/nowhere\.ocio named by the param ocio_config"):
+        PlateColor("", HALF, config="/nowhere.ocio")
 
 
 def test_the_working_space_is_scene_linear():
