@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import gcd
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 OutputMode = Literal["clean plate", "fill only", "matte used", "made up"]
@@ -36,7 +37,8 @@ class Params:
     server: Annotated[str, Late()] = ""
     """Address of a running sttn-server, HOST:PORT or unix:/PATH; empty leaves it to the host."""
     frames: str = ""
-    """First and last frame, 1001-1048; empty takes every frame that the plate has."""
+    """First and last frame, 1001-1048; empty takes the plate's first to its last, on twos where its
+    numbers are."""
     handles: Annotated[int, Range(0, 1000)] = 10
     """Frames before and after the range that the network may copy from; they are not written."""
     matte_channel: str = ""
@@ -108,16 +110,27 @@ class Params:
             )
 
     def chosen_frames(self, available: Sequence[int]) -> list[int]:
-        """The frames that ``frames`` names, first and last included; all where it is empty.
+        """The frames that ``frames`` names, first and last included.
+
+        Where it is empty, those from the first to the last that are available, by the largest step
+        that leaves none of them out: on twos is as good as on ones, and a gap is a gap.
 
         Raises:
             ValueError: not a range, an empty one, or one that no shot is as long as.
 
         >>> Params(frames="7-9").chosen_frames([1, 2])
         [7, 8, 9]
+        >>> Params().chosen_frames([1, 2, 4]), Params().chosen_frames([1, 3, 7])
+        ([1, 2, 3, 4], [1, 3, 5, 7])
         """
-        if not self.frames:
-            return list(available)
+        chosen = self._named_frames() if self.frames else _filled(available)
+        if len(chosen) > MOST_FRAMES:
+            raise ValueError(
+                f"frames {chosen[0]}-{chosen[-1]} are more than {MOST_FRAMES}; is it a slip?"
+            )
+        return list(chosen)
+
+    def _named_frames(self) -> range:
         match = re.fullmatch(r"\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*", self.frames)
         if match is None:
             raise ValueError(f"frames {self.frames!r} is not a range; write 1001-1048")
@@ -125,9 +138,14 @@ class Params:
         last = int(match[2]) if match[2] is not None else first
         if last < first:
             raise ValueError(f"frames {self.frames} is empty: {last} comes before {first}")
-        if last - first >= MOST_FRAMES:
-            raise ValueError(f"frames {self.frames} are more than {MOST_FRAMES}; is it a slip?")
-        return list(range(first, last + 1))
+        return range(first, last + 1)
+
+
+def _filled(frames: Sequence[int]) -> range:
+    if not frames:
+        return range(0)
+    step = gcd(*(frame - frames[0] for frame in frames))
+    return range(frames[0], frames[-1] + 1, step or 1)
 
 
 @dataclass(frozen=True, kw_only=True)

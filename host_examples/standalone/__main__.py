@@ -111,6 +111,8 @@ def inpaint(
         raise ClipError("--overwrite replaces what --resume would keep; leave one out")
     effect = create_instance(HOST, clips, params)
     chosen = params.chosen_frames(source.frames)
+    if len(chosen) > 1 and chosen[1] - chosen[0] > 1:
+        logging.warning("%s: frames are %d apart", source.name, chosen[1] - chosen[0])
     effect.begin_sequence_render(chosen)
     first = first_pixels(source, chosen)
     color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)

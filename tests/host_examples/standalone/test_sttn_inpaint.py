@@ -563,6 +563,26 @@ def test_frames_that_nobody_asked_for_may_be_broken(shot, typed, address):
     assert len(list(shot.glob("clean.*"))) == 2
 
 
+def test_a_gap_in_the_plate_is_missed_and_a_step_is_told(shot, typed, address, caplog):
+    """A frame that did not come off the farm stops the job without --frames too; on twos none is
+    missing."""
+    arguments = (shot / "plate.####.exr", "--matte-channel", "A", "--server", address)
+    out = ("--output", shot / "clean.####.exr")
+    (shot / "plate.1002.exr").unlink()
+
+    code, told = typed(*arguments, *out)
+    (shot / "plate.1004.exr").unlink()
+    again, _ = typed(*arguments, *out)
+
+    assert (code, again) == (2, 0)
+    assert "has no frame 1002; it has 1001, 1003-1004" in told
+    assert [path.name for path in sorted(shot.glob("clean.*"))] == [
+        "clean.1001.exr",
+        "clean.1003.exr",
+    ]
+    assert "frames are 2 apart" in caplog.text
+
+
 def test_messages_speak_of_flags(shot, typed):
     """Whoever reads --help finds the word again."""
     plate, out = shot / "plate.####.exr", shot / "clean.####.exr"
