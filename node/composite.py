@@ -35,16 +35,32 @@ def clean_plate(
     return result
 
 
-def fill_only(fill: Float, matte: Matte, color: PlateColor) -> Pixels:
-    """The fill alone, to be laid over something by the host.
+def fill_only(
+    plate: Pixels, fill: Float, matte: Matte, color: PlateColor, *, premultiplied: bool = False
+) -> Pixels:
+    """The fill alone, to be laid over the plate by the host.
+
+    Over the plate, in scene-linear light, its colors are those of :func:`clean_plate`; over code
+    values of a plate that is not scene-linear they are so under a full matte only. The clean
+    plate's alpha is the plate's, which no fill laid over it can tell.
+
+    Args:
+        plate: (H, W, 3 or 4) of the plate's type.
+        fill: (H, W, 3) scene-linear, unpremultiplied.
+        matte: (H, W) in [0, 1].
+        color: Conversion of the plate.
+        premultiplied: Whether the plate's colors are multiplied by its alpha.
 
     Returns:
-        (H, W, 4) of the plate's type: color in the plate's space, multiplied by the matte, and the
-        matte as alpha.
+        (H, W, 4) of the plate's type: color in the plate's space, multiplied by the matte, and by
+        the plate's alpha as the plate's own is; and the matte as alpha.
     """
     covered = matte > 0
+    weight, alpha = matte[covered], alpha_of(plate[covered], premultiplied)
     result = np.zeros((*matte.shape, 4), color.dtype)
-    result[covered, :3] = color.from_linear(fill[covered], matte[covered])
+    result[covered, :3] = color.from_linear(
+        fill[covered], weight if alpha is None else weight * alpha
+    )
     result[..., 3] = stored(matte, color.dtype)
     return result
 

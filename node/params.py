@@ -93,8 +93,8 @@ class Params:
     grain: Annotated[float, Range(0, 2), Late()] = 1.0
     """Share of the plate's own grain that the fill gets; a plate without any adds none."""
     output_mode: Annotated[OutputMode, Late()] = "clean plate"
-    """Clean plate; the fill alone, premultiplied by the matte; the matte as it was used; or what of
-    it is made up, because no frame shows what is behind."""
+    """Clean plate; the fill alone, premultiplied by the matte, for an over in scene-linear light;
+    the matte as it was used; or what of it is made up, because no frame shows what is behind."""
     on_missing: Literal["error", "hold"] = "error"
     """A frame that is not there stops the job, or the nearest one stands in for it."""
     mix: Annotated[float, Range(0, 1), Late()] = 1.0

@@ -50,10 +50,9 @@ def finished(shot: Shot, frame: int, survey: Survey, completed: Completed) -> Pi
         of_part = (shot, frame, number, part, index, completed)
         if params.output_mode == "made up":
             shown = stored(_made_up(*of_part) * box.of(matte)[..., np.newaxis], plate.dtype)
-        elif params.output_mode == "fill only":
-            shown = fill_only(_fill(*of_part), box.of(matte), survey.color)
         else:
-            shown = clean_plate(
+            laid = fill_only if params.output_mode == "fill only" else clean_plate
+            shown = laid(
                 box.of(plate),
                 _fill(*of_part),
                 box.of(matte),
