@@ -26,6 +26,11 @@ NEIGHBORHOOD = 7
 """Pixels along a square in which detail is told from grain."""
 
 
+MOST_OWN = 0.5
+"""Share of the plate's variance of grain that a fill is credited with at most: what is fetched is a
+mean of several frames; texture looks like grain, or brings all of it, and stands still."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Places:
     """Where the pixels of a box come from; N of them come from anywhere."""
@@ -98,6 +103,29 @@ def without_grain(detail: Float, grain: Grain, code: Float) -> tuple[Float, Floa
     return np.asarray(detail * stays, np.float32), np.asarray(stays, np.float32)
 
 
+def own_grain(code: Float, grain: Grain, scale: float) -> Float:
+    """How much of the plate's grain a fill has already: what was fetched brought it along.
+
+    Args:
+        code: (H, W, 3), the fill, code values.
+        grain: Of the plate.
+        scale: Pixels of the model raster, which the fill was made at, per pixel.
+
+    Returns:
+        (H, W, 1) in [0, 0.5], share of the variance; 0 is a fill of the network's.
+    """
+    filters = np.moveaxis(grain.kernel.reshape(9, *grain.kernel.shape[2:]), 0, -1)
+    # A soft fill has nothing as fine as what the mean over a model pixel and those beside it lacks.
+    side = 2 * max(1, round(1 / scale)) + 1
+    # What of grain is so fine, by channel; grain of variance 1 is white noise through the filters.
+    finest = (
+        np.square(filters - _mean_around(filters, side)).sum(axis=(0, 1)).reshape(3, 3).sum(axis=1)
+    )
+    expected = np.maximum(finest * np.square(grain.strength(code)), np.float32(1e-12))
+    share = _mean_around(np.square(code - _mean_around(code, side))) / expected
+    return np.asarray(share.mean(axis=-1, keepdims=True).clip(0, MOST_OWN), np.float32)
+
+
 def _enlarged(origins: Float, crop: tuple[int, int], box: Region) -> Places:
     """Where every pixel of the box comes from: between what the model pixels around it say."""
     height, width = origins.shape[:2]
@@ -152,9 +180,9 @@ def _inside(places: NDArray[np.floating], limit: int) -> NDArray[np.int64]:
     return places.clip(0, limit - 1).astype(np.int64)
 
 
-def _mean_around(values: Float) -> Float:
-    reach = NEIGHBORHOOD // 2
+def _mean_around(values: Float, side: int = NEIGHBORHOOD) -> Float:
+    reach = side // 2
     padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     for axis in (0, 1):
-        padded = sliding_window_view(padded, NEIGHBORHOOD, axis=axis).mean(axis=-1)
+        padded = sliding_window_view(padded, side, axis=axis).mean(axis=-1)
     return np.asarray(padded, np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from node.clips import Pixels, Region
 from node.color import BRIGHTEST, Float, PlateColor, decode, encode, finite
 from node.composite import alpha_of
-from node.detail import without_grain
+from node.detail import own_grain, without_grain
 from node.grain import Grain
 from node.raster import hole, resample
 from node.tracks import Track
@@ -69,7 +69,8 @@ class Part:
             completed: (height, width, 3) of the model raster, in [0, 1].
             index: Frame.
             seed: Of the grain; the same gives the same.
-            grain: Share of the plate's grain that is laid over the fill.
+            grain: Share of the plate's grain that the fill has in the end, as far as it does not
+                have more by itself.
             detail: (H, W, 3) of what is composited, what was fetched from plates beyond the model
                 raster.
 
@@ -79,15 +80,15 @@ class Part:
         crop = self.track.crops[index]
         large = resample(completed, crop.width, crop.height)
         code = np.clip(self.composited(index).of(large), 0, 1) * np.float32(self.peak)
-        missing: float | Float = grain
-        if detail is not None:
-            detail = detail * np.float32(self.peak)
-            if self.grain is not None:
-                detail, stays = without_grain(detail, self.grain, code)
-                missing = grain * np.sqrt(1 - np.square(stays))
-            code = np.clip(code + detail, 0, BRIGHTEST)
-        if self.grain is not None and grain > 0:
-            code = self.grain.laid(code, seed, missing)
+        fine = np.zeros_like(code) if detail is None else detail * np.float32(self.peak)
+        if self.grain is None:
+            return decode(np.clip(code + fine, 0, BRIGHTEST))
+        has = own_grain(code, self.grain, self.track.scale)
+        fine, stays = without_grain(fine, self.grain, code)
+        has = has + np.square(stays)
+        code = np.clip(code + fine, 0, BRIGHTEST)
+        if grain > 0:
+            code = self.grain.laid(code, seed, np.sqrt(np.maximum(grain**2 - has, 0)))
         return decode(code)
 
     def composited(self, index: int) -> Region:

@@ -57,3 +57,15 @@ class StandingEngine:
             if origins is not None:
                 origins(index, told)
             yield index, result
+
+
+class MeanEngine:
+    """Fills every hole with the mean of the other frames that show the place."""
+
+    def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
+        shown = np.stack([np.where(mask, np.nan, 1) for mask in map(np.array, masks)])[..., None]
+        mean = np.nanmean(np.stack([np.array(frame) for frame in frames]) * shown, axis=0)
+        for index in range(len(frames)):
+            if index not in clean and index not in handles:
+                frame, mask = np.array(frames[index]), np.array(masks[index])
+                yield index, np.where(mask[..., None], mean, frame).astype(frame.dtype)

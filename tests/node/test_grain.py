@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from node.clips import Clips
-from node.color import decode
+from node.color import decode, encode
 from node.grain import GrainMeter
 from node.params import Params
 from tests.conftest import serving
+from tests.node.engines import MeanEngine, StandingEngine
 from tests.node.shots import numbered, rendered
 from tests.server.engines import FakeEngine
 
@@ -100,14 +101,38 @@ def test_the_fill_of_a_grainy_plate_is_grainy(amount):
     with serving(FakeEngine(fill=0.5)) as address:
         result = rendered(clips, address, Params(grain=amount))
 
-    from node.color import encode
-
     inside = encode(result[1002].astype(np.float32))[65:125, 85:155]
     assert inside.std() == pytest.approx(0.02 * amount, abs=0.002)
     if amount:
         assert correlation(inside[..., 1] - inside[..., 1].mean(), 1) == pytest.approx(
             correlation(code[1, ..., 1] - 0.5, 1), abs=0.1
         )
+
+
+@pytest.mark.parametrize(
+    ("engine", "model_pixels", "within"),
+    [
+        (MeanEngine(), 432 * 240, 0.06),
+        (MeanEngine(), 144 * 96, 0.06),
+        (StandingEngine(), 144 * 96, 0.15),  # copied whole, and some of it lives all the same
+    ],
+    ids=["fetched", "shrunk", "with detail"],
+)
+@pytest.mark.parametrize("blur", [0, 0.7])
+def test_grain_that_was_fetched_is_not_laid_once_more(engine, model_pixels, within, blur):
+    """What other frames show brings some of it along, at the plate's size or as detail."""
+    code = 0.5 + 0.02 * grain((5, 192, 288), blur)
+    plate = decode(code.astype(np.float32)).astype(np.float16)
+    matte = np.zeros((5, 192, 288), np.float32)
+    for index in range(5):
+        matte[index, 60:130, 10 + 55 * index : 55 + 55 * index] = 1
+    clips = Clips(source=numbered("plate", plate), matte=numbered("matte", matte))
+
+    with serving(engine) as address:
+        result = rendered(clips, address, Params(model_pixels=model_pixels))
+
+    inside = [encode(result[1001 + i].astype(np.float32))[matte[i] > 0].std() for i in range(5)]
+    assert np.mean(inside) == pytest.approx(0.02, rel=within)
 
 
 def test_grain_over_real_footage_is_found(shared):
