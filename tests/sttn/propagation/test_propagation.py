@@ -1,6 +1,8 @@
 """Real pixels: what compositors expect to be copied sharply from frames that show it."""
 
 import dataclasses
+import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
@@ -165,6 +167,23 @@ def test_a_shelf_holds_what_fits_and_has_room_again(sizes, limit):
 
     assert isinstance(whole[0], np.memmap)
     assert isinstance(whole[1], np.memmap) == (limit == 0)
+
+
+def test_arrays_on_disk_share_few_files_which_go_with_them(monkeypatch):
+    """A long shot has thousands of arrays; a process may often open 1024 files, and disks fill."""
+    monkeypatch.setattr("sttn.propagation.shelf.SLAB", 4096)
+    shelf, held, open_before = Shelf(0), deque(maxlen=40), len(os.listdir("/dev/fd"))
+
+    for number in range(400):
+        held.append(shelf.kept(np.full((11, 9), number, np.int16)))
+        assert len(os.listdir("/dev/fd")) - open_before <= 5  # 16 arrays a file, one is written to
+
+    assert [int(array.mean()) for array in held] == list(range(360, 400))
+    larger = shelf.kept(np.arange(3000))
+    np.testing.assert_array_equal(larger, np.arange(3000))
+    held.clear()
+    del shelf, larger
+    assert len(os.listdir("/dev/fd")) == open_before
 
 
 def test_a_value_is_made_once_whoever_asks():
