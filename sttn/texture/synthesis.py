@@ -57,6 +57,10 @@ THEREABOUTS = 9
 FADES = 1.3
 """By which factor a pixel counts less with every pixel of depth in the hole."""
 
+DEEPEST = 300.0
+"""Pixels of depth beyond which none counts less: smaller shares are 0 in float32, and patches of
+nothing else would say 0 / 0."""
+
 FAINT = 1e-6
 """Squared error that tells no patch from another."""
 
@@ -212,7 +216,7 @@ def _places(size: tuple[int, ...]) -> Tensor:
 def _says(hole: NDArray[np.bool_]) -> Tensor:
     """How much each pixel of every patch says, (H * W, SIDE * SIDE): what is known says most."""
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    return patches(torch.from_numpy(FADES**-depth)[None])
+    return patches(torch.from_numpy(FADES ** -np.minimum(depth, DEEPEST))[None])
 
 
 def _weights(missed: Tensor, says: Tensor) -> Tensor:

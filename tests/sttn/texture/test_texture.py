@@ -127,6 +127,17 @@ def test_where_nothing_whole_is_known_there_is_no_texture(bricks):
     assert synthesized(bricks, hole) is None
 
 
+def test_however_deep_a_hole_there_is_a_number_everywhere():
+    """A matte over most of a wide plate: one pixel that is none would spread over the fill."""
+    image = np.random.default_rng(0).uniform(0.2, 0.8, (16, 500, 3)).astype(np.float32)
+    hole = np.zeros((16, 500), np.bool_)
+    hole[:, 40:] = True
+
+    filled = synthesized(image, hole)
+
+    assert 0.2 - 1e-4 <= filled.pixels.min() <= filled.pixels.max() <= 0.8 + 1e-4
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_any_hole_is_filled_from_what_is_known(data):
