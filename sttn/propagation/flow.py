@@ -51,8 +51,9 @@ class DisFlow:
         gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (start, end)]
         if not hasattr(self._own, "search"):
             self._own.search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-            self._own.search.setFinestScale(self._finest)
             self._own.search.setVariationalRefinementIterations(self._rounds)
+        # For a small image OpenCV chooses another one, and keeps to it.
+        self._own.search.setFinestScale(self._finest)
         return np.asarray(self._own.search.calc(*gray, None), np.float32)
 
 
