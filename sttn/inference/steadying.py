@@ -40,7 +40,8 @@ def steadied(fills: Iterator[tuple[int, Pixels]], clip: Clip) -> Iterator[tuple[
         clip: The clip.
 
     Yields:
-        Those that are returned, each once the next one is there; only holes differ.
+        Those that are returned, each once the next one is there, for the caller to keep or change;
+        only holes differ.
     """
     steadying, returned, filled = _Steadying(clip), set(clip.returned), set(clip.filled)
     kept: dict[int, Pixels] = {}
@@ -76,10 +77,10 @@ class _Steadying:
         self._latest: _Found | None = None
 
     def moved(self, index: int, fill: Pixels, beside: Mapping[int, Pixels]) -> Pixels:
-        """A fill, moved towards what those beside it, by index, show in its hole."""
-        hole = self._clip.hole(index)
+        """A copy of a fill, moved towards what those beside it, by index, show in its hole."""
+        result, hole = fill.copy(), self._clip.hole(index)
         if hole is None or not beside:
-            return fill
+            return result
         box = hole.grown(AROUND, self._clip.size)
         pixels, where = in_float(box.of(fill)), box.of(self._clip.mask(index))
         total, weights = pixels.copy(), np.ones(box.size, np.float32)
@@ -91,7 +92,6 @@ class _Steadying:
             total += weight[..., None] * brought
             weights += weight
         missed = np.where(where[..., None], total / weights[..., None] - pixels, np.float32(0))
-        result = fill.copy()
         lay(result, box, pixels + cv2.GaussianBlur(missed, (0, 0), FINEST), where)
         return result
 

@@ -132,3 +132,14 @@ def test_a_frame_without_a_hole_steadies_those_beside_it(wall, masks):
 
     assert list(steady) == [0, 1, 2, 4, 5]
     assert missed(steady[4], wall[4], masks[4]) < missed(fills[4], wall[4], masks[4])
+
+
+def test_what_is_handed_over_is_the_callers_own(wall, masks):
+    """A script that grades each frame in place changes none that follows."""
+    masks[::2] = False
+    fills, clip = shimmering(wall, masks), clip_of(wall, masks)
+    untouched = dict(steadied(enumerate(fills), clip))
+
+    for index, frame in steadied(enumerate(fills.copy()), clip):
+        np.testing.assert_array_equal(frame, untouched[index])
+        frame[...] = 0
