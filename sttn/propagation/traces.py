@@ -30,6 +30,9 @@ ENOUGH = 0.7
 """Share of that kernel that must show: the rest of it is left out. The more is asked for the softer
 are fills, since the first frame that shows a place often does so at its hole's very edge."""
 
+ROW, MOST_ROWS = 256, 32_766
+"""Places in a row of the map that OpenCV is given, if they are not too many, and its limit."""
+
 Points = NDArray[np.float32]
 """(N, 2) x and y in pixels."""
 
@@ -170,7 +173,8 @@ def sampled(
         places: (N, 2).
         interpolation: One of OpenCV's.
     """
-    count, row = len(places), 256  # OpenCV takes no map of more than 32,767 rows
+    count = len(places)
+    row = max(ROW, -(-count // MOST_ROWS))
     if not count:
         return np.zeros((0, image.shape[-1]), np.float32)
     corner, rows, columns = _around(image.shape, places)

@@ -340,6 +340,16 @@ def test_sampling_takes_any_number_of_places(count, channels):
     np.testing.assert_allclose(found, image[y, x], atol=1e-6)
 
 
+def test_sampling_takes_what_a_hole_in_a_4k_frame_asks_for():
+    """Twelve candidates for a third of it: more places than OpenCV takes in rows of 256."""
+    places = np.zeros((8_400_000, 2), np.float32)
+    places[-1] = 1, 0
+
+    found = sampled(np.array([[[0.25], [0.75]]]), places)
+
+    np.testing.assert_array_equal(found[[0, -2, -1], 0], [0.25, 0.25, 0.75])
+
+
 def offered() -> tuple:
     """Surroundings with a hole, a candidate that is right but darker, and one that is wrong."""
     rng = np.random.default_rng(0)
