@@ -146,9 +146,10 @@ class Engine:
     def _encoded(self, indices: Sequence[int]) -> tuple[Sequence[int], Tensor]:
         inside = []
         for index in indices:
-            pixels = torch.from_numpy(np.ascontiguousarray(self._sight.frame(index)))
+            # Copies, since torch takes nothing that may not be written to without a warning.
+            pixels = torch.from_numpy(np.array(self._sight.frame(index), order="C"))
             scaled = pixels.to(self._device).float() / (255 if pixels.dtype == torch.uint8 else 1)
-            hole = torch.from_numpy(np.ascontiguousarray(self._sight.mask(index)))
+            hole = torch.from_numpy(np.array(self._sight.mask(index), order="C"))
             hidden = hole.to(self._device).float()[None]
             inside.append((scaled.permute(2, 0, 1).clamp(0, 1) * 2 - 1) * (1 - hidden))
             if (mask := self._generator.feature_mask(hidden)) is not None:

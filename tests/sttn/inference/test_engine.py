@@ -52,6 +52,16 @@ def test_the_fill_does_not_depend_on_what_the_hole_hides(generator):
     )
 
 
+def test_frames_that_may_not_be_written_to_are_taken(generator):
+    """As they are read from a memory map; nobody is warned of what does not matter to them."""
+    frames, masks = clip(3)
+    writable = complete(frames, masks, generator, ALONE)
+
+    frames.flags.writeable = masks.flags.writeable = False
+
+    np.testing.assert_array_equal(complete(frames, masks, generator, ALONE), writable)
+
+
 def test_the_same_input_gives_the_same_output(generator):
     """A rerun on the farm matches the first."""
     frames, masks = clip(13)
