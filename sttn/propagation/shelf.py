@@ -37,7 +37,9 @@ class Shelf:
         self._lock = RLock()
 
     def kept(self, array: NDArray[Element]) -> NDArray[Element]:
-        """The array, or the same in a file; what it takes counts until nobody holds it any more.
+        """A view of the array, or the same in a file.
+
+        What the array takes counts until nobody holds the view any more, whoever holds the array.
 
         Raises:
             OSError: there is no room on the disk.
@@ -46,8 +48,9 @@ class Shelf:
             if self._used + array.nbytes > self._limit_bytes:
                 return self._in_a_file(array)
             self._used += array.nbytes
-        weakref.finalize(array, self._gone, array.nbytes)
-        return array
+        view = array.view()
+        weakref.finalize(view, self._gone, array.nbytes)
+        return view
 
     def _gone(self, size: int) -> None:
         with self._lock:

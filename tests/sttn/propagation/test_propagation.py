@@ -169,6 +169,15 @@ def test_a_shelf_holds_what_fits_and_has_room_again(sizes, limit):
     assert isinstance(whole[1], np.memmap) == (limit == 0)
 
 
+def test_arrays_that_the_caller_keeps_make_room_all_the_same():
+    """A script whose shot is in memory must not have everything after 2 GB of it read from disk."""
+    shelf, frames = Shelf(1000), [np.zeros(400, np.uint8) for _ in range(9)]
+
+    waiting = deque((shelf.kept(frame) for frame in frames), maxlen=1)
+
+    assert not isinstance(waiting[0], np.memmap)
+
+
 def test_arrays_on_disk_share_few_files_which_go_with_them(monkeypatch):
     """A long shot has thousands of arrays; a process may often open 1024 files, and disks fill."""
     monkeypatch.setattr("sttn.propagation.shelf.SLAB", 4096)
