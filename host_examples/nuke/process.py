@@ -124,7 +124,10 @@ def _end(job: Job) -> None:
     except ValueError as error:
         _tell(job.group, "ERROR", str(error))
         return
-    if not job.cancelled and not job.work.error:
+    failed = job.work.error
+    if shown < total and not failed:
+        failed = f"it ended without an error, but not all of {job.results} is there"
+    if not job.cancelled and not failed:
         noted = f"; {job.work.note}" if job.work.note else ""
         _tell(job.group, "DONE", f"{total} frames finished{noted}")
         return
@@ -132,7 +135,7 @@ def _end(job: Job) -> None:
     if job.cancelled:
         _tell(job.group, "PARTIAL" if shown else "CANCELLED", f"cancelled{kept}")
     else:
-        _tell(job.group, "ERROR", f"{job.work.error}{kept}")
+        _tell(job.group, "ERROR", f"{failed}{kept}")
 
 
 def _on_main_thread(call: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ It runs ``sttn-inpaint`` on the exported frames and looks like
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -13,6 +14,8 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+logger = logging.getLogger(__name__)
 
 STARTED_BY_NUKE = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What Nuke sets for its own Python, and what would break another one."""
@@ -111,6 +114,9 @@ class SideProcess:
             self.error = self._told()
         except OSError as error:
             self.error = f"cannot start {self._arguments[0]}: {error}; enter its whole path"
+        except Exception as error:
+            logger.exception("a bug, please report it")
+            self.error = f"a bug, please report it: {type(error).__name__}: {error}"
         finally:
             self._ended.set()
 
@@ -118,12 +124,14 @@ class SideProcess:
         environment = {
             name: value for name, value in os.environ.items() if name not in STARTED_BY_NUKE
         }
+        environment["PYTHONIOENCODING"] = "utf-8"  # Nuke's locale may be another, or none
         self._process = subprocess.Popen(
             self._arguments,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,  # a bar's carriage returns end lines too
+            encoding="utf-8",  # as text: a bar's carriage returns end lines too
+            errors="replace",
             env=environment,
         )
         if self._asked_to_end:

@@ -454,6 +454,42 @@ def test_a_side_process_that_is_not_there_is_named(nuke, process, group):
     assert "cannot start /nowhere/sttn-inpaint" in group["message"].value()
 
 
+@pytest.fixture
+def stands_in(process, monkeypatch, group, tmp_path):
+    """Has a shell script do the side process's work."""
+
+    def put(script):
+        monkeypatch.setattr(sys.modules["host_examples.nuke.job"], "NODES_PYTHON", (99,))
+        command = tmp_path / "sttn-inpaint"
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+        group["command"].setValue(str(command))
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (r"printf '\377 completing: 0/4\rit broke\n' >&2; exit 2", "it broke"),
+        ("exit 0", "it ended without an error, but not all of"),
+    ],
+    ids=["in another encoding", "without a result"],
+)
+def test_a_side_process_that_makes_nothing_is_an_error(
+    nuke, process, group, stands_in, script, told
+):
+    """A farm renders what is DONE: in any locale, and whatever the side process says."""
+    stands_in(script)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "ERROR"
+    assert group["message"].value().startswith(told)
+    assert group.node("Result") is None
+
+
 @pytest.mark.parametrize("nodes_python", [(3, 10), (99,)])
 def test_cuts_are_told_where_the_work_is_done(nuke, process, group, monkeypatch, nodes_python):
     """In Nuke's own Python and in sttn-inpaint's."""
