@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import signal
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -100,8 +99,8 @@ class SideProcess:
         """Ask it to end; returns at once."""
         self._asked_to_end = True
         if self._process is not None and self._process.poll() is None:
-            gentle = signal.SIGTERM if os.name == "nt" else signal.SIGINT
-            self._process.send_signal(gentle)
+            # To sttn-inpaint that is Ctrl-C, which it ignores where Nuke was started to ignore it.
+            self._process.terminate()
         # It may take seconds to stop a server of its own; the artist need not wait for that.
         self._ended.set()
 

@@ -490,6 +490,20 @@ def test_a_side_process_that_makes_nothing_is_an_error(
     assert group.node("Result") is None
 
 
+def test_cancel_ends_a_side_process_that_ignores_interrupts(nuke, process, group, stands_in):
+    """As all that a Nuke starts which a shell put into the background."""
+    stands_in("trap '' INT; echo 'completing: 0/4' >&2; exec sleep 30")
+    process.process(group)
+    work = process._running[0].work
+    nuke.run_main_loop(lambda: work.stage == "completing")
+
+    process.cancel(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "CANCELLED"
+    assert work._process.wait(timeout=10) != 0
+
+
 @pytest.mark.parametrize("nodes_python", [(3, 10), (99,)])
 def test_cuts_are_told_where_the_work_is_done(nuke, process, group, monkeypatch, nodes_python):
     """In Nuke's own Python and in sttn-inpaint's."""
