@@ -35,6 +35,13 @@ class Job:
         plate = group.input(0)
         if plate is None:
             raise ValueError("nothing is connected to Source; connect the plate first")
+        views = nuke.views()
+        if len(views) > 1:
+            raise ValueError(
+                f"the script has the views {', '.join(views)}, which would all get one picture; "
+                "write each by itself (OneView before a Write), and process it in a script of one "
+                "view"
+            )
         self.group = group
         self._params = set_params(group)
         available = range(plate.firstFrame(), plate.lastFrame() + 1)

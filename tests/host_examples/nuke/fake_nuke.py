@@ -56,6 +56,7 @@ class FakeNuke(types.ModuleType):
         self._root.firstFrame = lambda: first
         self._root.lastFrame = lambda: last
         self._root["proxy"].setValue(False)
+        self.views_ = ["main"]
         self.plate_channels = "RGBA"
         self.tcl = {}
         self.callbacks = []
@@ -74,6 +75,9 @@ class FakeNuke(types.ModuleType):
 
     def root(self):
         return self._root
+
+    def views(self):
+        return self.views_
 
     def message(self, text):
         self.require_main("message")

@@ -258,6 +258,18 @@ def test_the_plates_own_range_is_taken(nuke, process, group, address):
     assert group["message"].value().startswith("2 frames finished")
 
 
+def test_a_script_with_several_views_is_refused(nuke, process, group, address):
+    """Whoever works in stereo: both eyes would show one eye's picture."""
+    nuke.views_ = ["left", "right"]
+    group["server"].setValue(address)
+
+    process.process(group)
+
+    assert group["state"].value() == "ERROR"
+    assert group["message"].value().startswith("the script has the views left, right, which would")
+    assert nuke.calls == []
+
+
 def test_paths_have_forward_slashes_on_windows(nuke, process, group, monkeypatch):
     """Nuke takes a backslash in a file knob for an escape."""
     job = sys.modules["host_examples.nuke.job"]
