@@ -2,14 +2,18 @@ r"""The Group: what is inside it, and how finished frames come to show.
 
 ::
 
-    Source --+-----------------------------------------+-----------------> 0
-             +--> PlateCopy --> PlateWindow --> PlateExport \         Show --> Output
-    Matte  --+    (the matte's channel, as            Finished --------> 1
-                  a layer of the plate)       Result /
-    HoldOut ----> HoldOutCopy --> HoldOutWindow --> HoldOutExport
+    Source --+-----------------------------> 0
+             |                                Show --> Output
+             +----------------> Finished --> 1
+             |     Result ----/
+             +--> Colors --+--> PlateCopy --> PlateWindow --> PlateExport
+    Matte  ----------------|--/ (the matte's channel, as a layer of the plate)
+    HoldOut ---------------+--> HoldOutCopy --> HoldOutWindow --> HoldOutExport
 
-``Show`` is switched by the frame number, to 1 where frames are finished. ``Finished`` takes red,
-green, blue and alpha from the Read ``Result`` and every other channel from Source.
+``Colors`` keeps the plate's rgba, so that no other layer is exported. Matte and HoldOut are copied
+into it, so that they are exported in the plate's format, whatever theirs. ``Show`` is switched by
+the frame number, to 1 where frames are finished. ``Finished`` takes red, green, blue and alpha from
+the Read ``Result`` and every other channel from Source.
 """
 
 from __future__ import annotations
@@ -38,8 +42,11 @@ def create() -> nuke.Group:
         source = nuke.nodes.Input(name="Source")
         matte = nuke.nodes.Input(name="Matte")
         held_out = nuke.nodes.Input(name="HoldOut")
-        _export_branch("Plate", source, matte, MATTE_CHANNEL)
-        _export_branch("HoldOut", held_out, held_out, "rgba.alpha")
+        colors = nuke.nodes.Remove(
+            name="Colors", inputs=[source], operation="keep", channels="rgba"
+        )
+        _export_branch("Plate", colors, matte, MATTE_CHANNEL)
+        _export_branch("HoldOut", colors, held_out, "rgba.alpha")
         finished = nuke.nodes.Copy(name="Finished", inputs=[source, source])
         finished["channels"].setValue("rgba")
         show = nuke.nodes.Switch(name="Show", inputs=[source, finished])

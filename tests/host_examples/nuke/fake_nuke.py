@@ -21,6 +21,7 @@ CLASS_KNOBS = {
     "Input": [],
     "Output": [],
     "Copy": ["from0", "to0", "channels", "bbox"],
+    "Remove": ["operation", "channels"],
     "Crop": ["box", "reformat", "crop"],
     "Switch": ["which"],
     "Write": [
@@ -58,6 +59,7 @@ class FakeNuke(types.ModuleType):
         self._root["proxy"].setValue(False)
         self.views_ = ["main"]
         self.plate_channels = "RGBA"
+        self.plate_layers = []
         self.tcl = {}
         self.callbacks = []
         self.this = None
@@ -181,27 +183,34 @@ class FakeNuke(types.ModuleType):
         assert write["channels"].value() == "all"
         crop = write.inputs_[0]
         copy = crop.inputs_[0]
+        image = copy.inputs_[0]
+        keeps = image.Class() == "Remove" and image["operation"].value() == "keep"
+        others = [] if keeps else self.plate_layers
         left, bottom, right, top = (crop["box"].values.get(index) for index in range(4))
         width, height = right - left, top - bottom
         plate, matte = footage(frame, width, height)
         assert copy["from0"].value() == "rgba.alpha"
         names = ["R", "G", "B", "A"]
         pixels = plate
-        if self.plate_channels == "RGB" and copy.inputs_[0].name() == "Source":
+        if self.plate_channels == "RGB" and copy["to0"].value() != "rgba.alpha":
             names = ["R", "G", "B"]
-        if copy.inputs_[0].name() == "HoldOut":
+        if copy.inputs_[1].name() == "HoldOut":
             pixels = plate.copy()
             pixels[..., 3] = 0
             pixels[: height // 2, : width // 2 - 4, 3] = 1
         if copy["to0"].value() != "rgba.alpha":
             names.append(copy["to0"].value())
-            same = copy.inputs_[1] is copy.inputs_[0]
+            same = copy.inputs_[1].name() == "Source"
             layer = plate[..., 3] if same else matte
             pixels = np.concatenate([plate[..., : len(names) - 1], layer[..., None]], axis=-1)
+        for layer in others:
+            names.append(layer)
+            pixels = np.concatenate([pixels, plate[..., :1]], axis=-1)
+        of_image = image.format()
         spec = oiio.ImageSpec(width, height, len(names), oiio.FLOAT)
         spec.channelnames = tuple(names)
-        spec.x, spec.y = left, self.height - top
-        spec.full_width, spec.full_height = self.width, self.height
+        spec.x, spec.y = left, of_image.height() - top
+        spec.full_width, spec.full_height = of_image.width(), of_image.height()
         spec.attribute("nuke/version", "stand-in")
         path = write["file"].value().replace("####", f"{frame:04d}")
         output = oiio.ImageOutput.create(path)
@@ -303,6 +312,7 @@ class Node:
         self.session, self._kind = session, kind
         self._knobs, self.inputs_, self.parent_ = {}, {}, None
         self.gone = False
+        self.size = session.width, session.height
         for name in knobs:
             self.addKnob(Knob(name))
         self._name = kind
@@ -355,9 +365,15 @@ class Node:
         return True
 
     def format(self):
-        return types.SimpleNamespace(
-            width=lambda: self.session.width, height=lambda: self.session.height
-        )
+        """Of what is made here, else of the first input; an Input's is its group's."""
+        first = self.inputs_.get(0)
+        if self._kind == "Input":
+            inputs = [node for node in self.parent_.children if node.Class() == "Input"]
+            first = self.parent_.input(inputs.index(self))
+        if first is not None:
+            return first.format()
+        width, height = self.size
+        return types.SimpleNamespace(width=lambda: width, height=lambda: height)
 
 
 class Group(Node):

@@ -245,6 +245,16 @@ def test_a_plate_without_alpha_is_completed(nuke, process, group, address, tmp_p
     np.testing.assert_array_equal(pixels[matte == 1][:, :3], 0)
 
 
+def test_no_other_layer_of_the_plate_is_exported(nuke, process, group, tmp_path):
+    """A rendered plate has dozens, which would fill the disk and are never read."""
+    nuke.plate_layers = ["depth.Z", "diffuse.red"]
+
+    sys.modules["host_examples.nuke.job"].Job(group).export()
+
+    _, spec = read(next(tmp_path.rglob("export.plate.1001.exr")))
+    assert tuple(spec.channelnames) == ("R", "G", "B", "A", "sttn.matte")
+
+
 def test_the_plates_own_range_is_taken(nuke, process, group, address):
     """A plate of 1002-1003 in a script of 1001-1004."""
     plate = group.input(0)
@@ -409,13 +419,18 @@ def either_way(request, process, monkeypatch, group):
 def test_clean_frames_show_and_held_out_parts_stay(
     nuke, process, group, address, tmp_path, fake_nuke, either_way
 ):
-    """A painted frame shows under the matte; what is held out is the plate, matte or not."""
+    """A painted frame shows under the matte; what is held out is the plate, matte or not.
+
+    The hold-out has another format, as what another program made may have.
+    """
     painted = oiio.ImageBuf(oiio.ImageSpec(96, 96, 3, oiio.FLOAT))
     oiio.ImageBufAlgo.fill(painted, (0.25, 0.25, 0.25))
     assert painted.write(str(tmp_path / "painted.1002.exr"))
     group["server"].setValue(address)
     group["clean_frames"].setValue(str(tmp_path / "painted.####.exr"))
-    group.setInput(2, nuke.nodes.Read(name="Actor"))
+    actor = nuke.nodes.Read(name="Actor")
+    actor.size = 128, 128
+    group.setInput(2, actor)
 
     process.process(group)
     finish(nuke, group)
@@ -609,7 +624,7 @@ def laid_out(group):
     for name in nodes:  # made from inputs to outputs
         columns[name] = 1 + max((columns[each] for each in sources[name]), default=-1)
     rows = {"HoldOut": 3, "HoldOutCopy": 3, "HoldOutWindow": 3, "HoldOutExport": 3}
-    rows |= {"PlateCopy": 1, "PlateWindow": 1, "PlateExport": 1, "Matte": 2}
+    rows |= {"Colors": 1, "PlateCopy": 1, "PlateWindow": 1, "PlateExport": 1, "Matte": 2}
     return {
         name: Box(
             label=name,
