@@ -2,9 +2,9 @@
 
     nuke -t host_examples/nuke/farm.py SCRIPT.nk [--node NAME] [--execute WRITE] [--save OUT.nk]
 
-Processes the STTN_Inpaint nodes of a script (or the one that is named), waits until they are done,
-then renders a Write, saves the script with its results, or both. Exit code 1 where a node did not
-finish; its message says why.
+Processes the STTN_Inpaint nodes of a script (or the one that is named), those that feed others
+first, waits until they are done, then renders a Write, saves the script with its results, or both.
+Exit code 1 where a node did not finish; its message says why.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if not groups:
         print(f"{given.script} has no node {given.node or 'of STTN Inpaint'}", file=sys.stderr)
         return 1
-    for group in groups:
+    for group in sorted(groups, key=lambda group: len(_upstream(group))):
         assert isinstance(group, nuke.Group)
         process.process(group, wait=True)
         print(f"{group.fullName()}: {group['state'].value()}: {group['message'].value()}")
@@ -53,6 +53,26 @@ def main(arguments: list[str]) -> int:
     if given.save:
         nuke.scriptSaveAs(given.save, overwrite=1)
     return 0
+
+
+def _upstream(node: nuke.Node) -> set[str]:
+    """Full names of all that its pixels may come from; of two in a chain the lower one has more."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        for each in _feeding(waiting.pop()):
+            if each.fullName() not in found:
+                found.add(each.fullName())
+                waiting.append(each)
+    return found
+
+
+def _feeding(node: nuke.Node) -> list[nuke.Node]:
+    pipes = nuke.INPUTS | nuke.HIDDEN_INPUTS
+    inside = node.nodes() if isinstance(node, nuke.Group) else []
+    around = nuke.toNode(node.fullName().rpartition(".")[0]) if node.Class() == "Input" else None
+    outside = around.dependencies(pipes) if around is not None else []
+    return [*node.dependencies(pipes), *inside, *outside]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import OpenImageIO as oiio
 
 STARTLINE = 0x1000
 GUI = True
+INPUTS, HIDDEN_INPUTS = 4, 2
 
 CLASS_KNOBS = {
     "Group": ["knobChanged", "label"],
@@ -43,6 +44,7 @@ class FakeNuke(types.ModuleType):
     def __init__(self, first=1001, last=1004, width=96, height=96):
         super().__init__("nuke")
         self.STARTLINE, self.GUI = STARTLINE, GUI
+        self.INPUTS, self.HIDDEN_INPUTS = INPUTS, HIDDEN_INPUTS
         self.main = threading.current_thread()
         self.calls = []
         self.messages = []
@@ -359,6 +361,11 @@ class Node:
     def input(self, index):
         return self.inputs_.get(index)
 
+    def dependencies(self, mask):
+        """What is connected; all inputs here are shown ones."""
+        connected = self.inputs_.values() if mask & INPUTS else ()
+        return [node for node in connected if node is not None]
+
     def setInput(self, index, node):
         self.session.require_main("connecting")
         self.inputs_[index] = node
@@ -383,6 +390,9 @@ class Group(Node):
 
     def node(self, name):
         return next((node for node in self.children if node.name() == name), None)
+
+    def nodes(self):
+        return list(self.children)
 
     def __enter__(self):
         self.session.context = self

@@ -564,6 +564,39 @@ def test_the_farm_waits_renders_and_saves(nuke, process, group, address, capsys)
     ]
 
 
+@pytest.mark.parametrize("inside", [None, "lower", "upper"])
+def test_the_farm_goes_down_a_chain(nuke, process, monkeypatch, inside):
+    """Two clean-ups of one plate, the lower one made first, either inside a Group or not."""
+    module = importlib.import_module("host_examples.nuke.group")
+    made = {}
+    for name in ("lower", "upper"):
+        made[name] = module.create()
+        made[name].setName(name)
+    ends = {name: (node, node) for name, node in made.items()}  # what is fed, what feeds
+    if inside:
+        around = nuke.nodes.Group(name="Around")
+        with around:
+            entry = nuke.nodes.Input(name="Entry")
+            middle = nuke.nodes.Copy(name="Middle", inputs=[entry])
+            made[inside].setInput(0, middle)
+            nuke.nodes.Output(name="Exit", inputs=[made[inside]])
+        around.children.append(made[inside])
+        made[inside].parent_ = around
+        ends[inside] = around, around
+    ends["upper"][0].setInput(0, nuke.nodes.Read(name="Plate"))
+    ends["lower"][0].setInput(0, nuke.nodes.Copy(name="Between", inputs=[ends["upper"][1]]))
+    processed = []
+
+    def told(group, wait):
+        processed.append(group.name())
+        group["state"].setValue("DONE")
+
+    monkeypatch.setattr(process, "process", told)
+
+    assert importlib.import_module("host_examples.nuke.farm").main(["shot.nk"]) == 0
+    assert processed == ["upper", "lower"]
+
+
 def test_the_farm_hears_of_failures(nuke, process, group, capsys):
     """A job that fails must not render what is not finished."""
     farm = importlib.import_module("host_examples.nuke.farm")
