@@ -87,7 +87,7 @@ class Job:
                     nuke.execute(write, self._exporting[0], self._exporting[-1], 1)
                 finally:
                     write["disable"].setValue(True)
-        except (RuntimeError, ValueError):
+        except Exception:
             self.remove_export()
             raise
         finally:

@@ -31,10 +31,12 @@ def shown_params() -> list[dict[str, Any]]:
 
 
 def set_params(node: nuke.Node) -> dict[str, Any]:
-    """What the artist set, by the param's name."""
+    """What the artist set, by the param's name; a node older than a param has its default."""
     kinds = {"bool": bool, "int": int, "float": float, "string": str, "choice": str}
+    knobs = ((spec, node.knob(spec["name"])) for spec in shown_params())
     return {
-        spec["name"]: kinds[spec["kind"]](node[spec["name"]].value()) for spec in shown_params()
+        spec["name"]: kinds[spec["kind"]](spec["default"] if knob is None else knob.value())
+        for spec, knob in knobs
     }
 
 

@@ -6,6 +6,7 @@ update the node. Progress tasks are the exception that Nuke makes.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,8 @@ import nuke
 from host_examples.nuke.group import show_results
 from host_examples.nuke.job import Job
 from host_examples.nuke.knobs import is_inpaint, shown_params
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.05
 """How often the watching thread looks at the work and at the progress bar's Cancel."""
@@ -39,10 +42,8 @@ def process(group: nuke.Group, wait: bool = False) -> None:
     try:
         job = Job(group)
         job.export()
-    except (ValueError, RuntimeError) as error:
-        # Nuke has no other word for it: a render that is cancelled raises a RuntimeError.
-        cancelled = str(error).lower().startswith("cancel")
-        _tell(group, "CANCELLED" if cancelled else "ERROR", str(error))
+    except Exception as error:
+        _tell_error(group, error)
         return
     _running.append(job)
     job.work.start()
@@ -103,8 +104,8 @@ def _show_progress(job: Job, progress: str) -> None:
     try:
         _tell(job.group, job.work.state, progress)
         _show_finished(job)
-    except ValueError:
-        job.cancel()  # the node is gone, or was edited; _end sees to it
+    except Exception:
+        job.cancel()  # the node is gone, say, or was edited; _end sees to it
 
 
 def _show_finished(job: Job) -> int:
@@ -121,8 +122,8 @@ def _end(job: Job) -> None:
         return  # nobody is left to be told
     try:
         shown, total = _show_finished(job), len(job.frames)
-    except ValueError as error:
-        _tell(job.group, "ERROR", str(error))
+    except Exception as error:
+        _tell_error(job.group, error)
         return
     failed = job.work.error
     if shown < total and not failed:
@@ -140,6 +141,16 @@ def _end(job: Job) -> None:
 
 def _on_main_thread(call: Callable[[], None]) -> None:
     nuke.executeInMainThreadWithResult(call)  # type: ignore[no-untyped-call]
+
+
+def _tell_error(group: nuke.Node, error: Exception) -> None:
+    if isinstance(error, (ValueError, RuntimeError)):
+        # Nuke has no other word for it: a render that is cancelled raises a RuntimeError.
+        cancelled = str(error).lower().startswith("cancel")
+        _tell(group, "CANCELLED" if cancelled else "ERROR", str(error))
+    else:
+        logger.error("a bug, please report it", exc_info=error)
+        _tell(group, "ERROR", f"a bug, please report it: {type(error).__name__}: {error}")
 
 
 def _tell(group: nuke.Node, state: str, message: str) -> None:

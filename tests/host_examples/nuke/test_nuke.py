@@ -396,6 +396,50 @@ def test_without_a_matte_the_sources_channel_is_taken(nuke, process, group, addr
     assert group.node("PlateCopy").input(1) is group.node("Source")
 
 
+def test_a_node_older_than_a_param_takes_its_default(nuke, process, group, address):
+    """Shots that were begun before an update go on after it."""
+    del group._knobs["detail"]
+    group["server"].setValue(address)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert group["state"].value() == "DONE", group["message"].value()
+
+
+def test_whatever_breaks_the_export_ends_on_the_node(
+    nuke, process, group, monkeypatch, tmp_path, fake_nuke
+):
+    """Never a node that says EXPORTING for ever, nor frames that nobody will read."""
+
+    def broken(write, frame):
+        (Path(write["file"].value()).parent / "export.plate.1001.exr").touch()
+        raise NameError("knob raw does not exist")
+
+    monkeypatch.setattr(nuke, "_render", broken)
+
+    process.process(group)
+
+    told = "a bug, please report it: NameError: knob raw does not exist"
+    assert (group["state"].value(), group["message"].value()) == ("ERROR", told)
+    assert fake_nuke.exported(tmp_path) == []
+
+
+def test_results_that_nuke_cannot_show_end_on_the_node(nuke, process, group, monkeypatch, address):
+    """Nuke refuses to make the Read, say: the node does not say RUNNING for ever."""
+
+    def refused(*_):
+        raise RuntimeError("no more nodes")
+
+    monkeypatch.setattr(process, "show_results", refused)
+    group["server"].setValue(address)
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert (group["state"].value(), group["message"].value()) == ("ERROR", "no more nodes")
+
+
 def test_a_changed_knob_makes_a_finished_node_stale(nuke, process, group, address):
     """What shows is not what the knobs say any more."""
     group["server"].setValue(address)
