@@ -132,7 +132,10 @@ def _chosen(text: str, available: range) -> list[int]:
         given = nuke.FrameRange(text)
     except (ValueError, RuntimeError):
         raise ValueError(f"frames {text!r} is not a range; write 1001-1048") from None
-    return list(range(given.first(), given.last() + 1))
+    frames = list(range(given.first(), given.last() + 1))
+    if len(frames) != given.frames():
+        raise ValueError(f"frames {text!r} leaves some out or runs backwards; write 1001-1048")
+    return frames
 
 
 def _new_folder(group: nuke.Group) -> str:

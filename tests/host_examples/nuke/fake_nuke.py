@@ -91,9 +91,13 @@ class FakeNuke(types.ModuleType):
         self.layers[name] = channels
 
     def FrameRange(self, text):
+        text, _, step = text.partition("x")
         first, _, last = text.partition("-")
         numbers = int(first), int(last or first)
-        return types.SimpleNamespace(first=lambda: numbers[0], last=lambda: numbers[1])
+        count = abs(numbers[1] - numbers[0]) // int(step or 1) + 1
+        return types.SimpleNamespace(
+            first=lambda: numbers[0], last=lambda: numbers[1], frames=lambda: count
+        )
 
     def ProgressTask(self, title):
         self.tasks.append(Task(title))

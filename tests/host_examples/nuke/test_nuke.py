@@ -206,6 +206,8 @@ def test_an_export_that_is_cancelled_leaves_nothing_behind(
         ("server", "unix:/nowhere.sock", "no server answers at unix:/nowhere.sock"),
         ("frames", "990-1002", "frame 990 is outside the plate's 1001-1004"),
         ("frames", "all", "frames 'all' is not a range"),
+        ("frames", "1001-1004x3", "frames '1001-1004x3' leaves some out"),
+        ("frames", "1004-1001", "frames '1004-1001' leaves some out or runs backwards"),
         ("folder", "/dev/null", "cannot write to /dev/null"),
     ],
 )
