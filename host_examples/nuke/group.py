@@ -28,12 +28,14 @@ MATTE_CHANNEL = "sttn.matte"
 
 
 def create() -> nuke.Group:
-    """A new Group, beside what is selected."""
+    """A new Group, with the one selected node as Source; beside what is selected if several are."""
+    selected = nuke.selectedNodes()
     nuke.Layer(MATTE_LAYER, [MATTE_CHANNEL])
     group = nuke.createNode("Group", inpanel=False)
     assert isinstance(group, nuke.Group)
     group.setName(LABEL, uncollide=True)
     add_knobs(group)
+    group["label"].setValue("[value state]")
     group["knobChanged"].setValue(
         "from host_examples.nuke import process; process.knob_changed(nuke.thisNode(), "
         "nuke.thisKnob())"
@@ -51,6 +53,8 @@ def create() -> nuke.Group:
         finished["channels"].setValue("rgba")
         show = nuke.nodes.Switch(name="Show", inputs=[source, finished])
         nuke.nodes.Output(name="Output", inputs=[show])
+    if len(selected) == 1:
+        group.setInput(0, selected[0])
     return group
 
 

@@ -3,5 +3,5 @@
 import nuke
 
 nuke.menu("Nodes").addMenu("STTN").addCommand(
-    "STTN Inpaint", "from host_examples.nuke import group; group.create()"
+    "STTN Inpaint", "from host_examples.nuke import group; group.create().showControlPanel()"
 )

@@ -51,6 +51,7 @@ class FakeNuke(types.ModuleType):
         self.tasks = []
         self.layers = {}
         self.created = []
+        self.selected = []
         self.context = None
         self.fail_at = None
         self.width, self.height = width, height
@@ -108,6 +109,9 @@ class FakeNuke(types.ModuleType):
 
     def createNode(self, kind, inpanel=True):
         return getattr(self.nodes, kind)()
+
+    def selectedNodes(self):
+        return list(self.selected)
 
     def toNode(self, name):
         return next((node for node in self.created if node.fullName() == name), None)
@@ -317,7 +321,7 @@ class Node:
     def __init__(self, session, kind, knobs):
         self.session, self._kind = session, kind
         self._knobs, self.inputs_, self.parent_ = {}, {}, None
-        self.gone = False
+        self.gone = self.panel = False
         self.size = session.width, session.height
         for name in knobs:
             self.addKnob(Knob(name))
@@ -345,6 +349,10 @@ class Node:
     def addKnob(self, knob):
         knob.owner = self
         self._knobs[knob.name()] = knob
+
+    def showControlPanel(self):
+        self.session.require_main("opening a panel")
+        self.panel = True
 
     def knob(self, name):
         return self._knobs.get(name)

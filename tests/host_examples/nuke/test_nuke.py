@@ -101,6 +101,20 @@ def test_the_menu_makes_a_node_with_every_param(nuke):
     assert {node.name() for node in made.children} >= {"Source", "Matte", "PlateExport", "Show"}
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_new_node_is_connected_to_what_is_selected(nuke, count):
+    """As Nuke's own nodes are; of several, nobody knows which one is the plate. Its panel opens."""
+    nuke.selected = [nuke.nodes.Read(name=f"Plate{index}") for index in range(count)]
+
+    exec((FOLDER / "menu.py").read_text())
+    exec(nuke.menus["Nodes"].entries["STTN"].entries["STTN Inpaint"])
+
+    (made,) = nuke.allNodes("Group")
+    assert made.input(0) is (nuke.selected[0] if count == 1 else None)
+    assert made.panel
+    assert made["label"].value() == "[value state]"
+
+
 def test_process_exports_completes_and_shows(
     nuke, process, group, address, tmp_path, fake_nuke, fake_engine
 ):
