@@ -131,6 +131,8 @@ class SideProcess:
             stderr=subprocess.PIPE,
             encoding="utf-8",  # as text: a bar's carriage returns end lines too
             errors="replace",
+            # Windows would open a console for it.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             env=environment,
         )
         if self._asked_to_end:

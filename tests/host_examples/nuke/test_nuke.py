@@ -591,6 +591,24 @@ def test_cancel_ends_a_side_process_that_ignores_interrupts(nuke, process, group
     assert work._process.wait(timeout=10) != 0
 
 
+def test_a_side_process_opens_no_window(nuke, process, group, stands_in, monkeypatch):
+    """On Windows a console would stand before Nuke until the job is done."""
+    asked = {}
+
+    def started(*_, **options):
+        asked.update(options)
+        raise FileNotFoundError("not on Windows")
+
+    monkeypatch.setattr(subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    stands_in("exit 0")
+
+    process.process(group)
+    finish(nuke, group)
+
+    assert asked["creationflags"] == 0x08000000
+
+
 @pytest.mark.parametrize("nodes_python", [(3, 10), (99,)])
 def test_cuts_are_told_where_the_work_is_done(nuke, process, group, monkeypatch, nodes_python):
     """In Nuke's own Python and in sttn-inpaint's."""
