@@ -4,7 +4,9 @@ Plates of artists go through OpenImageIO and OCIO in the hosts; this is for corp
 """
 
 import json
+import os
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 import cv2
@@ -34,9 +36,42 @@ def natural_order(path: PurePath) -> tuple[list[list[str | int]], str]:
 
 
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """All files below a folder with one of the suffixes, in natural order."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    """All files below a folder with one of the suffixes, in natural order.
+
+    Linked folders count, each folder once; hidden ones do not, nor hidden files.
+    """
+    found: list[Path] = []
+    entered: set[str] = set()
+    roots = [folder]
+    for root in roots:
+        for place, folders, files in os.walk(root):
+            if (real := os.path.realpath(place)) in entered:
+                folders.clear()
+                continue
+            entered.add(real)
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            # After all others, so that what is linked to from beside it keeps its own path.
+            roots += [path for name in folders if (path := Path(place, name)).is_symlink()]
+            found += _shown((Path(place, name) for name in files), suffixes)
     return sorted(found, key=natural_order)
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images in a folder itself, not below it, in natural order; hidden ones do not count."""
+    return sorted(_shown(folder.iterdir(), IMAGE_SUFFIXES), key=natural_order)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is nobody's material: hidden, or what macOS lays beside files.
+
+    >>> [is_hidden(name) for name in ("._00000.png", ".cache", "__MACOSX", "00000.png")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _shown(paths: Iterable[Path], suffixes: frozenset[str]) -> list[Path]:
+    return [path for path in paths if path.suffix.lower() in suffixes and not is_hidden(path.name)]
 
 
 def listed_videos(path: Path) -> set[str] | None:
@@ -107,11 +142,12 @@ def read_movie(path: Path, limit: int, short_side: int) -> Image:
 def read_sequence(folder: Path, limit: int, short_side: int) -> Image:
     """Read the first images of a folder as the frames of one video, as :func:`read_movie` does.
 
+    What lies in folders below it is no part of the video.
+
     Raises:
         FootageError: an image cannot be decoded, or they differ in size.
     """
-    paths = files_in(folder, IMAGE_SUFFIXES)[:limit]
-    frames = [reduced(read_image(path), short_side) for path in paths]
+    frames = [reduced(read_image(path), short_side) for path in images_in(folder)[:limit]]
     if len({frame.shape for frame in frames}) != 1:
         raise FootageError(f"the images in {folder} differ in size, or there are none")
     return np.stack(frames)

@@ -1,19 +1,26 @@
 """The material a run trains on, held in memory.
 
-A corpus is a folder. Below it, in any depth: photographs; equirectangular panoramas, .hdr and .exr;
-movies; folders of numbered frames, as DAVIS has them; zips of numbered frames, one per video, as
-the released code wants YouTube-VOS; and shards that ``sttn-train pack`` wrote. A ``train.json``, an
-object whose keys are names of videos, limits which videos below its folder count. Folders of
-numbered masks below one that is called ``Annotations``, as DAVIS and YouTube-VOS have them, are
-shapes of objects to cut holes with.
+A corpus is a folder. Below it, in any depth, linked folders included: photographs; equirectangular
+panoramas, .hdr and .exr; movies; folders of numbered frames, as DAVIS has them; zips of numbered
+frames, one per video, as the released code wants YouTube-VOS; and shards that ``sttn-train pack``
+wrote. A ``train.json``, an object whose keys are names of videos, limits which videos below its
+folder count. Folders of masks in or below one that is called ``Annotations``, as DAVIS and
+YouTube-VOS have them, ``masks`` or ``objects`` are shapes of objects to cut holes with. Hidden
+files and the folders of runs do not count.
+
+Where something stands before the numbers, as in ``frame_00001.png``, they may be a data set's or a
+camera's, so that such images are frames only where the first ones look alike.
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,14 +46,25 @@ logger = logging.getLogger(__name__)
 HELD_OUT_EVERY = 12
 """One photograph, movie and panorama in this many is kept for validation."""
 
-OBJECTS_FOLDER = "Annotations"
+OBJECTS_FOLDER = re.compile(r"Annotations.*|masks?|objects", re.IGNORECASE)
+"""DAVIS has Annotations_unsupervised too."""
 OBJECTS_SHORT_SIDE = 240
 """Masks of objects are shrunk to this many pixels; they are enlarged again where needed."""
 
 READ_SUFFIXES = IMAGE_SUFFIXES | SCENE_LINEAR_SUFFIXES | MOVIE_SUFFIXES | {".zip"}
+NOTED_SUFFIXES = frozenset({".json", ".jsonl"})
+"""Of lists of videos, and of what tells a run's folder."""
+
+RUN_FILES = ("config.json", "log.jsonl")
+"""Their folder is a run's."""
 
 FEWEST_FRAMES = 5
 """A folder of numbered images is a video from this many on."""
+
+ALIKE = 12.0
+"""Mean difference of 8 x 8 gray values in [0, 255], the median of the first neighbors, up to which
+named images are frames. Videos of 24 frames a second stay below 8, unrelated photographs above 22,
+a photographer's successive ones above 13."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,29 +215,46 @@ def _found(folder: Path) -> Iterator[_Found]:
     kinds = ("objects", "shard", "sequence", "movie", "zip", "photograph", "panorama")
     found: dict[str, list[_Found]] = {kind: [] for kind in kinds}
     images: dict[Path, list[Path]] = {}
-    for path in files_in(folder, READ_SUFFIXES):
+    paths = _without_runs(files_in(folder, READ_SUFFIXES | NOTED_SUFFIXES))
+    for path in paths:
         suffix = path.suffix.lower()
         if suffix in IMAGE_SUFFIXES:
             images.setdefault(path.parent, []).append(path)
         elif suffix in SCENE_LINEAR_SUFFIXES:
             found["panorama"].append(_Found(path=path, kind="panorama"))
-        else:
+        elif suffix not in NOTED_SUFFIXES:
             zipped = "shard" if path.match(SHARD_PATTERN) else "zip"
             kind = "movie" if suffix in MOVIE_SUFFIXES else zipped
             found[kind].append(_Found(path=path, kind=kind))
-    for parent, paths in images.items():
-        if _is_sequence(paths):
-            drawn = OBJECTS_FOLDER in parent.relative_to(folder).parts
-            kind = "objects" if drawn else "sequence"
-            found[kind].append(_Found(path=parent, kind=kind))
+    for parent, of_parent in images.items():
+        if _is_drawn(parent.relative_to(folder)):
+            found["objects"].append(_Found(path=parent, kind="objects"))
+        elif _is_sequence(of_parent):
+            found["sequence"].append(_Found(path=parent, kind="sequence"))
         else:
-            found["photograph"] += [_Found(path=path, kind="photograph") for path in paths]
-    lists = {path.parent: listed_videos(path) for path in folder.rglob("train.json")}
+            found["photograph"] += [_Found(path=path, kind="photograph") for path in of_parent]
+    lists = {path.parent: listed_videos(path) for path in paths if path.name == "train.json"}
     for kind in ("sequence", "movie", "zip"):
         found[kind] = [video for video in found[kind] if _counts(video, lists)]
     found["photograph"].sort(key=lambda photograph: natural_order(photograph.path))
     for some in found.values():
         yield from some
+
+
+def _without_runs(paths: list[Path]) -> list[Path]:
+    """What does not lie in a run's folder: its curve and its validation clips are no material."""
+    configured, logged = (
+        {path.parent for path in paths if path.name == name} for name in RUN_FILES
+    )
+    runs = configured & logged
+    for run in sorted(runs):
+        logger.warning("left out: %s holds a run", run)
+    return [path for path in paths if runs.isdisjoint(path.parents)]
+
+
+def _is_drawn(folder: Path) -> bool:
+    """Whether a folder, relative to the corpus, holds masks of objects."""
+    return any(OBJECTS_FOLDER.fullmatch(part) for part in folder.parts)
 
 
 def _counts(video: _Found, lists: dict[Path, set[str] | None]) -> bool:
@@ -229,5 +264,20 @@ def _counts(video: _Found, lists: dict[Path, set[str] | None]) -> bool:
 
 
 def _is_sequence(images: list[Path]) -> bool:
-    """Whether the images of a folder are all numbered, and enough for a video."""
-    return len(images) >= FEWEST_FRAMES and all(path.stem.isdecimal() for path in images)
+    """Whether the images of a folder are one video's frames: enough, and numbered alike."""
+    numbered = [re.fullmatch(r"(.*?)\d+", path.stem) for path in images]
+    prefixes = {found[1] if found else None for found in numbered}
+    if len(images) < FEWEST_FRAMES or len(prefixes) > 1 or None in prefixes:
+        return False
+    return prefixes == {""} or _look_alike(images[:FEWEST_FRAMES])
+
+
+def _look_alike(images: list[Path]) -> bool:
+    """Whether images have one size and are as near to each other as a video's frames."""
+    try:
+        read = [read_image(path) for path in images]
+    except FootageError:
+        return False
+    small = [cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).mean(-1) for image in read]
+    apart = [np.abs(one - other).mean() for one, other in pairwise(small)]
+    return len({image.shape for image in read}) == 1 and float(np.median(apart)) <= ALIKE

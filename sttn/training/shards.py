@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError
-from sttn.footage import IMAGE_SUFFIXES, Image, natural_order, reduced
+from sttn.footage import IMAGE_SUFFIXES, Image, is_hidden, natural_order, reduced
 from sttn.training.panoramas import Panorama
 
 SHARD_PATTERN = "shard-*.zip"
@@ -156,17 +156,24 @@ def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:
     """The frames of one video in a zip, (T, H, W, 3), as the released code wants them.
 
     Raises:
-        FootageError: no zip, no images, or images that cannot be decoded or differ in size.
+        FootageError: no zip, no images, or images that cannot be decoded, differ in size or lie in
+            several folders, as those of a whole data set do.
     """
     with _opened(path) as archive:
-        names = [n for n in archive.namelist() if Path(n).suffix.lower() in IMAGE_SUFFIXES]
+        names = [name for name in archive.namelist() if _is_image(PurePosixPath(name))]
         names.sort(key=lambda name: natural_order(PurePosixPath(name)))
+        if len({PurePosixPath(name).parent for name in names}) > 1:
+            raise FootageError(f"the images in {path} lie in several folders; unpack it")
         frames = [reduced(_decoded(path, archive, name), short_side) for name in names[:limit]]
     if not frames:
         raise FootageError(f"{path} holds no images")
     if len({frame.shape for frame in frames}) > 1:
         raise FootageError(f"the images in {path} differ in size")
     return np.stack(frames)
+
+
+def _is_image(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not any(map(is_hidden, path.parts))
 
 
 def _opened(path: Path) -> zipfile.ZipFile:

@@ -110,6 +110,74 @@ def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path):
     assert masks.mean(axis=(1, 2)) == pytest.approx(100 / 2400, rel=0.4)
 
 
+def test_masks_beside_frames_are_no_frames(tmp_path):
+    """People keep masks in a folder below the frames, and a data set's zip beside the data set:
+    nobody learns to fill masks.
+    """
+    images(tmp_path / "bear", 6)
+    for masks in ("bear/masks", "swan/Annotations_unsupervised/480p/bear"):
+        images(tmp_path / masks, 6)
+    with zipfile.ZipFile(tmp_path / "everything.zip", "w") as archive:
+        for path in sorted(tmp_path.rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path))
+
+    corpus = read_corpus(tmp_path)
+
+    assert [len(movie) for movie in corpus.movies] == [6]
+    assert [len(drawn) for drawn in corpus.objects] == [6, 6]
+    assert not corpus.photographs
+
+
+def test_what_macos_lays_beside_files_is_no_material(tmp_path):
+    """Copied by a Mac, or zipped by one: its ._ files end in .png and are no images."""
+    images(tmp_path / "bear", 6)
+    zipped(tmp_path / "swan.zip", 6)
+    (tmp_path / "bear" / "._00000.png").write_bytes(b"\0\5\26\7")
+    with zipfile.ZipFile(tmp_path / "swan.zip", "a") as archive:
+        archive.writestr("__MACOSX/frames/._00000.jpg", b"\0\5\26\7")
+
+    assert [len(movie) for movie in read_corpus(tmp_path).movies] == [6, 6]
+
+
+def test_linked_folders_are_read_once(tmp_path):
+    """A data set lies on another disk; links that lead round in circles end."""
+    images(tmp_path / "disk" / "DAVIS" / "bear", 6)
+    corpus = tmp_path / "corpus"
+    images(corpus / "swan", 5)
+    (corpus / "DAVIS").symlink_to(tmp_path / "disk" / "DAVIS")
+    (corpus / "again").symlink_to(corpus / "swan")
+    (tmp_path / "disk" / "DAVIS" / "round").symlink_to(corpus)
+
+    assert sorted(len(movie) for movie in read_corpus(corpus).movies) == [5, 6]
+
+
+def test_named_frames_are_a_video_and_named_photographs_are_not(tmp_path):
+    """ffmpeg's frame_%05d.png beside a camera's IMG_0001.jpg, all of one size."""
+    rng = np.random.default_rng(0)
+    pictures = [cv2.resize(rng.integers(0, 256, (2, 3, 3), np.uint8), (90, 60)) for _ in range(6)]
+    frames = [np.roll(pictures[0], number, axis=1) for number in range(6)]
+    for name, some in (("frame_", frames), ("IMG_", pictures)):
+        (tmp_path / name).mkdir()
+        for number, picture in enumerate(some):
+            cv2.imwrite(str(tmp_path / name / f"{name}{number:05d}.png"), picture)
+
+    corpus = read_corpus(tmp_path)
+
+    assert [len(movie) for movie in corpus.movies] == [6]
+    assert len(corpus.photographs) == 6
+
+
+def test_a_run_inside_a_corpus_is_not_trained_on(tmp_path, caplog):
+    """Gone on with, a run would learn from pictures of its own validation."""
+    images(tmp_path / "stills", 2)
+    images(tmp_path / "run", 2)
+    for name in ("config.json", "log.jsonl"):
+        (tmp_path / "run" / name).touch()
+
+    assert len(read_corpus(tmp_path).photographs) == 2
+    assert f"left out: {tmp_path / 'run'} holds a run" in caplog.text
+
+
 def test_shards_hold_what_was_packed(tmp_path):
     """A machine without movie decoders trains on the same pixels, up to JPEG's loss."""
     rng = np.random.default_rng(0)
