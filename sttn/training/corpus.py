@@ -92,6 +92,11 @@ class CorpusLimits:
     movie_frames: int = 150
     """Frames used of each video."""
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:

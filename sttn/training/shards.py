@@ -5,11 +5,13 @@ Entries are ``photograph/NAME.jpg``, ``movie/NAME/00000000.jpg``, ``objects/NAME
 """
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +20,11 @@ from numpy.typing import NDArray
 from sttn.errors import FootageError
 from sttn.footage import IMAGE_SUFFIXES, Image, is_hidden, natural_order, reduced
 from sttn.training.panoramas import Panorama
+
+Pixel = TypeVar("Pixel", np.uint8, np.bool_)
+
+NOT_READABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError)
+"""What reading a zip raises that is damaged, encrypted, or packed by a method unknown here."""
 
 SHARD_PATTERN = "shard-*.zip"
 JPEG_QUALITY = 93
@@ -123,7 +130,7 @@ def read_shard(path: Path) -> Material:
     """What a shard holds.
 
     Raises:
-        FootageError: not a shard, or an image in it cannot be decoded.
+        FootageError: not a shard, or something in it cannot be decoded.
     """
     photographs: list[Image] = []
     movies: dict[str, list[Image]] = {}
@@ -141,13 +148,13 @@ def read_shard(path: Path) -> Material:
                 drawn = _decoded(path, archive, name).max(axis=-1) > 0
                 objects.setdefault(video, []).append(drawn)
             elif kind == "panorama":
-                panoramas.append(np.load(io.BytesIO(_content(path, archive, name))))
+                panoramas.append(_loaded(path, archive, name))
             else:
                 raise FootageError(f"{path} is not a shard: it holds {name}")
     return Material(
         photographs=photographs,
-        movies=[np.stack(frames) for frames in movies.values()],
-        objects=[np.stack(masks) for masks in objects.values()],
+        movies=[_stacked(path, frames) for frames in movies.values()],
+        objects=[_stacked(path, masks) for masks in objects.values()],
         panoramas=panoramas,
     )
 
@@ -167,6 +174,10 @@ def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:
         frames = [reduced(_decoded(path, archive, name), short_side) for name in names[:limit]]
     if not frames:
         raise FootageError(f"{path} holds no images")
+    return _stacked(path, frames)
+
+
+def _stacked(path: Path, frames: list[NDArray[Pixel]]) -> NDArray[Pixel]:
     if len({frame.shape for frame in frames}) > 1:
         raise FootageError(f"the images in {path} differ in size")
     return np.stack(frames)
@@ -179,15 +190,25 @@ def _is_image(path: PurePosixPath) -> bool:
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except NOT_READABLE as error:
         raise FootageError(f"cannot read the zip {path}: {error}") from error
 
 
 def _content(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise FootageError(f"{path}: {name} is damaged: {error}") from error
+    except NOT_READABLE as error:
+        raise FootageError(f"{path}: cannot read {name}: {error}") from error
+
+
+def _loaded(path: Path, archive: zipfile.ZipFile, name: str) -> Panorama:
+    try:
+        panorama = np.load(io.BytesIO(_content(path, archive, name)))
+    except (ValueError, EOFError) as error:
+        raise FootageError(f"{path}: cannot decode {name}: {error}") from error
+    if not (isinstance(panorama, np.ndarray) and panorama.ndim == 3 and panorama.shape[-1] == 3):
+        raise FootageError(f"{path}: {name} is no panorama")
+    return panorama.astype(np.float16, copy=False)
 
 
 def _decoded(path: Path, archive: zipfile.ZipFile, name: str) -> Image:

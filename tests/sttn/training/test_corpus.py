@@ -1,6 +1,7 @@
 """Folders as people have them: what is read, what is left out, and who hears of it."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -238,6 +239,48 @@ def test_a_damaged_shard_is_refused(tmp_path):
 
     with pytest.raises(FootageError, match="shard-000"):
         read_shard(path)
+
+
+@pytest.mark.parametrize(("of_entry", "of_list", "value"), [(6, 8, 1), (8, 10, 9)])
+def test_zips_that_python_cannot_open_are_left_out(tmp_path, caplog, of_entry, of_list, value):
+    """Encrypted, or packed by Windows with Deflate64: one of thousands does not end the run."""
+    images(tmp_path / "bear", 6)
+    zipped(tmp_path / "swan.zip", 6)
+    content = bytearray((tmp_path / "swan.zip").read_bytes())
+    for signature, place in ((b"PK\3\4", of_entry), (b"PK\1\2", of_list)):
+        for found in re.finditer(re.escape(signature), bytes(content)):
+            content[found.start() + place] = value
+    (tmp_path / "swan.zip").write_bytes(content)
+
+    assert len(read_corpus(tmp_path).movies) == 1
+    assert "swan.zip: cannot read frames/00000.jpg" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"panorama/a.npy": b"nothing"},
+        {"panorama/a.npy": b""},
+        {"movie/a/0.jpg": 30, "movie/a/1.jpg": 40},
+    ],
+)
+def test_a_shard_that_somebody_changed_is_refused(tmp_path, content):
+    """The message names it."""
+    with zipfile.ZipFile(tmp_path / "shard-000.zip", "w") as archive:
+        for name, told in content.items():
+            if isinstance(told, int):
+                told = cv2.imencode(".jpg", np.zeros((told, 9, 3), np.uint8))[1].tobytes()
+            archive.writestr(name, told)
+
+    with pytest.raises(FootageError, match=r"shard-000\.zip"):
+        read_shard(tmp_path / "shard-000.zip")
+
+
+@pytest.mark.parametrize("name", ["photograph_short_side", "panorama_height", "movie_frames"])
+def test_limits_that_leave_nothing_are_refused(name):
+    """Days of training would be without the movies."""
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        CorpusLimits(**{name: 0})
 
 
 def test_some_material_is_held_out_where_there_is_enough():
