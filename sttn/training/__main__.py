@@ -44,7 +44,7 @@ from sttn.training.fusing import FusingConfig, train_fusion
 from sttn.training.presets import configured
 from sttn.training.preview import preview
 from sttn.training.processes import joined
-from sttn.training.recipes import SampleConfig
+from sttn.training.recipes import SampleConfig, require_seed
 from sttn.training.shards import write_shards
 from sttn.training.shots import read_shot
 from sttn.training.trainer import train
@@ -98,6 +98,7 @@ def show(
     """
     if clips < 1:
         raise ValueError(f"clips must be at least 1, got {clips}")
+    require_seed(seed)
     if output.suffix.lower() not in PICTURES:
         raise ValueError(f"--output {output} must end in one of {', '.join(PICTURES)}")
     _require_place(output)

@@ -4,6 +4,7 @@ Holes are cut where the shot is known, and filled, and compared. What the shot's
 hidden from the network and never compared with anything.
 """
 
+import math
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -22,7 +23,7 @@ from sttn.model import Generator
 from sttn.settings.computing import Precision
 from sttn.training.losses import region_loss
 from sttn.training.masks import random_masks
-from sttn.training.recipes import TIMELINE, random_times, require_clip
+from sttn.training.recipes import TIMELINE, random_times, require_clip, require_learning
 from sttn.training.shots import Codes
 
 PROBES = 6
@@ -58,8 +59,9 @@ class AdaptationConfig:
     """The same seed cuts the same holes."""
 
     def __post_init__(self) -> None:
-        if self.minutes <= 0 or self.learning_rate <= 0:
-            raise ValueError("minutes and learning_rate must be above 0")
+        if not 0 < self.minutes < math.inf:
+            raise ValueError(f"minutes must be above 0 and finite, got {self.minutes}")
+        require_learning(self.learning_rate, self.seed)
         require_clip(self.width, self.height, self.frames)
 
 

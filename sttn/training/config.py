@@ -1,11 +1,12 @@
 """One training run, as a TOML file or flags describe it."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from sttn.model import ModelConfig
-from sttn.training.recipes import SampleConfig
+from sttn.training.recipes import SampleConfig, require_learning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,7 @@ class TrainingConfig:
                 raise ValueError(
                     f"{name} must lie between 0 and steps ({self.steps}), got {getattr(self, name)}"
                 )
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        require_learning(self.learning_rate, self.seed)
         for name in ("beta1", "beta2", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
@@ -91,7 +91,7 @@ class TrainingConfig:
             "style_weight",
             "gradient_norm",
         ):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if (self.perceptual_weight or self.style_weight) and self.vgg is None:
             raise ValueError("perceptual_weight and style_weight want vgg, the path of a VGG-16")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sttn.propagation import Fusion, Propagation
 from sttn.propagation.fusion import seen
 from sttn.training.corpus import Corpus
-from sttn.training.recipes import Recipes, SampleConfig
+from sttn.training.recipes import Recipes, SampleConfig, require_seed
 from sttn.training.rendering import render
 
 FEWEST_PIXELS = 200
@@ -74,6 +74,7 @@ class GatheringConfig:
     def __post_init__(self) -> None:
         if self.clips < 1:
             raise ValueError(f"clips must be at least 1, got {self.clips}")
+        require_seed(self.seed)
         if self.clip.consecutive_share < 1:
             raise ValueError(
                 f"clip.consecutive_share must be 1, got {self.clip.consecutive_share}: "

@@ -4,6 +4,7 @@ Worker processes draw recipes; the device renders them (:mod:`sttn.training.rend
 never hold the corpus, and a clip is a function of ``(seed, index)`` alone.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,19 @@ def require_clip(width: int, height: int, frames: int) -> None:
             raise ValueError(f"{name} must be a multiple of {RASTER_MULTIPLE}, got {value}")
     if frames < 2:
         raise ValueError(f"frames must be at least 2, got {frames}")
+
+
+def require_learning(rate: float, seed: int) -> None:
+    """Raise ValueError where no optimizer learns at a rate, or no lots can be drawn from a seed."""
+    if not 0 < rate < math.inf:
+        raise ValueError(f"learning_rate must be above 0 and finite, got {rate}")
+    require_seed(seed)
+
+
+def require_seed(seed: int) -> None:
+    """Raise ValueError where no lots can be drawn from a seed."""
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,13 +31,26 @@ def read_preset(path: Path) -> TrainingConfig:
     if found is None:
         raise ValueError(f"no settings at {path}; presets are {', '.join(presets)}")
     try:
+        content = tomllib.loads(found.read_text())
         return dacite.from_dict(
             TrainingConfig,
-            tomllib.loads(found.read_text()),
-            dacite.Config(strict=True, cast=[tuple, Path]),
+            {name: _with_tuples(value) for name, value in content.items()},
+            dacite.Config(strict=True, type_hooks={Path: _path}),
         )
-    except (tomllib.TOMLDecodeError, dacite.DaciteError) as error:
+    except (dacite.DaciteError, ValueError) as error:
         raise ValueError(f"{found}: {error}") from error
+
+
+def _with_tuples(value: object) -> object:
+    """A TOML value with tuples in place of lists, as settings have them."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(one) for name, one in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _path(value: object) -> object:
+    """A path where a text stands; anything else is refused by its field's type."""
+    return Path(value) if isinstance(value, str) else value
 
 
 def configured(arguments: Sequence[str], defaults: TrainingConfig) -> TrainingConfig:

@@ -56,6 +56,7 @@ def test_the_command_writes_a_picture(tmp_path, monkeypatch, capsys):
     ("flags", "told"),
     [
         (["--clips", "0"], "clips must be at least 1, got 0"),
+        (["--seed", "-1"], "seed must be at least 0, got -1"),
         (["--output", "clips.gif"], "clips.gif must end in one of .png"),
         (["--sample.width", "100"], "width must be a multiple of 48, got 100"),
     ],

@@ -380,11 +380,21 @@ def test_gradients_are_shortened_or_left_as_they_are(corpus, tiny):
         ("steps = 'many'", "steps"),
         ("steps = ", "Invalid value"),
         ("steps = 0", "steps must be"),
+        ("vgg = 3", "vgg"),
+        ("beta1 = [0.5]", "beta1"),
+        ("[sample]\nhole_height = 0.5", "sample.hole_height"),
+        ("[sample]\nhole_height = [0.5]", "sample.hole_height"),
+        ("[model]\npatch_divisors = [1, 'a']", "model.patch_divisors"),
+        ("model = 3", "model"),
+        ("learning_rate = nan", "learning_rate must be above 0"),
+        ("style_weight = nan", "style_weight must be at least 0"),
+        ("seed = -1", "seed must be at least 0"),
+        ("\xff", "utf-8"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, text, told):
-    """The message names the setting."""
-    (tmp_path / "run.toml").write_text(text)
+    """The message names the file and the setting."""
+    (tmp_path / "run.toml").write_text(text, "latin-1")
 
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=rf"run\.toml: .*{told}"):
         read_preset(tmp_path / "run.toml")
