@@ -14,6 +14,7 @@ from sttn.errors import TrainingError
 from sttn.propagation import Fusion
 from sttn.propagation.fusion import NEVER, FusionConfig
 from sttn.training.examples import Example, read_examples
+from sttn.training.recipes import require_learning
 
 TOLD = 12
 """Numbers of a candidate that say what was found; the last one, its kind, always stands."""
@@ -23,6 +24,9 @@ SWAPPED = (2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9)
 
 DROPPED_SHARE = 0.3
 """Share of examples in which some candidates find nothing."""
+
+RISING = 0.05
+"""Share of all steps in which the learning rate rises; it does so in one at least."""
 
 LEAST_ERROR = 1e-4
 """Squared error below which differences no longer count, in the first loss."""
@@ -57,6 +61,7 @@ class FusingConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.crop < 16 or self.crop % 2:
             raise ValueError(f"crop must be even and at least 16, got {self.crop}")
+        require_learning(self.learning_rate, self.seed)
 
 
 class _Batch(NamedTuple):
@@ -85,7 +90,7 @@ def train_fusion(
         and by an untrained one on the same examples.
 
     Raises:
-        TrainingError: the files hold no example.
+        TrainingError: the files hold no example, or weights are no longer finite.
     """
     examples = [example for path in files for example in read_examples(path)]
     if not examples:
@@ -95,8 +100,9 @@ def train_fusion(
     fusion = Fusion(FusionConfig(width=config.width))
     untrained = Fusion(fusion.config)  # the mean by evidence and agreement
     optimizer = torch.optim.AdamW(fusion.parameters(), betas=(0.9, 0.98), weight_decay=1e-4)
+    count = config.steps + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.05
+        optimizer, config.learning_rate, total_steps=count, pct_start=max(RISING, 2 / count)
     )
     figures: list[tuple[float, float]] = []
     for step in range(config.steps):
@@ -108,6 +114,10 @@ def train_fusion(
         torch.nn.utils.clip_grad_norm_(fusion.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+        if not all(bool(parameter.isfinite().all()) for parameter in fusion.parameters()):
+            raise TrainingError(
+                f"weights after step {step + 1} are not finite; lower learning_rate"
+            )
         with torch.no_grad():
             before = _errors(untrained, batch, config.bfloat16)[1]
         figures.append((_decibel(squared.detach()), _decibel(before)))

@@ -68,6 +68,29 @@ def test_no_example_is_said(tmp_path):
         train_fusion([tmp_path / "1_00000.npz"], FusingConfig(), lambda *_: None)
 
 
+@pytest.mark.parametrize("steps", [1, 19])
+def test_any_number_of_steps_can_be_trained(files, steps):
+    """What took an hour to gather is not lost to a short schedule."""
+    _, psnr, _ = train_fusion(files, FusingConfig(steps=steps, batch=1, crop=16), lambda *_: None)
+
+    assert np.isfinite(psnr)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, np.nan, np.inf])
+def test_rates_that_teach_nothing_are_refused(rate):
+    """At once, not after examples were gathered."""
+    with pytest.raises(ValueError, match="learning_rate must be above 0"):
+        FusingConfig(learning_rate=rate)
+
+
+def test_weights_that_are_not_finite_are_never_handed_over(files):
+    """A server would start with them and fill every hole with nothing."""
+    config = FusingConfig(steps=5, batch=1, crop=16, learning_rate=1e30)
+
+    with pytest.raises(TrainingError, match=r"after step \d are not finite; lower learning_rate"):
+        train_fusion(files, config, lambda *_: None)
+
+
 def test_the_shipped_network_is_a_trained_one():
     """What users get is not the untrained mean by evidence and agreement."""
     assert load_fusion(torch.device("cpu")).score.weight.abs().max() > 0.01
