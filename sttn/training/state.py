@@ -5,14 +5,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
 
 from sttn.errors import CheckpointError
 from sttn.model import Discriminator, Generator, ModelConfig, save_generator
-from sttn.model.published import NOT_TENSORS
 from sttn.training.config import TrainingConfig
 
 RESIDUAL_SCALE = 0.3
@@ -131,10 +129,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         CheckpointError: it is damaged or something else.
     """
     content = None
-    # Of what is no zip, torch's old reader may raise anything.
-    if is_zipfile(path):
-        with suppress(*NOT_TENSORS):
-            content = torch.load(path, map_location=device, weights_only=True)
+    with suppress(Exception):  # of what is no checkpoint, torch's readers raise anything
+        content = torch.load(path, map_location=device, weights_only=True)
     if not (isinstance(content, dict) and "model" in content):
         raise CheckpointError(
             f"{path} is damaged, or of an earlier version; give another --output, or remove it to "

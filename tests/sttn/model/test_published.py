@@ -86,6 +86,8 @@ class Malicious:
     [
         (b"", "not a checkpoint"),
         (b"not a checkpoint", "not a checkpoint"),
+        (b"error: 404", "not a checkpoint"),
+        (b"GIF89a..", "not a checkpoint"),
         (pickle.dumps(Malicious(), protocol=2), "not a checkpoint"),
         ({"netD": {}}, "no generator"),
         ([1, 2], "no generator"),
