@@ -81,16 +81,32 @@ def _version() -> str:
 
 
 def _keep_until(path: Path, step: int) -> None:
-    """Drop what a killed run logged after its last checkpoint."""
+    """Drop what a killed run logged after its last checkpoint, and what a full disk cut off."""
     if path.exists():
-        lines = path.read_text().splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
+        kept = [line for line in _lines(path) if line["step"] <= step]
+        temporary = path.with_suffix(".part")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(path)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log that are whole; what is not is told and left out."""
+    whole: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+        try:
+            figures = json.loads(line)
+        except ValueError:
+            figures = None
+        if isinstance(figures, dict) and "step" in figures:
+            whole.append(figures)
+        else:
+            logger.warning("left out: line %d of %s is no figures of a step", number, path)
+    return whole
 
 
 def draw_curve(log: Path, path: Path) -> None:
     """Draw the losses of a log, smoothed, and the validation PSNR."""
-    lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = _lines(log)
     width, height, edge = 900, 300, 40
     canvas = np.full((height * 2, width, 3), 255, np.uint8)
     colors = {
