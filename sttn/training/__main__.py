@@ -47,7 +47,7 @@ from sttn.training.processes import joined
 from sttn.training.recipes import SampleConfig, require_seed
 from sttn.training.shards import write_shards
 from sttn.training.shots import read_shot
-from sttn.training.trainer import train
+from sttn.training.trainer import Run
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 """What a preview is written as."""
@@ -188,7 +188,7 @@ def fusion_command(
 def training_command(defaults: TrainingConfig) -> Callable[..., None]:
     """The command that trains, with the settings that flags have not changed."""
 
-    def run(
+    def train(
         corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
         output: Path,
         settings: Annotated[TrainingConfig, tyro.conf.arg(name="")] = defaults,
@@ -204,13 +204,18 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
             output: Folder of the run; an existing run is gone on with.
             settings: The run.
             config: TOML file with the run's settings, or the name of a preset.
-            start: Weights to begin with, .safetensors or .pth; the run takes their size.
+            start: Weights to begin with, .safetensors or .pth; the run takes their size, and the
+                raster that its own weights remember is the run's.
             device: cpu, cuda or auto.
             limits: What is kept of the material.
         """
         cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
         _require_folder(output)
+        _require_apart(output, corpus)
+        first = None if start is None else load_generator(start)
+        chosen_run = settings if first is None else replace(settings, model=first.config)
         with joined(choose_device(device)) as (processes, chosen):
+            run = Run(chosen_run, output, chosen, start=first, processes=processes)
             material = read_corpus(corpus, limits)
             if processes.first:
                 print(
@@ -219,19 +224,26 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
                     f"{processes.count} processes on {chosen}",
                     file=sys.stderr,
                 )
-            first = None if start is None else load_generator(start)
-            chosen_run = settings if first is None else replace(settings, model=first.config)
-            weights = train(chosen_run, material, output, chosen, start=first, processes=processes)
+            weights = run.train(material)
             if processes.first:
                 print(weights)
 
-    return run
+    return train
 
 
 def _require_folder(output: Path) -> None:
     """Raise ValueError where a run could not be written, before it takes hours."""
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"--output {output} is a file; name a folder")
+    place = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise ValueError(f"--output {place} is a file; name a folder")
+    if not os.access(place, os.W_OK):
+        raise ValueError(f"--output {output}: {place} cannot be written to")
+
+
+def _require_apart(output: Path, corpus: Path) -> None:
+    """Raise ValueError where a run's pictures would lie among those that it learns from."""
+    if output.resolve() == corpus.resolve():
+        raise ValueError(f"--output {output} is the corpus; name another folder")
 
 
 def _require_place(output: Path) -> None:
@@ -246,6 +258,9 @@ def _train(arguments: list[str]) -> None:
     tyro.cli(training_command(defaults), prog="sttn-train", description=__doc__, args=arguments)
 
 
+GOING_ON = frozenset({"", "fusion"})
+"""Commands that go on where they were stopped; without a name one trains."""
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
     "fusion": lambda arguments: tyro.cli(fusion_command, prog="sttn-train fusion", args=arguments),
@@ -255,17 +270,21 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main() -> None:
-    """Run the command line; exit code 2 where something is wrong with what was given."""
+    """Run the command line; exit code 2 where what was given is wrong, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
     try:
-        if command is not None:
-            command(sys.argv[2:])
+        if name:
+            COMMANDS[name](sys.argv[2:])
         else:
             _train(sys.argv[1:])
     except (SttnError, ValueError, OSError) as error:
         print(f"sttn-train: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        told = "; the same command goes on from here" if name in GOING_ON else ""
+        print(f"sttn-train: stopped{told}", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

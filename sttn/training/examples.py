@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sttn.propagation import Fusion, Propagation
 from sttn.propagation.fusion import seen
 from sttn.training.corpus import Corpus
-from sttn.training.recipes import Recipes, SampleConfig, require_seed
+from sttn.training.recipes import Recipes, SampleConfig, require_movies, require_seed
 from sttn.training.rendering import render
 
 FEWEST_PIXELS = 200
@@ -87,7 +87,11 @@ def gather(corpus: Corpus, config: GatheringConfig, folder: Path) -> Iterator[Pa
 
     Yields:
         Every file, as soon as it is there.
+
+    Raises:
+        FootageError: all clips are to come from movies, and there is none.
     """
+    require_movies(corpus, config.clip)
     folder.mkdir(parents=True, exist_ok=True)
     recipes = Recipes(corpus, config.clip, seed=config.seed, count=config.clips)
     for index in range(config.clips):

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from sttn.training.corpus import Corpus
-from sttn.training.recipes import Excerpt, Recipe, Recipes, SampleConfig, View
+from sttn.training.recipes import Excerpt, Recipe, Recipes, SampleConfig, View, require_movies
 from sttn.training.rendering import render
 from sttn.training.scenes import Scene
 
@@ -46,7 +46,11 @@ def preview(corpus: Corpus, config: SampleConfig, clips: int, seed: int) -> Prev
         config: What a clip looks like.
         clips: How many, at least 1.
         seed: The run's.
+
+    Raises:
+        FootageError: all clips are to come from movies, and there is none.
     """
+    require_movies(corpus, config)
     drawn = Recipes(corpus, config, seed=seed, count=clips)
     recipes = [drawn[index] for index in range(clips)]
     rows = [_row(recipe, corpus) for recipe in recipes]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from sttn.errors import FootageError
 from sttn.settings.raster import RASTER_MULTIPLE
 from sttn.training.corpus import Corpus
 from sttn.training.masks import HEIGHTS, WIDTHS, blob, object_masks, random_masks
@@ -101,6 +102,15 @@ class SampleConfig:
             least, greatest = getattr(self, name)
             if not 0.1 <= least <= greatest <= 1:
                 raise ValueError(f"{name} must rise within [0.1, 1], got {least} and {greatest}")
+
+
+def require_movies(corpus: Corpus, config: SampleConfig) -> None:
+    """Raise FootageError where all clips are to come from movies, and there is none."""
+    if config.movie_share == 1 and not corpus.movies:
+        raise FootageError(
+            "movie_share is 1, and the corpus holds no movie; frames of one lie in a folder of its "
+            "own and are numbered. Lower movie_share to train on stills"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from sttn.training.losses import (
 )
 from sttn.training.perceptual import VggFeatures, perceptual_loss, style_loss
 from sttn.training.processes import Processes
-from sttn.training.recipes import Recipe, Recipes
+from sttn.training.recipes import Recipe, Recipes, require_movies
 from sttn.training.rendering import render
 from sttn.training.schedules import learning_rate
 from sttn.training.state import TrainingState, all_finite
@@ -51,81 +51,121 @@ def train(
 ) -> Path:
     """Train, saving to a folder, and go on from what the folder already holds.
 
+    Arguments and errors are those of :class:`Run` and :meth:`Run.train`.
+
+    Returns:
+        The weights, half precision.
+    """
+    return Run(config, output, device, start=start, processes=processes).train(corpus)
+
+
+class Run:
+    """A run that is ready: all that can be wrong without a corpus is found before one is read.
+
     Args:
         config: The run.
-        corpus: Material with known pixels.
         output: Gets checkpoints, ``generator.safetensors``, ``config.json``, ``log.jsonl``,
             ``curve.png`` and what TensorBoard reads.
         device: Where the networks run.
         start: Weights to begin with, where the folder holds no checkpoint yet.
         processes: The processes that share the run; this one alone by default.
 
-    Returns:
-        The weights, half precision.
-
     Raises:
-        CheckpointError: the folder holds a run of another network, or a damaged checkpoint.
-        TrainingError: too many steps had no finite gradient.
+        CheckpointError: the folder holds a run of another network, or a damaged checkpoint; the
+            weights to begin with are of another size, or those of the VGG are none.
         ValueError: a batch cannot be shared out evenly.
     """
-    # Workers are forked, and a forked OpenCV waits forever for threads it does not have.
-    cv2.setNumThreads(0)
-    processes = processes or Processes()
-    if config.batch % (processes.count * config.accumulate):
-        raise ValueError(
-            f"batch {config.batch} cannot be shared by {processes.count} processes in "
-            f"{config.accumulate} rounds; give a multiple of {processes.count * config.accumulate}"
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    state = TrainingState(config, device)
-    if start is not None:
-        state.start_from(start)
-    state.resume(output, device)
-    training, held_out = corpus.split()
-    step = Step(config, state, training, device, processes)
-    validation = Validation(config, held_out, device)
-    with (
-        _stop_signal() as stop,
-        Journal(output, config, first=state.step, active=processes.first) as journal,
-        tqdm(
-            total=config.steps,
-            initial=state.step,
-            unit="step",
-            desc="training",
-            disable=None if processes.first else True,
-        ) as bar,
-    ):
-        saved = time.monotonic()
-        waited = time.perf_counter()
-        for recipes in _batches(training, config, state.step, processes):
-            began = time.perf_counter()
-            figures = step(recipes)
-            figures["loader_share"] = (began - waited) / (time.perf_counter() - waited)
-            waited = time.perf_counter()
-            bar.update()
-            bar.set_postfix(
-                hole=f"{figures['hole']:.4f}",
-                valid=f"{figures['valid']:.4f}",
-                loader=f"{100 * figures['loader_share']:.0f} %",
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        output: Path,
+        device: torch.device,
+        *,
+        start: Generator | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        self._config = config
+        self._output = output
+        self._device = device
+        self._processes = processes = processes or Processes()
+        if config.batch % (processes.count * config.accumulate):
+            raise ValueError(
+                f"batch {config.batch} cannot be shared by {processes.count} processes in "
+                f"{config.accumulate} rounds; "
+                f"give a multiple of {processes.count * config.accumulate}"
             )
-            journal.write(state.step, figures)
-            look = processes.first and config.validate_every
-            if look and state.step % config.validate_every == 0:
-                psnr, picture = validation.look(state.averaged())
-                journal.write_validation(state.step, psnr, picture)
-            if state.rejected > config.rejected_limit:
-                _give_up(state, output, recipes)
-            if processes.first and time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                state.save(output)
-                saved = time.monotonic()
-            if processes.any(bool(stop)):
-                logger.warning("stopped after step %d; run the same command to go on", state.step)
-                break
-    weights = output / "generator.safetensors"
-    if processes.first:
-        weights = state.save(output)
-    processes.wait()
-    return weights
+        output.mkdir(parents=True, exist_ok=True)
+        self._state = state = TrainingState(config, device)
+        if start is not None:
+            state.start_from(start)
+        state.resume(output, device)
+        self._step = Step(config, state, device, processes)
+
+    def train(self, corpus: Corpus) -> Path:
+        """Train to the end, or until SIGTERM or SIGINT, which wait for what is saved.
+
+        Args:
+            corpus: Material with known pixels.
+
+        Returns:
+            The weights, half precision.
+
+        Raises:
+            FootageError: all clips are to come from movies, and there is none.
+            TrainingError: too many steps had no finite gradient.
+        """
+        config, output, state, processes = self._config, self._output, self._state, self._processes
+        require_movies(corpus, config.sample)
+        # Workers are forked, and a forked OpenCV waits forever for threads it does not have.
+        cv2.setNumThreads(0)
+        training, held_out = corpus.split()
+        validation = Validation(config, held_out, self._device)
+        with (
+            _stop_signal() as stop,
+            Journal(output, config, first=state.step, active=processes.first) as journal,
+            tqdm(
+                total=config.steps,
+                initial=state.step,
+                unit="step",
+                desc="training",
+                disable=None if processes.first else True,
+            ) as bar,
+        ):
+            saved = time.monotonic()
+            waited = time.perf_counter()
+            for recipes in _batches(training, config, state.step, processes):
+                began = time.perf_counter()
+                figures = self._step(recipes, training)
+                figures["loader_share"] = (began - waited) / (time.perf_counter() - waited)
+                waited = time.perf_counter()
+                bar.update()
+                bar.set_postfix(
+                    hole=f"{figures['hole']:.4f}",
+                    valid=f"{figures['valid']:.4f}",
+                    loader=f"{100 * figures['loader_share']:.0f} %",
+                )
+                journal.write(state.step, figures)
+                look = processes.first and config.validate_every
+                if look and state.step % config.validate_every == 0:
+                    psnr, picture = validation.look(state.averaged())
+                    journal.write_validation(state.step, psnr, picture)
+                if state.rejected > config.rejected_limit:
+                    _give_up(state, output, recipes)
+                if processes.first and time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                    state.save(output)
+                    saved = time.monotonic()
+                if processes.any(bool(stop)):
+                    logger.warning(
+                        "stopped after step %d; run the same command to go on", state.step
+                    )
+                    break
+            # Still here, so that a second signal does not end what the first one asked for.
+            weights = output / "generator.safetensors"
+            if processes.first:
+                weights = state.save(output)
+            processes.wait()
+        return weights
 
 
 class Step:
@@ -135,22 +175,21 @@ class Step:
         self,
         config: TrainingConfig,
         state: TrainingState,
-        corpus: Corpus,
         device: torch.device,
         processes: Processes,
     ) -> None:
         self._config = config
         self._state = state
-        self._corpus = corpus
         self._device = device
         self._processes = processes
         self._generator = processes.share(state.generator)
-        self._vgg = None if config.vgg is None else VggFeatures(config.vgg).to(device)
+        compared = config.perceptual_weight or config.style_weight
+        self._vgg = VggFeatures(config.vgg).to(device) if config.vgg and compared else None
         self._discriminator = (
             None if state.discriminator is None else processes.share(state.discriminator)
         )
 
-    def __call__(self, recipes: Sequence[Recipe]) -> dict[str, float]:
+    def __call__(self, recipes: Sequence[Recipe], corpus: Corpus) -> dict[str, float]:
         """Learn from this process's part of a batch; the figures of all parts."""
         config, state = self._config, self._state
         for optimizer in state.optimizers:
@@ -162,7 +201,7 @@ class Step:
         for turn in range(config.accumulate):
             some = recipes[turn * size : (turn + 1) * size]
             with self._unsynchronized(turn < config.accumulate - 1):
-                for name, value in self._learn(some).items():
+                for name, value in self._learn(some, corpus).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
         self._apply()
         state.step += 1
@@ -171,9 +210,9 @@ class Step:
         values = self._processes.mean(torch.stack([sums[name] for name in names]))
         return dict(zip(names, (values / config.accumulate).tolist(), strict=True))
 
-    def _learn(self, recipes: Sequence[Recipe]) -> dict[str, Tensor]:
+    def _learn(self, recipes: Sequence[Recipe], corpus: Corpus) -> dict[str, Tensor]:
         config = self._config
-        truth, given, mask = render(recipes, self._corpus, self._device)
+        truth, given, mask = render(recipes, corpus, self._device)
         with self._precision():
             completed = self._generator(given * (1 - mask), mask).float()
         figures = {

@@ -93,10 +93,11 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         first = next(batches)
         return [recipes[index] for index in range(first, first + options.batch)]
 
-    ours = Step(
-        config, TrainingState(replace(config), device), material, device, Processes(device=device)
-    )
-    loops = {"plain": plain_step(config, material, device, options.network), "ours": ours}
+    step = Step(config, TrainingState(replace(config), device), device, Processes(device=device))
+    loops = {
+        "plain": plain_step(config, material, device, options.network),
+        "ours": lambda recipes: step(recipes, material),
+    }
     rows: dict[str, dict[str, float]] = {}
     for name, loop in loops.items():
         with PeakMemory(device) as memory:

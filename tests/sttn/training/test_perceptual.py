@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from safetensors.torch import save_file
 from sttn.errors import CheckpointError
 from sttn.training.config import TrainingConfig
 from sttn.training.perceptual import VggFeatures, perceptual_loss, style_loss
-from sttn.training.trainer import train
+from sttn.training.processes import Processes
+from sttn.training.recipes import Recipes
+from sttn.training.state import TrainingState
+from sttn.training.trainer import Step, train
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,17 @@ def test_a_run_trains_on_them(tmp_path, corpus, tiny, vgg):
     assert last["style"] > 0
 
 
+def test_a_vgg_without_a_weight_is_not_run(corpus, tiny):
+    """Switched off, it takes neither time nor memory."""
+    config = replace(tiny, batch=1, vgg=Path("none.pth"))
+    state = TrainingState(config, torch.device("cpu"))
+    recipe = Recipes(corpus, config.sample, seed=1, count=1)[0]
+
+    figures = Step(config, state, torch.device("cpu"), Processes())([recipe], corpus)
+
+    assert "style" not in figures
+
+
 def test_files_that_are_no_vgg_are_refused(tmp_path):
     """The message names what is missing."""
     save_file({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "odd.safetensors")
@@ -71,5 +86,8 @@ def test_files_that_are_no_vgg_are_refused(tmp_path):
         VggFeatures(tmp_path / "odd.safetensors")
     with pytest.raises(CheckpointError, match="cannot read"):
         VggFeatures(tmp_path / "none.pth")
+    (tmp_path / "page.pth").write_bytes(b"error: 404")
+    with pytest.raises(CheckpointError, match="cannot read"):
+        VggFeatures(tmp_path / "page.pth")
     with pytest.raises(ValueError, match="want vgg"):
         TrainingConfig(style_weight=1.0)

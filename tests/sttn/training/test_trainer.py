@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from copy import deepcopy
@@ -141,7 +142,7 @@ def test_each_loss_teaches_its_own_network_only(corpus, tiny):
     generator, judge = deepcopy(state.generator), deepcopy(state.discriminator)
     recipe = Recipes(corpus, config.sample, seed=1, count=1)[0]
 
-    Step(config, state, corpus, CPU, Processes())([recipe])
+    Step(config, state, CPU, Processes())([recipe], corpus)
 
     truth, given, mask = render([recipe], corpus, CPU)
     completed = generator(given * (1 - mask), mask)
@@ -308,6 +309,36 @@ def test_only_the_newest_checkpoints_stay(tmp_path, corpus, tiny):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_second_ctrl_c_does_not_lose_what_the_first_one_saves(
+    tmp_path, corpus, tiny, monkeypatch
+):
+    """Large networks take seconds to save, and people press twice."""
+    save = TrainingState.save
+
+    def interrupted(state: TrainingState, folder: Path) -> Path:
+        os.kill(os.getpid(), signal.SIGINT)
+        return save(state, folder)
+
+    monkeypatch.setattr(TrainingState, "save", interrupted)
+
+    train(replace(tiny, steps=2), corpus, tmp_path, CPU)
+
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-00000002.pt"]
+    assert (tmp_path / "generator.safetensors").is_file()
+
+
+def test_a_log_that_a_full_disk_cut_off_is_gone_on_with(tmp_path, corpus, tiny, caplog):
+    """A night's run goes on once there is room again; what is no figures is told and left out."""
+    train(replace(tiny, steps=2), corpus, tmp_path, CPU)
+    with (tmp_path / "log.jsonl").open("ab") as file:
+        file.write(b'3\n\xff\n{"step": 3, "ho')
+
+    train(replace(tiny, steps=3), corpus, tmp_path, CPU)
+
+    assert len(log(tmp_path)) == 3
+    assert f"left out: line 5 of {tmp_path / 'log.jsonl'}" in caplog.text
+
+
 def test_learning_rates_are_those_of_the_paper_and_of_the_release():
     """Section D, and what the released code does instead."""
     warm = TrainingConfig(steps=100, decay_steps=40, warmup_steps=10, learning_rate=1.0)
@@ -363,7 +394,7 @@ def test_gradients_are_shortened_or_left_as_they_are(corpus, tiny):
     for longest in (0.0, 1e-3):
         config = replace(tiny, gradient_norm=longest, batch=1)
         state = TrainingState(config, CPU)
-        Step(config, state, corpus, CPU, Processes())([recipe])
+        Step(config, state, CPU, Processes())([recipe], corpus)
         parts = [parameter.grad.norm() for parameter in state.generator.parameters()]
         norms.append(float(torch.stack(parts).norm()))
 
