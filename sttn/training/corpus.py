@@ -4,7 +4,7 @@ A corpus is a folder. Below it, in any depth, linked folders included: photograp
 panoramas, .hdr and .exr; movies; folders of numbered frames, as DAVIS has them; zips of numbered
 frames, one per video, as the released code wants YouTube-VOS; and shards that ``sttn-train pack``
 wrote. A ``train.json``, an object whose keys are names of videos, limits which videos below its
-folder count. Folders of masks in or below one that is called ``Annotations``, as DAVIS and
+folder count. Videos of masks in or below a folder that is called ``Annotations``, as DAVIS and
 YouTube-VOS have them, ``masks`` or ``objects`` are shapes of objects to cut holes with. Hidden
 files and the folders of runs do not count.
 
@@ -210,10 +210,19 @@ class _Found:
             return Material(panoramas=[read_panorama(self.path, limits.panorama_height)])
         if self.kind == "objects":
             # Indices of objects are no quantities; any object will do.
-            drawn = read_sequence(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE)
+            drawn = _read_video(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE)
             return Material(objects=[drawn.max(axis=-1) > 0])
-        read = {"movie": read_movie, "sequence": read_sequence, "zip": read_frames_zip}[self.kind]
-        return Material(movies=[read(self.path, limits.movie_frames, limits.movie_short_side)])
+        return Material(
+            movies=[_read_video(self.path, limits.movie_frames, limits.movie_short_side)]
+        )
+
+
+def _read_video(path: Path, limit: int, short_side: int) -> Image:
+    """Frames of a folder, a zip or a movie, as :func:`sttn.footage.read_movie` gives them."""
+    if path.is_dir():
+        return read_sequence(path, limit, short_side)
+    read = read_frames_zip if path.suffix.lower() == ".zip" else read_movie
+    return read(path, limit, short_side)
 
 
 def _found(folder: Path) -> Iterator[_Found]:
@@ -228,8 +237,7 @@ def _found(folder: Path) -> Iterator[_Found]:
         elif suffix in SCENE_LINEAR_SUFFIXES:
             found["panorama"].append(_Found(path=path, kind="panorama"))
         elif suffix not in NOTED_SUFFIXES:
-            zipped = "shard" if path.match(SHARD_PATTERN) else "zip"
-            kind = "movie" if suffix in MOVIE_SUFFIXES else zipped
+            kind = _kind(path, folder)
             found[kind].append(_Found(path=path, kind=kind))
     for parent, of_parent in images.items():
         if _is_drawn(parent.relative_to(folder)):
@@ -255,6 +263,15 @@ def _without_runs(paths: list[Path]) -> list[Path]:
     for run in sorted(runs):
         logger.warning("left out: %s holds a run", run)
     return [path for path in paths if runs.isdisjoint(path.parents)]
+
+
+def _kind(path: Path, corpus: Path) -> str:
+    """What a file that holds several images is."""
+    if path.match(SHARD_PATTERN):
+        return "shard"
+    if _is_drawn(path.parent.relative_to(corpus)):
+        return "objects"
+    return "movie" if path.suffix.lower() in MOVIE_SUFFIXES else "zip"
 
 
 def _is_drawn(folder: Path) -> bool:

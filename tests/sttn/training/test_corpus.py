@@ -118,6 +118,7 @@ def test_masks_beside_frames_are_no_frames(tmp_path):
     images(tmp_path / "bear", 6)
     for masks in ("bear/masks", "swan/Annotations_unsupervised/480p/bear"):
         images(tmp_path / masks, 6)
+    zipped(tmp_path / "Annotations" / "swan.zip", 6)
     with zipfile.ZipFile(tmp_path / "everything.zip", "w") as archive:
         for path in sorted(tmp_path.rglob("*.png")):
             archive.write(path, path.relative_to(tmp_path))
@@ -125,7 +126,7 @@ def test_masks_beside_frames_are_no_frames(tmp_path):
     corpus = read_corpus(tmp_path)
 
     assert [len(movie) for movie in corpus.movies] == [6]
-    assert [len(drawn) for drawn in corpus.objects] == [6, 6]
+    assert [len(drawn) for drawn in corpus.objects] == [6, 6, 6]
     assert not corpus.photographs
 
 
