@@ -61,6 +61,7 @@ class Anchors:
         propagation: Of the clip.
         real: Real pixels of a frame's hole by index; None where it has none.
         network: Fills what no frame shows.
+        go_on: Called between steps; raises CancelledError where the caller does not want to go on.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Anchors:
         propagation: Propagation,
         real: Callable[[int], Fill | None],
         network: Network,
+        go_on: Callable[[], None],
     ) -> None:
         self._clip, self._propagation = clip, propagation
-        self._real, self._network = real, network
+        self._real, self._network, self._go_on = real, network, go_on
         self._frames: dict[int, int] = {}
         self._done: dict[int, Anchor] = {}
 
@@ -128,7 +130,8 @@ class Anchors:
         before = self._done.get(block - 1)
         if before is not None and fill.leaves(frame.mask).any():
             fill = self._propagation.carried(index, fill, {self._frame_of(block - 1): before})
-        return _textured(frame, fill, self._soft(frame, fill))
+        self._go_on()
+        return self._textured(frame, fill, self._soft(frame, fill))
 
     def _soft(self, frame: _Frame, fill: Fill) -> Anchor:
         """A frame with a fill, and the network's colors where that leaves something open."""
@@ -141,25 +144,26 @@ class Anchors:
         pixels = put_together(frame.pixels, frame.mask, fill, asked, said)
         return Anchor(pixels=pixels, origins=origins)
 
+    def _textured(self, frame: _Frame, fill: Fill, anchor: Anchor) -> Anchor:
+        """An anchor with texture where a fill leaves something open, if any can be found."""
+        rest = fill.leaves(frame.mask)
+        left = around_mask(rest)
+        if left is None:
+            return anchor
+        texture = synthesized(anchor.pixels, rest, frame.mask, self._go_on)
+        if texture is None:
+            return anchor
+        asked = left.grown(SEAM, rest.shape)
+        pixels = put_together(frame.pixels, frame.mask, fill, asked, asked.of(texture.pixels))
+        origins = anchor.origins.copy()
+        made_up = rest & (fill.origins_over(rest.shape)[..., 3] <= 0)
+        origins[made_up, 0], origins[made_up, 3] = frame.index, 1
+        origins[made_up, 1:3] = texture.places[made_up]
+        return Anchor(pixels=pixels, origins=origins)
+
 
 def _detail(pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
     """How much an image (H, W, 3) changes from pixel to pixel in a part of it."""
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     changes = np.abs(cv2.Laplacian(gray, cv2.CV_32F))[where]
     return float(changes.mean()) if len(changes) else 0.0
-
-
-def _textured(frame: _Frame, fill: Fill, anchor: Anchor) -> Anchor:
-    """An anchor with texture where a fill leaves something open, if any can be found."""
-    rest = fill.leaves(frame.mask)
-    left = around_mask(rest)
-    texture = None if left is None else synthesized(anchor.pixels, rest, frame.mask)
-    if left is None or texture is None:
-        return anchor
-    asked = left.grown(SEAM, rest.shape)
-    pixels = put_together(frame.pixels, frame.mask, fill, asked, asked.of(texture.pixels))
-    origins = anchor.origins.copy()
-    made_up = rest & (fill.origins_over(rest.shape)[..., 3] <= 0)
-    origins[made_up, 0], origins[made_up, 3] = frame.index, 1
-    origins[made_up, 1:3] = texture.places[made_up]
-    return Anchor(pixels=pixels, origins=origins)

@@ -102,7 +102,8 @@ def completed_frames(
             frames without any.
         cuts: Told, before the first frame is handed over, the indices of the frames that cuts were
             found before; not told where there is none.
-        cancelled: Asked before every batch of windows, and often while real pixels are waited for.
+        cancelled: Asked before every batch of windows, and often while real pixels are waited for
+            and texture is made.
 
     Yields:
         Index and completed frame, in order of the index.

@@ -35,7 +35,7 @@ class Holes:
             network.
         network: Fills what no frame shows, once for every anchor; None leaves it to whoever asks
             what is left, frame by frame.
-        cancelled: Asked often while real pixels are waited for.
+        cancelled: Asked often while real pixels are waited for and texture is made.
     """
 
     def __init__(
@@ -53,9 +53,11 @@ class Holes:
             self._propagation = propagation(self._frame, clip.mask, len(clip), at_once=at_once)
             self._looked = Recent[int, Fill | None](AHEAD + 1, self._propagation.fill)
             if network is not None:
-                self._anchors = Anchors(clip, self._propagation, self._real, network)
+                steps = self._real, network, self._go_on
+                self._anchors = Anchors(clip, self._propagation, *steps)
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
+        self._unforeseen = ThreadPoolExecutor(1, thread_name_prefix="real-pixels-now")
         self._preparing = ThreadPoolExecutor(THREADS, thread_name_prefix="motion")
         self._begun: dict[int, Future[Fill | None]] = {}
         self._following = iter(clip.filled)
@@ -65,7 +67,7 @@ class Holes:
     def close(self) -> None:
         """Look for nothing more; what is under way ends with the next frame that it reads."""
         self._closed = True
-        for threads in (self._preparing, self._threads):
+        for threads in (self._preparing, self._threads, self._unforeseen):
             threads.shutdown(cancel_futures=True)
 
     def _frame(self, index: int) -> Pixels:
@@ -110,17 +112,17 @@ class Holes:
 
     def _real(self, index: int) -> Fill | None:
         """A frame's real pixels; None where it has no hole."""
+        self._go_on()
+        fill = self._begun.get(index)
+        if fill is None:  # an anchor's, before which those that wait their turn are not wanted
+            fill = self._unforeseen.submit(self._looked.__getitem__, index)
+        while not wait([fill], PATIENCE).done:
+            self._go_on()
+        return fill.result()
+
+    def _go_on(self) -> None:
         if self._cancelled():
             raise CancelledError("cancelled by the caller")
-        if index in self._begun:
-            return self._waited(self._begun[index])
-        return self._looked[index]
-
-    def _waited(self, fill: Future[Fill | None]) -> Fill | None:
-        while not self._cancelled():
-            if wait([fill], PATIENCE).done:
-                return fill.result()
-        raise CancelledError("cancelled by the caller")
 
     def origins(self, index: int) -> Origins | None:
         """Where a hole's pixels come from, until it is filled; None if none was fetched."""

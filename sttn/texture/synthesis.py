@@ -6,6 +6,7 @@ anything well enough (Newson et al., Video inpainting of complex scenes, SIAM J.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -79,6 +80,7 @@ def synthesized(
     image: NDArray[np.float32],
     hole: NDArray[np.bool_],
     unseen: NDArray[np.bool_] | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Synthesis | None:
     """Fill a hole with texture of its surroundings; the same for the same image.
 
@@ -86,6 +88,7 @@ def synthesized(
         image: (H, W, 3) in [0, 1], inside the hole a first guess of its colors.
         hole: (H, W), True somewhere.
         unseen: (H, W), what is not copied from, the hole included: what was filled before is soft.
+        go_on: Called before every round; what it raises ends the work.
 
     Returns:
         None where too little is known to copy from.
@@ -95,9 +98,8 @@ def synthesized(
     box = region.grown(max(SURROUNDINGS, *region.size), hole.shape)
     inside = np.ascontiguousarray(box.of(hole))
     hidden = inside if unseen is None else np.ascontiguousarray(box.of(unseen))
-    found = _from_coarse_to_fine(
-        np.dstack([box.of(image), _roughness(box.of(image), hidden)]), inside, hidden
-    )
+    channels = np.dstack([box.of(image), _roughness(box.of(image), hidden)])
+    found = _from_coarse_to_fine(channels, inside, hidden, go_on)
     if found is None:
         return None
     pixels, places = image.copy(), np.zeros((*hole.shape, 2), np.float32)
@@ -131,7 +133,10 @@ class _Held(NamedTuple):
 
 
 def _from_coarse_to_fine(
-    image: NDArray[np.float32], hole: NDArray[np.bool_], unseen: NDArray[np.bool_]
+    image: NDArray[np.float32],
+    hole: NDArray[np.bool_],
+    unseen: NDArray[np.bool_],
+    go_on: Callable[[], None],
 ) -> _Found | None:
     deepest = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3).max()
     too_large = math.log2(hole.size / LARGEST) / 2
@@ -152,7 +157,8 @@ def _from_coarse_to_fine(
             start[missing] = larger[missing]
         rounds, held = (of[min(halvings - level, len(of) - 1)] for of in (ROUNDS, HELD))
         colors = _Held(guess[..., :3], held if level else 0)
-        found = _textured(start, missing, hidden, found and found.nearest, int(rounds), colors)
+        nearest = found and found.nearest
+        found = _textured(start, missing, hidden, nearest, int(rounds), colors, go_on)
     return found
 
 
@@ -174,6 +180,7 @@ def _textured(
     coarser: NDArray[np.int64] | None,
     rounds: int,
     held: _Held,
+    go_on: Callable[[], None],
 ) -> _Found | None:
     """Patches and pixels in turn at one size; None where no whole patch is known."""
     square = np.ones((SIDE, SIDE), np.uint8)
@@ -192,6 +199,7 @@ def _textured(
     shown = patches(pixels)
     search = Search(shown, _places(hole.shape), torch.from_numpy(whole), asked)
     for following in reversed(range(rounds)):
+        go_on()
         queries = shown[asked]
         best = search.nearest(queries, best)
         chosen = shown[best]

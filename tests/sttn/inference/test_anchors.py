@@ -1,13 +1,18 @@
 """What no frame shows is made up once and carried along: it must neither swim nor pop."""
 
+from threading import Event
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from sttn.errors import CancelledError
 from sttn.inference import WindowConfig, complete, completed_frames
 from sttn.inference.anchors import SPACING
 from sttn.model import Generator, ModelConfig
+from sttn.propagation import Propagation
+from sttn.texture.search import Search
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,45 @@ def test_the_network_is_asked_once_in_a_while(gravel, generator, monkeypatch):
     complete(frames, masks, generator)
 
     assert 1 <= sum(decoded) <= 1 + len(frames) // SPACING
+
+
+def test_cancelling_does_not_wait_for_texture(gravel, generator, monkeypatch):
+    """A large hole's takes twenty seconds, in which an artist would see nothing happen."""
+    frames, masks = (part[:2] for part in gravel)
+    rounds, nearest = [], Search.nearest
+    monkeypatch.setattr(Search, "nearest", lambda *a: rounds.append(1) or nearest(*a))
+
+    with pytest.raises(CancelledError):
+        list(completed_frames(frames, masks, generator, cancelled=lambda: bool(rounds)))
+
+    assert len(rounds) == 1
+
+
+def test_cancelling_does_not_wait_for_an_anchors_real_pixels(gravel, generator, monkeypatch):
+    """An anchor lies too far ahead to have been begun: its frame's motion has to be found first."""
+    frames, masks = (part[:3] for part in gravel)
+    monkeypatch.setattr("sttn.inference.anchors.SPACING", 2)
+    monkeypatch.setattr("sttn.inference.anchors.CHOICE", 1)
+    monkeypatch.setattr("sttn.inference.anchors.synthesized", lambda *_: None)
+    monkeypatch.setattr("sttn.inference.holes.AHEAD", 0)
+    fill, begun, heard, in_time = Propagation.fill, Event(), Event(), []
+
+    def slow(stage, index):
+        if index == 2:
+            begun.set()
+            in_time.append(heard.wait(20))
+        return fill(stage, index)
+
+    def cancelled():
+        if begun.is_set():
+            heard.set()
+        return begun.is_set()
+
+    monkeypatch.setattr(Propagation, "fill", slow)
+    with pytest.raises(CancelledError):
+        list(completed_frames(frames, masks, generator, cancelled=cancelled))
+
+    assert in_time == [True]
 
 
 def test_frames_done_before_change_nothing_in_those_that_follow(gravel, generator):
