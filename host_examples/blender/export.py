@@ -22,6 +22,7 @@ _CONVERSIONS = {
     "Matte": "ShaderNodeMath",  # 0 + what is connected
     HOLD_OUT: "ShaderNodeMath",
 }
+_NAME_THEIR_SCENE = ("CompositorNodeRLayers", "CompositorNodeCryptomatteV2")
 _NOT_EXPORTED = ("CompositorNodeOutputFile", "CompositorNodeViewer", "CompositorNodeSplitViewer")
 
 
@@ -37,8 +38,13 @@ class Export:
             folder: Where frames go.
 
         Raises:
-            ClipError: an input is not connected.
+            ClipError: an input is not connected, or every eye would get the left one's picture.
         """
+        if scene.render.use_multiview:
+            raise ClipError(
+                "Output > Stereoscopy is on, and both eyes would show the left one's picture; "
+                "switch it off, and run each eye in a scene of its own"
+            )
         for name in ("Source", "Matte"):
             if not node.inputs[name].is_linked:
                 raise ClipError(f"{node.name} has nothing connected to {name}; connect it first")
@@ -98,7 +104,7 @@ class Export:
         for node in list(tree.nodes):
             if node.bl_idname in _NOT_EXPORTED:
                 tree.nodes.remove(node)
-            elif node.bl_idname == "CompositorNodeRLayers" and node.scene == scene:
+            elif node.bl_idname in _NAME_THEIR_SCENE and node.scene == scene:
                 node.scene = self._scene
             elif (
                 node.bl_idname == "CompositorNodeGroup" and node.node_tree and not is_inpaint(node)
@@ -109,14 +115,14 @@ class Export:
     def _prepare_nodes(self, tree: bpy.types.NodeTree, name: str) -> None:
         output = tree.nodes.new("CompositorNodeOutputFile")
         if bpy.app.version >= FIVE:
-            output.directory, output.file_name = str(self._folder), "export.####"
+            output.directory, output.file_name = _literal(self._folder), "export.####"
             output.format.media_type = "MULTI_LAYER_IMAGE"
             output.format.use_exr_interleave = True  # else one part per layer
             for layer, socket in self._layers.items():
                 output.file_output_items.new("RGBA" if socket == "Source" else "FLOAT", layer)
         else:
             output.format.file_format = "OPEN_EXR_MULTILAYER"
-            output.base_path = os.path.join(self._folder, "export.####")
+            output.base_path = os.path.join(_literal(self._folder), "export.####")
             output.layer_slots.clear()
             for layer in self._layers:
                 output.layer_slots.new(layer)
@@ -135,13 +141,18 @@ class Export:
         render.use_compositing, render.use_sequencer = True, False
         render.compositor_precision = "FULL"
         render.use_border = render.use_multiview = render.use_placeholder = False
-        render.use_overwrite = True
+        render.use_overwrite = render.use_file_extension = True
         # An animation writes the scene's own picture too; the smallest that there is.
-        render.filepath = os.path.join(self._folder, "ignored.####")
+        render.filepath = os.path.join(_literal(self._folder), "ignored.####")
         if bpy.app.version >= FIVE:
             render.image_settings.media_type = "IMAGE"
         render.image_settings.file_format = "JPEG"
         render.image_settings.quality = 1
+
+
+def _literal(folder: Path) -> str:
+    # Where files are written to, Blender replaces what stands in braces.
+    return str(folder).replace("{", "{{").replace("}", "}}")
 
 
 def exported_color() -> dict[str, str]:
