@@ -114,7 +114,9 @@ class Inpaint(bpy.types.Operator):
             self.report({"ERROR"}, f"no STTN Inpaint node is {named}; add one, or select it")
             return None
         if own_group(node):
-            self.report({"INFO"}, f"{node.name} was a duplicate; {node.node_tree.name} is its own")
+            self.report(
+                {"INFO"}, f"{node.name} shared its node group; {node.node_tree.name} is its own"
+            )
         try:
             job = Job(context.scene, node)
         except (NodeError, ValueError) as error:

@@ -12,6 +12,7 @@ alpha 1 everywhere, which Alpha Over hands through bit for bit; a file that was 
 transparent black, and the plate shows. The background is made finite because 0 * inf is NaN.
 """
 
+import contextlib
 from pathlib import Path
 
 import bpy
@@ -87,9 +88,12 @@ def add_node(tree: bpy.types.NodeTree) -> bpy.types.Node:
 
 
 def own_group(node: bpy.types.Node) -> bool:
-    """Give a node a group of its own where it shares one, as duplicates do; whether it did."""
+    """Give a node a group of its own where it shares one; whether it did.
+
+    Duplicates share their group, and a group linked from another file belongs to that file.
+    """
     shared = node.node_tree
-    if shared.users - shared.use_fake_user < 2:
+    if shared.is_editable and shared.users - shared.use_fake_user < 2:
         return False
     node.node_tree = shared.copy()
     return True
@@ -180,7 +184,8 @@ def show_results(
         result.image.colorspace_settings.name = "Non-Color"
         result.image.alpha_mode = "CHANNEL_PACKED"
         if bpy.data.is_saved:
-            result.image.filepath = bpy.path.relpath(path)
+            with contextlib.suppress(ValueError):  # on another drive
+                result.image.filepath = bpy.path.relpath(path)
         if replaced is not None and not replaced.users:
             bpy.data.images.remove(replaced)
     else:
@@ -189,8 +194,14 @@ def show_results(
     result.frame_duration = last - first + 1
     switch = group.nodes["Finished"].inputs[0]
     switch.driver_remove("default_value")
+    driver = switch.driver_add("default_value").driver
+    # Not the driver's own "frame", which time stretching changes; files are found by this one.
+    now = driver.variables.new()
+    now.name, now.type = "now", "CONTEXT_PROP"
+    now.targets[0].context_property = "ACTIVE_SCENE"
+    now.targets[0].data_path = "frame_current"
     # Simple enough for Blender to evaluate it without Python, so it needs nobody's trust.
-    switch.driver_add("default_value").driver.expression = f"frame >= {first} and frame <= {last}"
+    driver.expression = f"now >= {first} and now <= {last}"
     shown = group.nodes["Join"] if over else result
     group.links.new(shown.outputs[0], group.nodes["Finished"].inputs[2])
 
