@@ -56,7 +56,7 @@ class Job:
         self._exporting = with_handles(self._frames, available, self._params.handles)
         painted = group.sttn.clean_frames
         self._painted = painted_files(bpy.path.abspath(painted)) if painted else None
-        self._fingerprint = fingerprint(scene, node)
+        group.sttn.analyzing = fingerprint(scene, node)
         self._results = new_folder(group)
         self._exported: dict[int, Path] = {}
         self._export_folder = Path(tempfile.mkdtemp(prefix="export-", dir=self._results))
@@ -186,7 +186,7 @@ class Job:
         assert self._work is not None
         error, frames = self._work.error, len(self._frames)
         if not error:
-            self.group.sttn.analyzed = self._fingerprint
+            self.group.sttn.analyzed = self.group.sttn.analyzing
             noted = f"; {self._work.note}" if self._work.note else ""
             return "DONE", f"{frames} frames finished{noted}"
         kept = f"; {self._shown} of {frames} frames are finished and shown" if self._shown else ""

@@ -13,6 +13,11 @@ missing."""
 DEFAULTS: dict[str, Any] = {"premultiplied": True}
 """Where Blender's conventions differ: the compositor's colors are multiplied by their alpha."""
 
+NOT_ANIMATED: set[str] = set()
+"""A run takes one value for all frames: keys, which Blender offers by default, would do nothing."""
+PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"}
+"""Not animated either, and ``//`` is the file's folder."""
+
 OWN_WORDS = {
     "server": "Blender starts none: enter one",
     "frames": "Here these are the scene's",
@@ -46,7 +51,7 @@ def params_of(group: bpy.types.NodeTree, settled: Mapping[str, Any]) -> Params:
 def property_of(spec: ParamSpec) -> object:
     """The Blender property of one param."""
     hint = f"{spec.hint} {OWN_WORDS.get(spec.name, '')}".rstrip(". ")
-    told = {"name": spec.label, "description": hint}
+    told = {"name": spec.label, "description": hint, "options": NOT_ANIMATED}
     default = DEFAULTS.get(spec.name, spec.default)
     if spec.kind == "choice":
         items = [(choice, choice.capitalize(), "") for choice in spec.choices]
@@ -68,21 +73,27 @@ def _settings_type() -> type:
             name="State",
             items=[(each, each.capitalize(), "") for each in State.__members__],
             default="IDLE",
+            options=NOT_ANIMATED,
         ),
-        "message": bpy.props.StringProperty(name="Message"),
-        "progress": bpy.props.FloatProperty(name="Progress", min=0, max=1, subtype="FACTOR"),
+        "message": bpy.props.StringProperty(name="Message", options=NOT_ANIMATED),
+        "progress": bpy.props.FloatProperty(
+            name="Progress", min=0, max=1, subtype="FACTOR", options=NOT_ANIMATED
+        ),
         "folder": bpy.props.StringProperty(
             name="Folder",
             description="Where results are kept; empty keeps them beside the saved file",
             subtype="DIR_PATH",
+            options=PATH,
         ),
         "clean_frames": bpy.props.StringProperty(
             name="Clean frames",
             description="Frames that you painted, as name.####.exr: copied from, and shown under "
             "the matte as they are. In the compositor's working space, as large as its frames",
             subtype="FILE_PATH",
+            options=PATH,
         ),
         "analyzed": bpy.props.StringProperty(options={"HIDDEN"}),
+        "analyzing": bpy.props.StringProperty(options={"HIDDEN"}),
         **{spec.name: property_of(spec) for spec in shown_params()},
     }
     return type("STTN_PG_inpaint", (bpy.types.PropertyGroup,), {"__annotations__": annotations})

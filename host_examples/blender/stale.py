@@ -1,75 +1,112 @@
 """Notices that what was analyzed is no longer what flows into the node, and results that are lost.
 
-The fingerprint covers params, frame range, resolution and every node upstream: settings, links,
-unconnected inputs, and the files, masks and clips that they name. It does not follow Render
-Layers into their scene: after a change there, run the node again.
+The fingerprint covers params, frame range, resolution and every node upstream, in groups too:
+settings, links, unconnected inputs, keys and drivers, and the files, masks and clips that they
+name. It does not follow Render Layers into their scene: after a change there, run the node again.
+
+It has two digests. Values are those of the current frame, for Blender does not tell the keys of a
+mask's shape; so a fingerprint that was right before the frame changed is carried over to the next.
 """
 
+import functools
 import glob
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+import re
+from typing import Any, TypeGuard
 
 import bpy
 
 from host_examples.blender.properties import set_params
 from host_examples.blender.results import missing_result
-from host_examples.blender.tree import inpaint_nodes
+from host_examples.blender.tree import RESULT, inpaint_nodes, is_inpaint
 
 logger = logging.getLogger(__name__)
 
-_WATCHED = ("NODETREE", "SCENE", "IMAGE", "MASK", "MOVIECLIP")
+_WATCHED = ("NODETREE", "SCENE", "IMAGE", "MASK", "MOVIECLIP", "ACTION")
 # Blender warns where an image without layers is asked which one it shows.
 _ONLY_WHERE = {"layer": "has_layers", "view": "has_views"}
+# What an artist sees, and a render does not.
+_SHOWN_ONLY = re.compile("rna_type|hide|hide_select|select.*")
 _MESSAGES = {"DONE": "up to date", "STALE": "inputs changed since the last run; run again"}
 _LOST = "the plate shows, for a result is missing:"
 
 
 def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
-    """A digest that changes when a new analysis is needed."""
-    upstream = sorted(_upstream(node), key=lambda each: str(each.name))
+    """Two digests, one of which changes when a new analysis is needed; blank between them."""
+    upstream = _upstream(node)
     render = scene.render
-    told = {
+    named = {each for found in upstream for each in _settings(found) if _is_id(each)}
+    owners = {found.id_data for found in upstream} | named
+    kept = {
         "params": set_params(node.node_tree),
-        "painted": _files(bpy.path.abspath(node.node_tree.sttn.clean_frames)),
+        "painted": _found(bpy.path.abspath(node.node_tree.sttn.clean_frames).replace("#", "[0-9]")),
         "scene": [
-            *(scene.frame_start, scene.frame_end),
+            *(scene.frame_start, scene.frame_end, render.frame_map_old, render.frame_map_new),
             *(render.resolution_x, render.resolution_y, render.resolution_percentage),
+            render.use_multiview,
         ],
-        "inputs": _links(node),
-        "nodes": [_node(each) for each in upstream],
+        "files": sorted(_files(each) for each in named),
+        "keys": sorted(([each.name_full, _keys(each)] for each in owners), key=str),
     }
+    return f"{_digest(kept)} {_values(node)}"
+
+
+def _values(node: bpy.types.Node) -> str:
+    return _digest([_links(node), [_node(each) for each in _upstream(node)]])
+
+
+def _digest(told: object) -> str:
     return hashlib.blake2b(json.dumps(told, default=str).encode(), digest_size=16).hexdigest()
 
 
-def _files(pattern: str) -> list[tuple[str, float]]:
-    found = sorted(glob.glob(pattern.replace("#", "[0-9]"))) if pattern else []
-    return [(path, os.path.getmtime(path)) for path in found]
-
-
 def _upstream(node: bpy.types.Node) -> list[bpy.types.Node]:
-    found: dict[str, bpy.types.Node] = {}
-    waiting = [node]
+    # In the order of their names; a group's nodes, too, whether they are connected or not.
+    found: dict[tuple[str, str], bpy.types.Node] = {}
+    waiting = _sources(node)
     while waiting:
-        for socket in waiting.pop().inputs:
-            for link in socket.links:
-                if link.from_node.name not in found:
-                    found[link.from_node.name] = link.from_node
-                    waiting.append(link.from_node)
-    return list(found.values())
+        each = waiting.pop()
+        name = each.id_data.name_full, each.name
+        if name not in found:
+            found[name] = each
+            waiting += _sources(each) + _inside(each)
+    return [found[name] for name in sorted(found)]
+
+
+def _sources(node: bpy.types.Node) -> list[bpy.types.Node]:
+    return [link.from_node for socket in node.inputs for link in socket.links]
+
+
+def _inside(node: bpy.types.Node) -> list[bpy.types.Node]:
+    if node.bl_idname != "CompositorNodeGroup" or node.node_tree is None:
+        return []
+    # Of our own nodes what they show; their params count once they were run.
+    return [each for each in node.node_tree.nodes if each.name == RESULT or not is_inpaint(node)]
+
+
+def _settings(struct: bpy.types.bpy_struct) -> list[Any]:
+    kind: Any = type(struct)
+    return [
+        getattr(struct, name)
+        for name in _names(kind)
+        if name not in _ONLY_WHERE or getattr(struct, _ONLY_WHERE[name], True)
+    ]
+
+
+@functools.cache
+def _names(kind: type[bpy.types.bpy_struct]) -> list[str]:
+    # What every node has, too, is left out: name, place, color ...
+    common = bpy.types.Node.bl_rna.properties if issubclass(kind, bpy.types.Node) else ()
+    names = [each.identifier for each in kind.bl_rna.properties]
+    return [each for each in names if each not in common and not _SHOWN_ONLY.fullmatch(each)]
 
 
 def _node(node: bpy.types.Node) -> list[object]:
-    settings = {
-        each.identifier: _value(getattr(node, each.identifier))
-        for each in node.bl_rna.properties
-        if each.identifier not in bpy.types.Node.bl_rna.properties  # name, place, color ...
-        and getattr(node, _ONLY_WHERE.get(each.identifier, ""), True)
-    }
-    constants = [_value(getattr(socket, "default_value", None)) for socket in node.inputs]
-    return [node.name, node.mute, settings, constants, _links(node)]
+    constants = [getattr(socket, "default_value", None) for socket in node.inputs]
+    told = [_value(each) for each in (*_settings(node), *constants)]
+    return [node.name, node.mute, told, _links(node)]
 
 
 def _links(node: bpy.types.Node) -> list[list[str]]:
@@ -81,22 +118,72 @@ def _links(node: bpy.types.Node) -> list[list[str]]:
 
 
 def _value(value: object) -> object:
-    if isinstance(value, bpy.types.Mask):
-        return [
-            [[*point.co, *point.handle_left, *point.handle_right] for point in spline.points]
-            for layer in value.layers
-            for spline in layer.splines
-        ]
-    if isinstance(value, bpy.types.ID):
-        # A file saved elsewhere names the same files by other ways: //plate.exr, //../plate.exr.
-        path = bpy.path.abspath(getattr(value, "filepath", ""))
-        path = path and os.path.normpath(path)
-        return [value.name, path, os.path.getmtime(path) if os.path.isfile(path) else 0]
+    if _is_id(value) and not isinstance(value, bpy.types.Mask):
+        return [value.name, _path(value)]
     if isinstance(value, bool | int | float | str | None):
         return value
+    if isinstance(value, bpy.types.Mask):
+        return _value(value.layers)
+    if isinstance(value, bpy.types.MaskSplinePoint):
+        return _point(value)
     if isinstance(value, bpy.types.bpy_struct):
-        return str(value.bl_rna.identifier)
-    return [_value(each) for each in value] if isinstance(value, Iterable) else str(type(value))
+        return [_value(each) for each in _settings(value)]
+    # Vectors and colors have a length, but count as no sequences.
+    several: Any = value if hasattr(value, "__len__") else ()
+    return [_value(each) for each in several] or str(type(value))
+
+
+def _point(point: bpy.types.MaskSplinePoint) -> list[object]:
+    # One by one, for a roto has hundreds, and frames change often.
+    parent = point.parent
+    return [
+        *(*point.co, *point.handle_left, *point.handle_right, point.weight),
+        *(point.handle_left_type, point.handle_right_type),
+        [(each.u, each.weight) for each in point.feather_points],
+        parent.id and [parent.id.name, parent.type, parent.parent, parent.sub_parent],
+    ]
+
+
+def _is_id(value: object) -> TypeGuard[bpy.types.ID]:
+    return isinstance(value, bpy.types.ID)
+
+
+def _path(named: bpy.types.ID) -> str:
+    # A file saved elsewhere names the same files by other ways: //plate.exr, //../plate.exr.
+    path = bpy.path.abspath(getattr(named, "filepath", ""), library=named.library)
+    return os.path.normpath(path) if path else ""
+
+
+def _files(named: bpy.types.ID) -> list[tuple[str, float]]:
+    folder, name = map(glob.escape, os.path.split(_path(named)))
+    if getattr(named, "source", "") == "SEQUENCE":
+        name = re.sub(r"\d+(?=\D*$)", "[0-9]*", name)
+    return _found(os.path.join(folder, name)) if name else []
+
+
+def _found(pattern: str) -> list[tuple[str, float]]:
+    return [(path, os.path.getmtime(path)) for path in sorted(glob.glob(pattern))]
+
+
+def _keys(owner: bpy.types.ID) -> list[object]:
+    animated = getattr(owner, "animation_data", None)
+    if animated is None:
+        return []
+    layers = animated.action.layers if animated.action else []
+    strips = [strip for layer in layers for strip in layer.strips]
+    bags = [bag for strip in strips for bag in strip.channelbags]
+    curves = [*animated.drivers, *(curve for bag in bags for curve in bag.fcurves)]
+    return [
+        [
+            *(curve.data_path, curve.array_index, curve.mute, curve.extrapolation),
+            curve.driver and curve.driver.expression,
+            [
+                [*key.co, *key.handle_left, *key.handle_right, key.interpolation]
+                for key in curve.keyframe_points
+            ],
+        ]
+        for curve in curves
+    ]
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
@@ -139,8 +226,38 @@ def mark(scene: bpy.types.Scene) -> None:
                 logger.warning("%s: %s", group.name, message)
 
 
+_left: dict[int, str] = {}
+"""Digests of values at the frame that is being left, by the node's place in memory."""
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def leave_frame(scene: bpy.types.Scene, *_: object) -> None:
+    """Before the frame changes: know what was right there."""
+    _left.clear()
+    _left.update({node.as_pointer(): _values(node) for node in _analyzed_nodes(scene)})
+
+
+@bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
+def reach_frame(scene: bpy.types.Scene, *_: object) -> None:
+    """After the frame changed, which by itself makes nothing out of date."""
+    for node in _analyzed_nodes(scene):
+        left, settings = _left.get(node.as_pointer()), node.node_tree.sttn
+        for name in ("analyzed", "analyzing"):
+            kept, _, values = getattr(settings, name).partition(" ")
+            now = _values(node)
+            if values == left != now:
+                setattr(settings, name, f"{kept} {now}")
+
+
+def _analyzed_nodes(scene: bpy.types.Scene) -> list[bpy.types.Node]:
+    nodes = [] if scene.is_runtime_data else inpaint_nodes(scene)
+    return [each for each in nodes if each.node_tree.sttn.analyzed or each.node_tree.sttn.analyzing]
+
+
 def register() -> None:
     """Look after every change."""
+    bpy.app.handlers.frame_change_pre.append(leave_frame)
+    bpy.app.handlers.frame_change_post.append(reach_frame)
     bpy.app.handlers.depsgraph_update_post.append(mark_changed)
     bpy.app.handlers.load_post.append(mark_all)
     bpy.app.handlers.render_init.append(mark_all)
@@ -148,6 +265,8 @@ def register() -> None:
 
 def unregister() -> None:
     """Look no more."""
+    bpy.app.handlers.frame_change_pre.remove(leave_frame)
+    bpy.app.handlers.frame_change_post.remove(reach_frame)
     bpy.app.handlers.depsgraph_update_post.remove(mark_changed)
     bpy.app.handlers.load_post.remove(mark_all)
     bpy.app.handlers.render_init.remove(mark_all)

@@ -86,6 +86,6 @@ def attempt(call) -> str:
     """What the operator reported as an error; empty where it did not."""
     try:
         call()
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         return str(error)
     return ""

@@ -4,6 +4,7 @@ FOLDER holds ``plate.####.exr``. What is asserted of the facts and the files is 
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -90,10 +91,19 @@ def inpaint_cryptomatte(folder: Path, server: str) -> dict:
         output = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeComposite")
     layers = next(node for node in tree.nodes if node.bl_idname == "CompositorNodeRLayers")
     node = tree.nodes.active
-    crypto = tree.nodes.new("CompositorNodeCryptomatteV2")
+    grouped = bpy.app.version >= (5, 0)  # before, Blender takes none in a group
+    inner = bpy.data.node_groups.new("Roto", "CompositorNodeTree") if grouped else tree
+    crypto = inner.nodes.new("CompositorNodeCryptomatteV2")
     crypto.source, crypto.scene, crypto.matte_id = "RENDER", scene, "Robot"
+    matte = crypto.outputs["Matte"]
+    if grouped:
+        inner.interface.new_socket("Matte", in_out="OUTPUT", socket_type="NodeSocketFloat")
+        inner.links.new(matte, inner.nodes.new("NodeGroupOutput").inputs[0])
+        roto = tree.nodes.new("CompositorNodeGroup")
+        roto.node_tree = inner
+        matte = roto.outputs[0]
     tree.links.new(layers.outputs["Image"], node.inputs["Source"])
-    tree.links.new(crypto.outputs["Matte"], node.inputs["Matte"])
+    tree.links.new(matte, node.inputs["Matte"])
     render_plate = tree.links.new(layers.outputs["Image"], output.inputs[0])
     assert render_plate.is_valid
     render(scene, folder, "beauty", 1, 3)
@@ -168,13 +178,103 @@ def staleness(folder: Path, server: str) -> dict:
     facts["mask"] = state()
     spline.points[0].co = corner
     facts["mask_back"] = state()
+    spline.use_fill = False
+    facts["mask_fill"] = state()
+    spline.use_fill = True
+    plate = folder / f"plate.{LAST}.exr"
+    times = plate.stat().st_atime_ns, plate.stat().st_mtime_ns
+    os.utime(plate, (1, 1))
+    facts["other_frame"] = state()
+    os.utime(plate, ns=times)
+    facts["other_frame_back"] = state()
     bpy.data.images[0].filepath = str(folder / f"plate.{FIRST + 1}.exr")
     facts["plate"] = state()
-    facts["no_file"] = stale._value(scene)
+    facts["no_file"] = [*stale._value(scene), *stale._files(scene)]
     node.node_tree.nodes.remove(node.node_tree.nodes["Result"])
     facts["removed"] = [state(), settings.message]
     facts["run"] = attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))
     return facts
+
+
+def followed(folder: Path, server: str) -> dict:
+    """Nodes in groups, curves, what is animated, and another of our nodes upstream."""
+    scene, first = masked(folder, server)
+    tree = first.id_data
+    inner = bpy.data.node_groups.new("Prepared", "CompositorNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        inner.interface.new_socket("Image", in_out=way, socket_type="NodeSocketColor")
+    curves = inner.nodes.new("CompositorNodeCurveRGB")
+    inner.links.new(inner.nodes.new("NodeGroupInput").outputs[0], curves.inputs["Image"])
+    inner.links.new(curves.outputs[0], inner.nodes.new("NodeGroupOutput").inputs[0])
+    prepared = tree.nodes.new("CompositorNodeGroup")
+    prepared.node_tree = inner
+    tree.links.new(first.inputs["Source"].links[0].from_socket, prepared.inputs[0])
+    tree.links.new(prepared.outputs[0], first.inputs["Source"])
+    layer = bpy.data.masks[0].layers[0]
+    for frame, opacity in ((FIRST, 1.0), (LAST, 0.5)):
+        layer.alpha = opacity
+        layer.keyframe_insert("alpha", frame=frame)
+    scene.frame_set(FIRST)
+    output = first.outputs[0].links[0].to_socket
+    second = add_inpaint(tree, first.outputs[0], mask_socket(tree), output, server)
+    for node in (first, second):
+        node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
+        bpy.ops.sttn.inpaint(node=node.name)
+
+    def states() -> list[str]:
+        scene.update_tag()
+        bpy.context.view_layer.update()
+        return [node.node_tree.sttn.state for node in (first, second)]
+
+    facts = {"done": states()}
+    scene.frame_set(LAST)
+    facts["another_frame"] = states()
+    layer.alpha = 0.7
+    facts["edited_there"] = states()
+    scene.frame_set(FIRST)
+    scene.frame_set(LAST)
+    facts["not_keyed"] = states()
+    point = curves.mapping.curves[3].points[1]
+    point.location = (1, 0.5)
+    facts["curve_in_a_group"] = states()
+    scene.frame_set(FIRST)
+    facts["still"] = states()
+    point.location = (1, 1)
+    bpy.ops.sttn.inpaint(node=first.name)
+    facts["first_ran_again"] = states()
+    return facts
+
+
+def set_otherwise(folder: Path, server: str) -> dict:
+    """A scene and a file that are not set as Blender sets them."""
+    scene, node = masked(folder, server)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "a {b} c.blend"))
+    settings = node.node_tree.sttn
+    settings.frames = f"{FIRST}-{FIRST + 1}"
+    scene.render.use_file_extension = False
+    scene.render.use_multiview = True
+    facts: dict = {"stereo": attempt(bpy.ops.sttn.inpaint)}
+    scene.render.use_multiview = False
+    scene.render.frame_map_new = 50
+    relative = bpy.path.relpath
+
+    def on_another_drive(path: str) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    bpy.path.relpath = on_another_drive
+    bpy.ops.sttn.inpaint()
+    bpy.path.relpath = relative
+    facts["elsewhere"] = told(node)
+    scene.render.use_file_extension = True
+    render(scene, folder, "stretched", FIRST, FIRST + 2)
+    facts["keyed"] = attempt(lambda: settings.keyframe_insert("mix")) or "keyed"
+
+    bpy.data.libraries.write(str(folder / "library.blend"), {node.node_tree})
+    with bpy.data.libraries.load(str(folder / "library.blend"), link=True) as (theirs, ours):
+        ours.node_groups = theirs.node_groups
+    (node.node_tree,) = ours.node_groups
+    bpy.ops.sttn.inpaint()
+    return {**facts, "linked": told(node), "is_own": node.node_tree.library is None}
 
 
 def cancelled(folder: Path, server: str) -> dict:
