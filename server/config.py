@@ -35,7 +35,8 @@ class LimitsConfig:
     """Where the server refuses, rather than doing badly what it has taken on."""
 
     queue_length: int = 64
-    """Jobs that may wait."""
+    """Jobs of one client that may wait, so that a farm leaves room for artists; four times as many
+    of all clients together."""
     frames_per_job: int = 20_000
     """Frames of one job."""
     megapixels: float = 9.0
@@ -59,6 +60,11 @@ class LimitsConfig:
         for name, value in vars(self).items():
             if value <= 0:
                 raise ValueError(f"{name} must be above 0, got {value}")
+
+    @property
+    def whole_queue(self) -> int:
+        """Jobs of all clients that may wait, so that memory ends however many clients there are."""
+        return 4 * self.queue_length
 
 
 @dataclass(frozen=True, kw_only=True)

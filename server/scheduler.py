@@ -112,10 +112,7 @@ class Scheduler:
         require_valid(request, self._limits)
         self._require_present(request.frames)
         self._workers.require_model(request.model)
-        if len(self._turns) >= self._limits.queue_length:
-            raise ServerBusyError(
-                f"{len(self._turns)} jobs are waiting already", self._seconds_to_a_place()
-            )
+        self._require_place(owner)
         kept = pb.SubmitRequest()
         kept.CopyFrom(request)
         kept.client, kept.model = owner, request.model or self._workers.default
@@ -128,8 +125,9 @@ class Scheduler:
             raise
         self._jobs[job.job_id] = job
         self._journal.begin(kept)
-        self._tell(job, pb.JobEvent(queued=pb.Queued(jobs_ahead=len(self._turns))))
         self._turns.add(job)
+        ahead = list(self._turns).index(job)
+        self._tell(job, pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
         log_job(job, "queued", frames=job.wanted)
         self._watch_over(job)
         self._dispatch()
@@ -324,6 +322,16 @@ class Scheduler:
         size = frame_bytes(job.request) * (job.wanted - len(job.results))
         self._store.reserve(size, job.contents())
         job.reserved_bytes = size
+
+    def _require_place(self, owner: str) -> None:
+        for whose, waiting, limit in (
+            ("of your ", self._turns.of(owner), self._limits.queue_length),
+            ("", len(self._turns), self._limits.whole_queue),
+        ):
+            if waiting >= limit:
+                raise ServerBusyError(
+                    f"{waiting} {whose}jobs are waiting already", self._seconds_to_a_place()
+                )
 
     def _seconds_to_a_place(self) -> float:
         rate = sum(worker.frames_per_second for worker in self._workers.all)

@@ -276,7 +276,7 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
             store_bytes=self._store.used_bytes,
             store_limit_bytes=self._store.limit_bytes,
             uploads=self._store.uploads,
-            queue_limit=self._limits.queue_length,
+            queue_limit=self._limits.whole_queue,
             uptime_seconds=time.monotonic() - self._started,
             frames_completed=self._scheduler.frames_completed,
             draining=self._scheduler.draining,

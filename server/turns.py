@@ -26,6 +26,10 @@ class Turns:
                 if place < len(line):
                     yield line[place]
 
+    def of(self, owner: str) -> int:
+        """How many of an owner's jobs wait."""
+        return len(self._lines.get(owner, ()))
+
     def add(self, job: Job) -> None:
         """At the end of its owner's line."""
         self._lines.setdefault(job.owner, deque()).append(job)

@@ -330,6 +330,39 @@ def test_a_full_queue_refuses_and_says_so(fake_engine):
     assert outcomes == [pb.Finished.COMPLETED] * 2
 
 
+def test_a_farm_leaves_an_artist_a_place_whose_true_number_is_told(fake_engine):
+    """A hundred shots from one owner overnight; and memory ends however many names clients take."""
+    fake_engine.hold.clear()
+    with (
+        serving(fake_engine, limits=LimitsConfig(queue_length=2)) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+
+        def submit(owner, number=0):
+            job_id = f"{owner}{number}"
+            inpaint.Submit(pb.SubmitRequest(job_id=job_id, frames=[frame], client=owner))
+            return next(iter(inpaint.Watch(pb.WatchRequest(job_id=job_id)))).queued.jobs_ahead
+
+        submit("runs")
+        farm = [submit("farm", number) for number in range(2)]
+        farm_full = refusal(lambda: submit("farm", 2))
+        artists = [submit(name) for name in "abcdef"]
+        all_full = refusal(lambda: submit("g"))
+        order = [job.job_id for job in inpaint.GetStatus(pb.GetStatusRequest()).jobs]
+        fake_engine.hold.set()
+
+    assert farm == [0, 1]
+    assert farm_full == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "2 of your jobs are waiting already; try again in 30 s",
+    )
+    assert artists == [1, 2, 3, 4, 5, 6]
+    assert order == ["runs0", "farm0", "a0", "b0", "c0", "d0", "e0", "f0", "farm1"]
+    assert all_full[1] == "8 jobs are waiting already; try again in 30 s"
+
+
 def test_a_full_store_evicts_the_oldest_and_refuses_what_never_fits(fake_engine):
     """Disk use stays under the stated limit."""
     with (
