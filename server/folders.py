@@ -7,7 +7,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from server.errors import StartError
@@ -40,18 +40,32 @@ def store_folder(folder: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Whatever lies there in its place is neither emptied nor followed.
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise StartError(f"cannot use the store {folder}: {error.strerror}") from None
-    with open(lock, "rb", buffering=0):
+    with ExitStack() as stack:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Whatever lies there in its place is neither emptied nor followed.
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            # Cleaners of /tmp pass over a folder that is locked itself; from others they take
+            # what is old, the lock too.
+            itself = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, itself)
+            _lock_if_possible(itself)
+        except BlockingIOError:
             raise StartError(f"another server uses the store {folder}; give each its own") from None
+        except OSError as error:
+            raise StartError(f"cannot use the store {folder}: {error.strerror}") from None
         yield
+
+
+def _lock_if_possible(folder: int) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # file servers lock files only
 
 
 def _remove_abandoned() -> None:

@@ -46,6 +46,14 @@ def test_a_server_at_work_keeps_its_folder():
         assert second != first
 
 
+def test_a_server_keeps_its_folder_though_a_cleaner_took_the_lock():
+    """Cleaners of /tmp take files that nobody has written for days; the next server does not."""
+    with store_folder(None) as first:
+        (first / "lock").unlink()
+        with store_folder(None):
+            assert first.exists()
+
+
 def test_a_folder_that_lasts_belongs_to_one_server(tmp_path):
     """Two would evict each other's plates."""
     with store_folder(tmp_path / "store") as folder:
