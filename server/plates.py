@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -166,7 +167,9 @@ class PlateStore:
         Raises:
             StoreFullError: it does not fit, even without what no job needs; nothing is evicted.
         """
-        free = self.limit_bytes - self._reserved - size
+        # What else lies on its disk may leave less than was asked for.
+        room = min(self.limit_bytes, self._used + shutil.disk_usage(self.folder).free)
+        free = room - self._reserved - size
         store = f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB"
         together = size + sum(self._sizes.get(name, 0) for name in set(beside))
         if together > self.limit_bytes:
@@ -177,8 +180,8 @@ class PlateStore:
         pinned = self._used - self._idle_bytes
         if pinned > free and pinned - self._pinned_by(spare) > free:
             raise StoreFullError(
-                f"{store} is full of what jobs need; try again in {ROOM_SECONDS:.0f} s, or "
-                "start the server with a larger store",
+                f"{store}, with room for {room / 1e9:.3g} GB on its disk, is full of what jobs "
+                f"need; try again in {ROOM_SECONDS:.0f} s, or start the server with a larger store",
                 ROOM_SECONDS,
             )
         while self._used > free:

@@ -3,10 +3,12 @@
 import asyncio
 import errno
 import hashlib
+import shutil
 import subprocess
 import sys
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -204,6 +206,24 @@ def test_what_was_used_last_goes_last(tmp_path):
     store.reserve(200)
 
     assert [name for name in names if name in store] == [names[0], names[1]]
+
+
+def test_a_disk_smaller_than_the_stores_limit_evicts_too(tmp_path, monkeypatch):
+    """Renders of others fill the disk: uploads go on for as long as there is something to evict."""
+    store = PlateStore(tmp_path, limit_bytes=10**9, expire_seconds=1e9)
+    names = [keep(store, content(number)) for number in range(4)]
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda folder: SimpleNamespace(free=450 - 100 * len(list(folder.iterdir()))),
+    )
+
+    store.reserve(200)
+    with pytest.raises(StoreFullError, match=r"room for 4\.5e-07 GB on its disk") as full:
+        store.reserve(300)
+
+    assert [name for name in names if name in store] == names[2:]
+    assert full.value.retry_seconds == 5
 
 
 def ended(store, names, ended_at):
