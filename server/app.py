@@ -113,35 +113,40 @@ async def serve(config: ServerConfig, make_models: MakeModels) -> None:
 
     SIGTERM, SIGINT and the administrator's Drain: no new work, what is there is finished, and
     clients fetch it. A second signal ends at once, as does the end of standard input where the
-    server was started to end with it.
+    server was started to end with it; while it starts, the first one does.
 
     Raises:
         StartError: it cannot start; the message says why.
     """
-    drain, end = asyncio.Event(), asyncio.Event()
+    signalled, end = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        (end if drain.is_set() else drain).set()
+        (end if signalled.is_set() else signalled).set()
 
     def stdin_said_something() -> None:
         if not os.read(0, 4096):
-            drain.set()
+            signalled.set()
             end.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     if config.until_stdin_closes:
         loop.add_reader(0, stdin_said_something)
-    async with running(config, make_models) as server:
+    async with contextlib.AsyncExitStack() as stack:
+        start = asyncio.create_task(stack.enter_async_context(running(config, make_models)))
+        await _first(start, signalled.wait())
+        await asyncio.wait([start])
+        if start.cancelled():
+            return
+        server = start.result()
         devices = ", ".join(worker.device for worker in server.workers.all)
         print(
             f"listening on {server.address}, weights {config.weights.name}, device {devices}, "
             f"precision {server.workers.all[0].precision}, preset {config.preset}",
             flush=True,
         )
-        await _first(drain.wait(), server.asked_to_drain.wait())
-        drain.set()
+        await _first(signalled.wait(), server.asked_to_drain.wait())
         jobs = len(server.scheduler.active())
         logger.info("draining", extra={"fields": {"jobs": jobs}})
         await _first(server.scheduler.drained(), end.wait())
@@ -155,6 +160,7 @@ async def _keep_house(scheduler: Scheduler, store: PlateStore, expire_seconds: f
 
 
 async def _first(*waits: Awaitable[object]) -> None:
+    # Cancels the others.
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--drain-seconds", type=float, default=10)
     parser.add_argument("--keepalive-seconds", type=float, default=20)
     parser.add_argument("--tokens", type=Path)
+    parser.add_argument("--admin-tokens", type=Path)
     parser.add_argument("--certificate", type=Path, help="its key lies beside it, as .key")
     parser.add_argument("--shared-memory", action="store_true")
     parser.add_argument("--file-bytes", type=int, help="largest file the system lets it write")
@@ -72,6 +73,7 @@ def main() -> None:
         ),
         security=SecurityConfig(
             tokens=chosen.tokens,
+            admin_tokens=chosen.admin_tokens,
             certificate=chosen.certificate,
             key=chosen.certificate and chosen.certificate.with_suffix(".key"),
         ),

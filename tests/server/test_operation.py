@@ -5,6 +5,7 @@ import contextlib
 import errno
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
+from functools import partial
 from types import SimpleNamespace
 
 import grpc
@@ -26,6 +28,7 @@ from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
 from server import workers
 from server.admission import frame_bytes
+from server.app import serve
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
 from server.jobs import Job
 from server.journal import JobJournal
@@ -39,7 +42,8 @@ from server.scheduler import Scheduler
 from server.turns import Turns
 from tests.conftest import eventually, server, serving
 from tests.node.engines import StandingEngine
-from tests.server.engines import FakeEngine, RecordingEngine, WorkingEngine
+from tests.server.credentials import token_file
+from tests.server.engines import FakeEngine, FakeModels, RecordingEngine, WorkingEngine
 from tests.server.process import ROOT, server_process
 from tests.server.test_service import refusal, upload
 
@@ -109,6 +113,60 @@ def test_a_second_signal_ends_at_once(tmp_path):
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(timeout=20) == 0
+
+
+def test_the_first_signal_after_the_administrators_drain_finishes_what_is_there(tmp_path):
+    """`admin drain`, then the supervisor's stop: they mean the same."""
+    from server.protocol.channel import Access, open_channel
+
+    address = f"unix:{tmp_path}/s.sock"
+    admins = token_file(tmp_path / "admins", f"boss {TOKEN}")
+    access = Access(token_file=token_file(tmp_path / "token", TOKEN))
+    options = ("--seconds", "0.05", "--admin-tokens", str(admins))
+    with server_process(address, tmp_path / "log", *options) as process:
+        with InpaintClient(address, patience_seconds=0.2) as client:
+            frames = client.inpaint([PLATE] * 20, [MASK] * 20)
+            received = [next(frames)[0]]
+            with open_channel(address, access) as channel:
+                inpaint_pb2_grpc.AdminStub(channel).Drain(pb.DrainRequest(), timeout=30)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            received += [index for index, _ in frames]
+        assert process.wait(timeout=20) == 0
+
+    assert received == list(range(20))
+
+
+@pytest.mark.parametrize("ended_by", ["a signal", "the end of standard input"])
+def test_a_server_that_hangs_while_it_starts_can_be_stopped(tmp_path, ended_by):
+    """Weights on a file server that is gone: no supervisor has to kill it, and no host waits."""
+    engine, weights = FakeEngine(), tmp_path / "slow.safetensors"
+    engine.loads.clear()
+    weights.touch()
+    by_signal = ended_by == "a signal"
+    config = ServerConfig(
+        address="localhost:0", device="cpu", weights=weights, until_stdin_closes=not by_signal
+    )
+
+    async def started_and_stopped():
+        serving = asyncio.create_task(serve(config, partial(FakeModels, engine)))
+        await asyncio.sleep(0.5)
+        assert not serving.done()
+        if by_signal:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            os.close(writing)
+        await asyncio.wait_for(serving, 20)
+
+    before = os.dup(0)
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    try:
+        asyncio.run(started_and_stopped())
+    finally:
+        os.dup2(before, 0)
+
+    assert not multiprocessing.active_children()
 
 
 # Turns

@@ -38,6 +38,13 @@ def test_the_units_command_is_one_the_server_takes():
     assert chosen.store.folder == Path("/var/lib/sttn")
 
 
+def test_a_drained_server_stays_stopped():
+    """`admin drain` ends with exit code 0; what crashed or was killed is started again."""
+    unit = (DEPLOY / "sttn-server.service").read_text()
+
+    assert re.findall(r"^Restart=(.*)$", unit, re.MULTILINE) == ["on-failure"]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
     """Unknown keys, bad values; what is missing here is only the program itself."""
