@@ -154,8 +154,11 @@ async def serve(config: ServerConfig, make_models: MakeModels) -> None:
 
 async def _keep_house(scheduler: Scheduler, store: PlateStore, expire_seconds: float) -> None:
     while True:
-        scheduler.expire(expire_seconds)
-        store.expire()
+        try:
+            scheduler.expire(expire_seconds)
+            store.expire()
+        except OSError as error:  # such as a disk that is read-only for a moment
+            logger.warning("what has expired cannot be deleted now: %s", error)
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 

@@ -43,9 +43,12 @@ class JobJournal:
             self._append(job_id, event)
 
     def forget(self, job_id: str) -> None:
-        """Delete a job."""
+        """Delete a job; where the disk does not let it go, the next start finds it again."""
         if job_id in self._paths:
-            self._paths.pop(job_id).unlink(missing_ok=True)
+            try:
+                self._paths.pop(job_id).unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("cannot delete what was written down of job %s: %s", job_id, error)
 
     def read(self) -> Iterator[Job]:
         """All jobs, in the order in which they came; of one cut short by a crash, what is whole.

@@ -190,8 +190,13 @@ class PlateStore:
             if job is not None:
                 spare.remove(job)
                 self.let_go(job)
-            else:
+                continue
+            try:
                 self._forget(oldest)
+            except OSError as error:
+                raise StoreFullError(
+                    f"the server can make no room in its store: {error.strerror}"
+                ) from error
         self._reserved += size
 
     def release(self, size: int) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
@@ -26,10 +27,10 @@ from hypothesis import strategies as st
 
 from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
-from server import workers
+from server import app, workers
 from server.admission import frame_bytes
-from server.app import serve
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
+from server.errors import StoreFullError
 from server.jobs import Job
 from server.journal import JobJournal
 from server.metrics import Metrics
@@ -149,22 +150,25 @@ def test_a_server_that_hangs_while_it_starts_can_be_stopped(tmp_path, ended_by):
     )
 
     async def started_and_stopped():
-        serving = asyncio.create_task(serve(config, partial(FakeModels, engine)))
+        serving = asyncio.create_task(app.serve(config, partial(FakeModels, engine)))
         await asyncio.sleep(0.5)
         assert not serving.done()
         if by_signal:
             os.kill(os.getpid(), signal.SIGTERM)
         else:
-            os.close(writing)
+            host.close()
         await asyncio.wait_for(serving, 20)
 
     before = os.dup(0)
     reading, writing = os.pipe()
-    os.dup2(reading, 0)
-    try:
-        asyncio.run(started_and_stopped())
-    finally:
-        os.dup2(before, 0)
+    with open(writing, "wb") as host:
+        os.dup2(reading, 0)
+        try:
+            asyncio.run(started_and_stopped())
+        finally:
+            os.dup2(before, 0)
+    for descriptor in (before, reading):
+        os.close(descriptor)
 
     assert not multiprocessing.active_children()
 
@@ -670,6 +674,56 @@ def test_ended_jobs_expire_with_their_frames(tmp_path):
     with serving(FakeEngine(), store=store):
         eventually(lambda: not any(path.exists() for path in kept))
     assert len(kept) == 4
+
+
+def test_a_disk_that_deletes_nothing_for_a_moment_ends_neither_housekeeping_nor_jobs(
+    tmp_path, monkeypatch, caplog
+):
+    """It is read-only for a minute: the log says so, jobs go on, what expires later goes."""
+    monkeypatch.setattr(app, "HOUSEKEEPING_SECONDS", 0.05)
+    read_only, unlink = threading.Event(), Path.unlink
+
+    def unlinking(path, missing_ok=False):
+        if read_only.is_set() and path.is_relative_to(tmp_path):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlinking)
+    store = StoreConfig(folder=tmp_path, expire_hours=0.5 / 3600)
+    limits = LimitsConfig(kept_jobs=1)
+    with (
+        serving(FakeEngine(), store=store, limits=limits) as address,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub, sent = inpaint_pb2_grpc.InpaintStub(channel), client.send(PLATE, MASK)
+        read_only.set()
+        for name in "abc":
+            stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent]))
+        list(stub.Watch(pb.WatchRequest(job_id="c"), timeout=30))
+        eventually(lambda: "Read-only file system" in caplog.text)
+        time.sleep(0.2)  # a few rounds more
+        read_only.clear()
+
+        eventually(lambda: not [path for path in tmp_path.iterdir() if len(path.name) == 64])
+
+
+def test_what_cannot_be_deleted_refuses_an_upload_and_keeps_the_account(tmp_path, monkeypatch):
+    """A full store on such a disk: the client hears why, and nothing is counted twice."""
+    name = codec.digest(b"idle")
+    (tmp_path / name).write_bytes(bytes(100))
+    store = PlateStore(tmp_path, limit_bytes=100, expire_seconds=1e9)
+
+    def unlinking(path, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlinking)
+        with pytest.raises(StoreFullError, match="no room in its store: Read-only"):
+            store.reserve(100)
+    store.reserve(100)
+
+    assert store.used_bytes == 0
 
 
 # Models and the administrator
