@@ -2,7 +2,6 @@
 
 import resource
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -13,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from server.config import ServerConfig
+from server.config import SecurityConfig, ServerConfig
 from server.errors import StartError
+from server.listening import require_free
 from server.models import TorchModels, choose_devices, precision_told
 from server.protocol import inpaint_pb2 as pb
-from server.security import Tokens, require_valid
+from server.security import Tokens, require_valid, server_credentials
 from sttn.errors import SttnError
 
 WIDTH, HEIGHT, FRAMES = 432, 240, 12
@@ -44,7 +44,7 @@ def _findings(config: ServerConfig) -> Iterator[tuple[bool, str]]:
     yield _finding(partial(_memory, config))
     yield _finding(partial(_open_files, config.limits.uploads))
     if config.security.certificate is not None:
-        yield _finding(partial(_certificate, config.security.certificate))
+        yield _finding(partial(_certificate, config.security.certificate, config.security))
     for path in (config.security.tokens, config.security.admin_tokens):
         if path is not None:
             yield _finding(partial(_tokens, path))
@@ -66,14 +66,8 @@ def _finding(look: Callable[[], str]) -> tuple[bool, str]:
 
 
 def _address(address: str) -> str:
-    if address.startswith("unix:"):
-        folder = Path(address.removeprefix("unix:")).absolute().parent
-        if not folder.is_dir():
-            raise StartError(f"address {address}: there is no folder {folder}")
-        return f"address {address} can be listened on"
-    host, _, port = address.rpartition(":")
-    with socket.create_server((host.strip("[]") or "localhost", int(port))):
-        return f"address {address} is free"
+    require_free(address)
+    return f"address {address} can be listened on"
 
 
 def _store(config: ServerConfig) -> str:
@@ -87,6 +81,8 @@ def _store(config: ServerConfig) -> str:
         probe.flush()
         rate = 8 * len(content) / (time.perf_counter() - start)
     free = shutil.disk_usage(folder).free
+    if config.store.folder is not None:  # what it holds already makes room for what comes
+        free += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if free < config.store.gigabytes * 1e9:
         raise StartError(
             f"store {folder}: {free / 1e9:.1f} GB free, {config.store.gigabytes:g} GB asked for; "
@@ -117,7 +113,8 @@ def _open_files(uploads: int) -> str:
     return f"open files: {limit}"
 
 
-def _certificate(path: Path) -> str:
+def _certificate(path: Path, security: SecurityConfig) -> str:
+    server_credentials(security)
     left = require_valid(path)
     soon = "; renew it soon" if left.days < 7 * WEEKS_LEFT else ""
     return f"certificate {path} is valid for {left.days} days{soon}"

@@ -137,6 +137,10 @@ class ServerConfig:
     """Stop when standard input ends: for hosts that start a server of their own."""
 
     def __post_init__(self) -> None:
+        if not self.address.startswith("unix:"):
+            _require_port("address", self.address)
+        if self.metrics_address is not None:
+            _require_port("metrics_address", self.metrics_address)
         if not (
             _is_local(self.address)
             or self.security.closed
@@ -172,6 +176,12 @@ class ServerConfig:
     def devices(self) -> list[str]:
         """Each device asked for; ``auto`` may come to several."""
         return self.device.split(",")
+
+
+def _require_port(name: str, address: str) -> None:
+    port = address.rpartition(":")[2]
+    if not (port.isdecimal() and int(port) < 2**16):
+        raise ValueError(f"{name} must be HOST:PORT with a port of 0 to 65535, got {address}")
 
 
 def _is_local(address: str) -> bool:

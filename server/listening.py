@@ -1,5 +1,6 @@
 """Where the server listens, and how it treats silent clients."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from server.config import ServerConfig
 from server.errors import StartError
 from server.protocol import codec
 from server.security import server_credentials
+
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""Such as IPv6 on a machine that has none: what a name stands for besides is listened on."""
 
 
 def server_options(config: ServerConfig) -> list[tuple[str, int]]:
@@ -40,9 +44,7 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
         StartError: it is taken, or cannot be, or the certificate cannot be used.
     """
     address = config.address
-    path = Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
-    if path is not None and _answers(path):
-        raise StartError(f"cannot listen on {address}: another server listens there")
+    require_free(address)
     credentials = server_credentials(config.security)
     try:
         with _files_of_our_own() if config.private else nullcontext():
@@ -51,12 +53,62 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
             else:
                 port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
-        raise StartError(
-            f"cannot listen on {address}; it may be in use, or its folder missing"
-        ) from error
-    if path is None:
-        return f"{address.rpartition(':')[0]}:{port}"
-    return address
+        raise StartError(f"cannot listen on {address}; it may be in use") from error
+    if address.startswith("unix:"):
+        return address
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def require_free(address: str) -> None:
+    """Make sure that nobody else listens: at any of what a name stands for, since gRPC is content
+    with one of them, and clients might reach another program at the others.
+
+    Args:
+        address: HOST:PORT or unix:/PATH.
+
+    Raises:
+        StartError: somebody does, or nobody can.
+    """
+    try:
+        if address.startswith("unix:"):
+            _require_free_socket(Path(address.removeprefix("unix:")).absolute())
+        else:
+            _require_free_port(*address.rpartition(":")[::2])
+    except OSError as error:
+        raise StartError(f"cannot listen on {address}: {error.strerror or error}") from None
+
+
+def _require_free_socket(path: Path) -> None:
+    path.parent.stat()
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) == 0:
+            raise OSError(errno.EADDRINUSE, "another server listens there")
+
+
+def _require_free_port(host: str, port: str) -> None:
+    # What gRPC takes localhost for, whatever the machine does.
+    names = ("127.0.0.1", "::1") if host == "localhost" else (host.strip("[]") or None,)
+    places = [
+        (family, where)
+        for name in names
+        for family, _, _, _, where in socket.getaddrinfo(
+            name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    ]
+    errors = [_binding_error(*place) for place in places]
+    for error in errors:
+        if error is not None and (error.errno not in _ABSENT or all(errors)):
+            raise error
+
+
+def _binding_error(family: int, where: tuple[object, ...]) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -67,8 +119,3 @@ def _files_of_our_own() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0

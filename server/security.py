@@ -3,6 +3,7 @@
 import datetime
 import hmac
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -232,6 +233,24 @@ def _certificates(config: SecurityConfig) -> grpc.ServerCertificateConfiguration
         chain, key, *authority = [path.read_bytes() for path in _files(config)]
     except OSError as error:
         raise StartError(f"cannot read {error.filename}: {error.strerror}") from None
+    _require_fitting(config)
     return grpc.ssl_server_certificate_configuration(
         [(key, chain)], root_certificates=authority[0] if authority else None
     )
+
+
+def _require_fitting(config: SecurityConfig) -> None:
+    # gRPC says nothing of what is wrong with them, and of an authority not even that something is.
+    certificate, key, *authority = _files(config)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError:
+        raise StartError(
+            f"{key} is not the private key (PEM, without a password) of {certificate}"
+        ) from None
+    for path in authority:
+        try:
+            context.load_verify_locations(path)
+        except ssl.SSLError:
+            raise StartError(f"{path} holds no PEM certificate") from None

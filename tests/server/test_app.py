@@ -1,7 +1,10 @@
 """What an operator's flags come to."""
 
+import asyncio
+import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -9,10 +12,10 @@ import numpy as np
 import pytest
 from grpc._cython import cygrpc
 
-from server.app import torch_models
+from server.app import serve, torch_models
 from server.config import LimitsConfig, ServerConfig, StoreConfig
-from server.errors import status_code
-from server.listening import server_options
+from server.errors import StartError, status_code
+from server.listening import require_free, server_options
 from server.models import TorchModels
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import channel_options
@@ -20,7 +23,7 @@ from sttn.errors import DeviceError, OutOfMemoryError
 from sttn.model import Generator
 from sttn.settings.weights import DEFAULT_WEIGHTS
 from tests.conftest import server
-from tests.server.engines import FakeEngine
+from tests.server.engines import FakeEngine, FakeModels
 
 
 def test_what_a_process_is_made_of_is_what_the_flags_say():
@@ -116,6 +119,8 @@ def test_running_out_of_memory_is_told_apart_from_bugs():
         ({"address": "0.0.0.0:50071"}, "address 0.0.0.0:50071 can be reached"),
         ({"address": "render01:50071"}, "address render01:50071 can be reached"),
         ({"precision": "int8"}, "precision must be"),
+        ({"address": "localhost:http"}, "address must be HOST:PORT"),
+        ({"metrics_address": "localhost:99999"}, "metrics_address must be HOST:PORT"),
         ({"device": "tpu"}, "device must be"),
         ({"batch": 0}, "batch must be at least 1"),
         ({"preset": "quick"}, "preset must be one of thorough, balanced, fast"),
@@ -135,6 +140,23 @@ def test_limits_of_nothing_are_refused(kind, wrong):
     """A limit of 0 would refuse everything."""
     with pytest.raises(ValueError, match=f"{wrong} must be above 0, got 0"):
         kind(**{wrong: 0})
+
+
+@pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_at_one_of_two_addresses_is_not_listened_on(taken):
+    """Clients that ask for localhost would reach another program, or not, by chance."""
+    family = socket.AF_INET6 if ":" in taken else socket.AF_INET
+    try:
+        other = socket.create_server((taken, 0), family=family)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with other:
+        address = f"localhost:{other.getsockname()[1]}"
+        starting = serve(ServerConfig(address=address), partial(FakeModels, FakeEngine()))
+        with pytest.raises(StartError, match=f"cannot listen on {address}: Address already in use"):
+            asyncio.run(starting)
+        if taken != "::1":
+            require_free(address.replace("localhost", "[::1]"))
 
 
 def test_grpc_knows_every_option_that_it_is_given():

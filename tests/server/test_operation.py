@@ -7,6 +7,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from node.client import InpaintClient, Role, Wishes
 from node.errors import JobError, ServerLostError
 from server import app, workers
 from server.admission import frame_bytes
+from server.check import check
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
 from server.errors import StoreFullError
 from server.jobs import Job
@@ -1104,8 +1106,6 @@ def test_capabilities_and_drain_are_the_administrators(tmp_path):
 
 def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
     """Before the unit file is written."""
-    from server.check import check
-
     fit = check(
         ServerConfig(
             address=f"unix:{tmp_path}/s.sock", device="cpu", store=StoreConfig(gigabytes=1e-3)
@@ -1130,3 +1130,16 @@ def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
     assert unfit == 1
     assert complaints.count("FAIL") == 3
     assert io.StringIO(complaints).readlines()[-1] == "not fit to serve\n"
+
+
+def test_check_counts_what_the_store_holds_already(capsys, tmp_path, monkeypatch):
+    """A server that has run for months is as fit as on its first day."""
+    (tmp_path / ("0" * 64)).write_bytes(bytes(2000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+
+    for gigabytes in (1e-6, 1e-3):
+        store = StoreConfig(folder=tmp_path, gigabytes=gigabytes)
+        check(ServerConfig(address=f"unix:{tmp_path}/s.sock", store=store, device="cuda:63"))
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if "store" in line]
+    assert [line.split()[0] for line in lines] == ["ok", "FAIL"]

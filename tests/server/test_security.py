@@ -11,12 +11,13 @@ import trustme
 
 from node.client import InpaintClient
 from node.errors import JobError, ServerUnreachableError
-from server.config import SecurityConfig, ServerConfig
+from server.check import check
+from server.config import SecurityConfig, ServerConfig, StoreConfig
 from server.errors import StartError
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access, open_channel
-from server.security import Tokens, require_valid
+from server.security import Tokens, require_valid, server_credentials
 from tests.conftest import server, serving
 from tests.server.credentials import signed, token_file
 from tests.server.engines import FakeEngine
@@ -168,6 +169,36 @@ def test_a_server_does_not_start_with_an_expired_certificate(authority):
         require_valid(authority / "expired.pem")
     with pytest.raises(StartError, match="is not a PEM certificate"):
         require_valid(authority / "server.key")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"key": "client.key"}, "client.key is not the private key"),
+        ({"key": "ca.pem"}, "ca.pem is not the private key"),
+        ({"client_authority": "server.key"}, "server.key holds no PEM certificate"),
+    ],
+)
+def test_files_of_tls_that_do_not_belong_together_are_told(
+    authority, tmp_path, capsys, wrong, told
+):
+    """By --check, and at the start instead of a word about the address."""
+    files = {"certificate": "server.pem", "key": "server.key", **wrong}
+    security = SecurityConfig(**{name: authority / file for name, file in files.items()})
+    with pytest.raises(StartError, match=told):
+        server_credentials(security)
+
+    fit = check(
+        ServerConfig(
+            address=f"unix:{tmp_path}/s.sock",
+            security=security,
+            store=StoreConfig(gigabytes=1e-3),
+            device="cuda:63",
+        )
+    )
+
+    assert fit == 1
+    assert f"FAIL  {authority}/{told}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
