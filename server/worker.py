@@ -136,33 +136,30 @@ class _Worker:
         self._models = models
         self._folder = folder
         self._orders: deque[FromFrontEnd] = deque()
-        self._stopped: set[str] = set()
+        self._stopped = False
+        """Whether the job that runs is cancelled."""
 
     def serve(self) -> None:
         """Carry out orders until the front end is gone."""
         while True:
-            if not self._orders:
-                self._hear(self._connection.recv())
-                continue
-            order = self._orders.popleft()
+            order = self._orders.popleft() if self._orders else self._connection.recv()
             if isinstance(order, Load):
                 self._connection.send(Loaded(order.name, self._load(order)))
             elif isinstance(order, Unload):
                 self._models.unload(order.name)
             elif isinstance(order, Run):
                 self._connection.send(self._run(order))
-
-    def _hear(self, order: FromFrontEnd) -> None:
-        # Only cancelling cannot wait.
-        if isinstance(order, Stop):
-            self._stopped.add(order.job_id)
-        else:
-            self._orders.append(order)
+            # A Stop comes too late here: its job has ended.
 
     def _is_stopped(self, job_id: str) -> bool:
+        # Only cancelling cannot wait.
         while self._connection.poll():
-            self._hear(self._connection.recv())
-        return job_id in self._stopped
+            order = self._connection.recv()
+            if isinstance(order, Stop):
+                self._stopped |= order.job_id == job_id
+            else:
+                self._orders.append(order)
+        return self._stopped
 
     def _load(self, order: Load) -> str | None:
         try:
@@ -172,6 +169,7 @@ class _Worker:
         return None
 
     def _run(self, order: Run) -> JobDone:
+        self._stopped = False
         try:
             self._complete(order)
         except CancelledError:
@@ -186,8 +184,6 @@ class _Worker:
                 code=code.name if code is not None else "UNKNOWN",
                 trace=None if code is not None else traceback.format_exc(),
             )
-        finally:
-            self._stopped.discard(order.job_id)
         return JobDone(order.job_id)
 
     def _complete(self, order: Run) -> None:

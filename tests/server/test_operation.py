@@ -35,6 +35,7 @@ from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfi
 from server.errors import StoreFullError
 from server.jobs import Job
 from server.journal import JobJournal
+from server.messages import Stop
 from server.metrics import Metrics
 from server.operate import table
 from server.plates import PlateStore
@@ -173,6 +174,24 @@ def test_a_server_that_hangs_while_it_starts_can_be_stopped(tmp_path, ended_by):
         os.close(descriptor)
 
     assert not multiprocessing.active_children()
+
+
+def test_a_cancel_that_came_too_late_cancels_nothing_later(fake_engine):
+    """The artist hits Escape as the last frame comes, and submits the shot under its name again."""
+    limits = LimitsConfig(kept_jobs=1)
+    with (
+        server(fake_engine, limits=limits) as (address, running),
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        sent, stub = client.send(PLATE, MASK), inpaint_pb2_grpc.InpaintStub(channel)
+        ends = []
+        for name in ("shot", "other", "shot"):
+            stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent]))
+            ends.append(list(stub.Watch(pb.WatchRequest(job_id=name)))[-1].finished.outcome)
+            running.workers.all[0].process.tell(Stop("shot"))
+
+    assert ends == [pb.Finished.COMPLETED] * 3
 
 
 # Turns
