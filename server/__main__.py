@@ -21,6 +21,7 @@ Exit codes: 0 stopped, 1 checked and not fit, 2 cannot start (one line says why)
 """
 
 import asyncio
+import io
 import logging
 import sys
 from functools import partial
@@ -56,6 +57,8 @@ def start(
 
 def main() -> None:
     """Run the command line; exit code 2 where the server cannot start."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what a terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

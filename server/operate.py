@@ -57,7 +57,7 @@ def table(answer: pb.Status) -> str:
         on_device = f", {_size(device_memory)} on the device" if device_memory else ""
         lines.append(
             f"{worker.device or 'device':<11} "
-            + ("" if worker.alive else f"DOWN ({worker.error or 'it is started again'}), ")
+            + ("" if worker.alive else f"DOWN ({_shown(worker.error) or 'it is started again'}), ")
             + f"{worker.precision}, {_size(worker.memory_bytes)} memory{on_device}, "
             f"{worker.frames_per_second:.2f} frames/s, died {worker.restarts} times"
         )
@@ -66,7 +66,7 @@ def table(answer: pb.Status) -> str:
     for job in answer.jobs:
         progress = job.progress
         lines.append(
-            f"  {pb.JobState.Name(job.state).lower():<8} {job.job_id[:40]:<40} "
+            f"  {pb.JobState.Name(job.state).lower():<8} {_shown(job.job_id)[:40]:<40} "
             f"{progress.frames_done}/{progress.frames} frames"
         )
     return "\n".join(lines)
@@ -107,6 +107,11 @@ def admin(
     return 0
 
 
+def _shown(text: str) -> str:
+    # Clients choose names, and a terminal obeys what it is shown.
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def _size(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
@@ -131,7 +136,7 @@ def _connected(address: str, access: Access) -> Iterator[grpc.Channel]:
         sys.exit(0)
     except grpc.RpcError as error:
         raise ServerError(
-            f"the server at {address} says: {error.details()} ({error.code().name})"
+            f"the server at {address} says: {_shown(error.details() or '')} ({error.code().name})"
             if error.code() is not grpc.StatusCode.UNAVAILABLE
             else f"no server answers at {address}; give its address ({error.details()})"
         ) from None

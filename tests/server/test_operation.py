@@ -430,6 +430,27 @@ def test_status_is_read_by_people():
         assert word in told
 
 
+def test_status_shows_names_of_jobs_and_obeys_none(fake_engine):
+    """A client's codes do not reach the operator's terminal; an ASCII one shows them all."""
+    fake_engine.hold.clear()
+    with serving(fake_engine) as address, InpaintClient(address) as client:
+        sent = client.send(PLATE, MASK)
+        with grpc.insecure_channel(address) as channel:
+            inpaint_pb2_grpc.InpaintStub(channel).Submit(
+                pb.SubmitRequest(job_id="plån\x1b[2J\n", frames=[sent])
+            )
+        done = subprocess.run(
+            [sys.executable, "-m", "server", "status", address],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            timeout=60,
+        )
+        fake_engine.hold.set()
+
+    assert done.returncode == 0, done.stderr
+    assert rb"pl\xe5n\x1b[2J\n " in done.stdout
+
+
 @pytest.mark.parametrize("command", [["status", "localhost:1"], ["admin", "drain"]])
 def test_a_server_that_is_not_there_or_refuses_is_one_line(command, address):
     """The operator reads which address, and why."""
