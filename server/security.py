@@ -34,11 +34,12 @@ class Tokens:
         """Read it.
 
         Raises:
-            StartError: unreadable, not UTF-8, open to everybody, empty, or a token too short.
+            StartError: unreadable, not UTF-8, open to everybody, empty, or a token that is too
+                short or cannot be sent.
         """
         self._path = path
         self._owners: dict[bytes, str] = {}
-        self._changed = 0.0
+        self._seen = _stamps(path)
         try:
             self._read()
         except OSError as error:
@@ -57,16 +58,18 @@ class Tokens:
         return found
 
     def _read_if_changed(self) -> None:
+        stamps = _stamps(self._path)
+        if stamps == self._seen:
+            return
+        self._seen = stamps
         try:
-            if self._path.stat().st_mtime != self._changed:
-                self._read()
+            self._read()
         except (OSError, StartError) as error:
             # A file that is being replaced: those that were good stay good.
             logger.error("tokens stay as they were: %s", error)
 
     def _read(self) -> None:
-        stat = self._path.stat()
-        if stat.st_mode & 0o007:
+        if self._path.stat().st_mode & 0o007:
             raise StartError(f"everybody can read the tokens in {self._path}; chmod 600 it")
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines()
@@ -79,15 +82,16 @@ class Tokens:
             if not line.strip() or line.startswith("#"):
                 continue
             name, _, token = line.partition(" ")
-            if len(token.strip()) < SHORTEST_TOKEN:
+            token = token.strip()
+            if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()):
                 raise StartError(
                     f"{self._path}, line {number}: write NAME TOKEN, with a token of at least "
-                    f"{SHORTEST_TOKEN} characters"
+                    f"{SHORTEST_TOKEN} characters, all of them ASCII"
                 )
-            owners[token.strip().encode()] = name
+            owners[token.encode()] = name
         if not owners:
             raise StartError(f"no tokens in {self._path}; write lines NAME TOKEN")
-        self._owners, self._changed = owners, stat.st_mtime
+        self._owners = owners
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -171,19 +175,18 @@ def server_credentials(config: SecurityConfig) -> grpc.ServerCredentials | None:
     if config.certificate is None or config.key is None:
         return None
     require_valid(config.certificate)
-    last = [_stamps(config)]
+    seen = [_stamps(*_files(config))]
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
+        stamps = _stamps(*_files(config))
+        if stamps == seen[0]:
+            return None
+        seen[0] = stamps
         try:
-            stamps = _stamps(config)
-            if stamps == last[0]:
-                return None
-            fresh = _certificates(config)
-        except (OSError, StartError) as error:
+            return _certificates(config)
+        except StartError as error:
             logger.error("certificates stay as they were: %s", error)
             return None
-        last[0] = stamps
-        return fresh
 
     return grpc.dynamic_ssl_server_credentials(
         _certificates(config),
@@ -224,8 +227,16 @@ def _files(config: SecurityConfig) -> list[Path]:
     return [path for path in files if path is not None]
 
 
-def _stamps(config: SecurityConfig) -> list[float]:
-    return [path.stat().st_mtime for path in _files(config)]
+def _stamps(*paths: Path) -> list[tuple[int, ...] | None]:
+    # What changes with a file, and with who may read it; so one that is broken is told of once.
+    stamps: list[tuple[int, ...] | None] = []
+    for path in paths:
+        try:
+            stat = path.stat()
+            stamps.append((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode))
+        except OSError:
+            stamps.append(None)
+    return stamps
 
 
 def _certificates(config: SecurityConfig) -> grpc.ServerCertificateConfiguration:

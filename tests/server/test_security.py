@@ -171,6 +171,28 @@ def test_a_server_does_not_start_with_an_expired_certificate(authority):
         require_valid(authority / "server.key")
 
 
+def test_a_renewed_certificate_counts_once_its_key_is_there_too(tmp_path, caplog):
+    """A cron job writes one file after the other: artists who come in between get the old ones."""
+    old, new = trustme.CA(), trustme.CA()
+    for name, ca in (("old", old), ("new", new)):
+        ca.cert_pem.write_to_path(tmp_path / f"{name}-ca.pem")
+        signed(ca, tmp_path, name, "localhost")
+
+    def put(kind):
+        (tmp_path / f"new.{kind}").replace(tmp_path / f"old.{kind}")
+
+    security = SecurityConfig(certificate=tmp_path / "old.pem", key=tmp_path / "old.key")
+    with serving(FakeEngine(), security=security) as address:
+        put("pem")
+        for _ in range(2):
+            assert completes(address, Access(authority=tmp_path / "old-ca.pem"))
+        put("key")
+        assert completes(address, Access(authority=tmp_path / "new-ca.pem"))
+
+    told = [record.message for record in caplog.records if "certificates stay" in record.message]
+    assert len(told) == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -206,6 +228,7 @@ def test_files_of_tls_that_do_not_belong_together_are_told(
     [
         (["artist short"], 0o600, "at least 16 characters"),
         ([TOKEN], 0o600, "write NAME TOKEN"),
+        (["artist grün-und-lang-genug"], 0o600, "all of them ASCII"),
         (["# nobody"], 0o600, "no tokens in"),
         ([f"artist {TOKEN}"], 0o644, "everybody can read"),
     ],
@@ -219,16 +242,24 @@ def test_token_files_that_protect_nothing_are_refused(tmp_path, lines, mode, tol
         Tokens(path)
 
 
-def test_a_token_file_that_is_no_text_is_told_and_changes_nothing(tmp_path):
-    """Saved on an old Windows, with an accent in a name: one line at the start, none locked out."""
+def test_a_token_file_that_is_no_text_is_told_and_changes_nothing(tmp_path, caplog):
+    """Saved on an old Windows, with an accent in a name: one line, at the start or in the log, and
+    nobody is locked out; put right, it counts."""
     path = token_file(tmp_path / "tokens", f"artist {TOKEN}")
     tokens = Tokens(path)
     path.write_bytes(f"ren\xe9 {TOKEN}\n".encode("latin-1"))
     os.utime(path, (1, 1))
 
-    assert tokens.owner([("authorization", f"Bearer {TOKEN}")]) == "artist"
+    shown = [("authorization", f"Bearer {TOKEN}")]
+    assert [tokens.owner(shown) for _ in range(3)] == ["artist"] * 3
+    assert len(caplog.records) == 1
     with pytest.raises(StartError, match=f"the tokens in {path} are no UTF-8 text"):
         Tokens(path)
+
+    token_file(path, f"other {TOKEN}").chmod(0o644)
+    assert tokens.owner(shown) == "artist"
+    path.chmod(0o600)
+    assert tokens.owner(shown) == "other"
 
 
 @pytest.mark.parametrize(
