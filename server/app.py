@@ -81,7 +81,7 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
         stack.callback(workers.stop_all)
         await workers.start()
         scheduler = Scheduler(workers, store, config.limits, metrics)
-        await scheduler.restore()
+        scheduler.restore()
         asked = asyncio.Event()
         limits, shares_memory = config.limits, config.shared_memory
         inpaint_pb2_grpc.add_PlatesServicer_to_server(
@@ -101,6 +101,7 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
         await server.start()
         stack.push_async_callback(server.stop, 0.5)
         for chore in (
+            scheduler.load_missing(),
             health.keep(workers, scheduler),
             _keep_house(scheduler, store, expire_seconds),
         ):

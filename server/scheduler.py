@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 DEATHS = 3
 """Times a model process may die of one job."""
 
+LOOK_SECONDS = 0.2
+"""Time between two looks whether a device is up that can load a model."""
+
 RETRY_SECONDS = 30.0
 """When a client is told to come back while nothing is known about the jobs before it."""
 
@@ -67,7 +70,7 @@ class Scheduler:
         store.spare = self._spare
         store.let_go = self._forget
 
-    async def restore(self) -> None:
+    def restore(self) -> None:
         """Go on with the jobs that a server before this one left."""
         for job in self._journal.read():
             if self._is_whole(job):
@@ -78,17 +81,39 @@ class Scheduler:
         waiting = [job for job in self._jobs.values() if not job.ended]
         for job in sorted(waiting, key=lambda job: not job.results):  # what has begun goes on first
             try:
-                if job.request.model not in self._workers.loaded:  # the administrator loaded it
-                    await self._workers.load(job.request.model)
                 self._reserve(job)
-            except (ModelError, StoreFullError) as error:
+            except StoreFullError as error:
                 self._end(job, _failed(str(error), STATUS_CODES[type(error)].name))
                 continue
             log_job(job, "restored", frames_done=len(job.results))
             self._turns.add(job)
-        for job in self._turns:
             self._watch_over(job)
         self._dispatch()
+
+    async def load_missing(self) -> None:
+        """Load what restored jobs name, and an administrator had loaded; they wait for it.
+
+        Those whose model cannot be loaded end and say why.
+        """
+        named = {job.request.model for job in self._turns}
+        for model in sorted(named.difference(self._workers.loaded)):
+            try:
+                await self._load(model)
+            except ModelError as error:
+                for job in [job for job in self._turns if job.request.model == model]:
+                    self._turns.remove(job)
+                    self._end(job, _failed(str(error), STATUS_CODES[ModelError].name))
+            self._dispatch()
+
+    async def _load(self, model: str) -> None:
+        for attempt in range(1, DEATHS + 1):
+            while not self._workers.alive:
+                await asyncio.sleep(LOOK_SECONDS)
+            try:
+                return await self._workers.load(model)
+            except ModelError:
+                if attempt == DEATHS:  # until then it may have been the process, not the file
+                    raise
 
     def submit(self, request: pb.SubmitRequest, owner: str) -> Job:
         """Queue a job; the one that is there already if its name is known.
@@ -207,8 +232,10 @@ class Scheduler:
             await asyncio.wait_for(self._changed.wait(), timeout=0.5)
 
     def _dispatch(self) -> None:
-        while len(self._turns) and (worker := self._workers.idle()) is not None:
-            job = self._turns.next()
+        while (worker := self._workers.idle()) is not None:
+            job = self._turns.next(self._can_run)
+            if job is None:
+                break
             job.running = True
             log_job(job, "started", device=worker.device, frames_done=len(job.results))
             done = frozenset(job.results)
@@ -222,6 +249,9 @@ class Scheduler:
             for ahead, other in enumerate(self._turns):
                 self._tell(other, pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
         self._metrics.waiting.set(len(self._turns))
+
+    def _can_run(self, job: Job) -> bool:
+        return job.request.model in self._workers.loaded
 
     def _on_frame(self, message: FrameDone) -> None:
         job = self._jobs[message.job_id]

@@ -1,7 +1,7 @@
 """Whose job runs next."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from server.jobs import Job
 
@@ -40,13 +40,14 @@ class Turns:
         line.appendleft(job)
         self._lines = {job.owner: line, **self._lines}
 
-    def next(self) -> Job:
-        """The job whose turn it is; its owner goes to the end."""
-        owner, line = next(iter(self._lines.items()))
-        job = line.popleft()
-        del self._lines[owner]
-        if line:
-            self._lines[owner] = line
+    def next(self, can_run: Callable[[Job], bool] = lambda job: True) -> Job | None:
+        """The job whose turn it is, of those that can run; its owner goes to the end."""
+        job = next(filter(can_run, self), None)
+        if job is not None:
+            line = self._lines.pop(job.owner)
+            line.remove(job)
+            if line:
+                self._lines[job.owner] = line
         return job
 
     def remove(self, job: Job) -> bool:

@@ -36,13 +36,11 @@ from server.errors import StoreFullError
 from server.jobs import Job
 from server.journal import JobJournal
 from server.messages import Stop
-from server.metrics import Metrics
 from server.operate import table
 from server.plates import PlateStore
 from server.processes import ModelProcess
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
-from server.scheduler import Scheduler
 from server.turns import Turns
 from tests.conftest import eventually, server, serving
 from tests.node.engines import StandingEngine
@@ -1100,24 +1098,32 @@ def test_a_restarted_server_loads_what_waiting_jobs_name(tmp_path, there, outcom
     assert there or "no model 'sharp' in the server's folder" in end.message
 
 
-def test_jobs_are_not_given_up_while_a_restarted_server_loads_models(tmp_path):
-    """Nobody could watch them yet; their clients come back once it answers."""
-    frame = uploaded(tmp_path)
-    journal = JobJournal(tmp_path / "jobs")
-    for model in ("base", "slow"):
-        journal.begin(pb.SubmitRequest(job_id=model, model=model, frames=[frame]))
-    loading = SimpleNamespace(
-        loaded=["base"], load=lambda name: asyncio.sleep(0.1), idle=lambda: None
+def test_a_restarted_server_answers_while_it_loads_what_waiting_jobs_name(tmp_path, soon):
+    """Weights on a slow disk, and a device that falls meanwhile: clients hear that their job waits,
+    and it is carried out in the end."""
+    engine, store, models = FakeEngine(), tmp_path / "store", tmp_path / "models"
+    for folder in (store, models):
+        folder.mkdir()
+    (models / "slow.safetensors").touch()
+    JobJournal(store / "jobs").begin(
+        pb.SubmitRequest(job_id="shot", model="slow", frames=[uploaded(store)])
     )
+    engine.loads.clear()
+    with (
+        server(engine, store=StoreConfig(folder=store), models=models) as (address, running),
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        (worker,) = running.workers.all
+        state = stub.Get(pb.GetRequest(job_id="shot"), timeout=30).state
+        eventually(lambda: "slow" in worker.models)
+        kill(worker)
+        eventually(lambda: worker.restarts)
+        engine.loads.set()
+        end = list(stub.Watch(pb.WatchRequest(job_id="shot"), timeout=30))[-1].finished
 
-    async def ended():
-        store = PlateStore(tmp_path, limit_bytes=10**9, expire_seconds=1e9)
-        limits = LimitsConfig(abandoned_seconds=0.02)
-        scheduler = Scheduler(loading, store, limits, Metrics(store))
-        await scheduler.restore()
-        return [scheduler.job(name).ended for name in ("base", "slow")]
-
-    assert asyncio.run(ended()) == [False, False]
+    assert state == pb.WAITING
+    assert end.outcome == pb.Finished.COMPLETED
 
 
 def uploaded(folder):
