@@ -6,9 +6,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Load:
-    """Front end: hold a model."""
+    """Front end: hold a model, beside the others."""
 
-    name: str
+    key: str
+    """Its name in processes: another one for every load."""
     path: Path
 
 
@@ -16,7 +17,7 @@ class Load:
 class Unload:
     """Front end: let a model go."""
 
-    name: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Run:
     """Front end: complete a clip."""
 
     job_id: str
-    model: str
+    key: str
+    """Of the model."""
     request: bytes
     """The SubmitRequest."""
     done: frozenset[int] = field(default=frozenset())
@@ -61,8 +63,10 @@ class Failed:
 class Loaded:
     """Process: a model was loaded, or could not be."""
 
-    name: str
-    error: str | None
+    key: str
+    digest: str = ""
+    """Of its file."""
+    error: str | None = None
 
 
 @dataclass(frozen=True)

@@ -242,10 +242,12 @@ class Scheduler:
             if len(done) == job.wanted:  # the process died with its last word
                 self._end(job, pb.Finished(outcome=pb.Finished.COMPLETED))
                 continue
-            request, unproven = job.request, self._store.unproven(job.digests())
-            self._workers.run(
-                worker, Run(job.job_id, request.model, request.SerializeToString(), done, unproven)
+            key, unproven = (
+                self._workers.key(job.request.model),
+                self._store.unproven(job.digests()),
             )
+            request = job.request.SerializeToString()
+            self._workers.run(worker, Run(job.job_id, key, request, done, unproven))
             for ahead, other in enumerate(self._turns):
                 self._tell(other, pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
         self._metrics.waiting.set(len(self._turns))

@@ -144,9 +144,9 @@ class _Worker:
         while True:
             order = self._orders.popleft() if self._orders else self._connection.recv()
             if isinstance(order, Load):
-                self._connection.send(Loaded(order.name, self._load(order)))
+                self._connection.send(self._load(order))
             elif isinstance(order, Unload):
-                self._models.unload(order.name)
+                self._models.unload(order.key)
             elif isinstance(order, Run):
                 self._connection.send(self._run(order))
             # A Stop comes too late here: its job has ended.
@@ -161,12 +161,13 @@ class _Worker:
                 self._orders.append(order)
         return self._stopped
 
-    def _load(self, order: Load) -> str | None:
+    def _load(self, order: Load) -> Loaded:
         try:
-            self._models.load(order.name, order.path)
+            self._models.load(order.key, order.path)
+            digest = codec.digest(order.path.read_bytes())
         except Exception as error:  # a GPU without room says so in ways of its own
-            return str(error) or type(error).__name__
-        return None
+            return Loaded(order.key, error=str(error) or type(error).__name__)
+        return Loaded(order.key, digest)
 
     def _run(self, order: Run) -> JobDone:
         self._stopped = False
@@ -194,7 +195,7 @@ class _Worker:
         origins: dict[int, NDArray[np.float32]] = {}
         plates, masks = zip(*((frame.plate, frame.mask) for frame in request.frames), strict=True)
         completed = self._models.completed_frames(
-            order.model,
+            order.key,
             StoredImages(self._folder, plates, _pixels, order.unproven),
             StoredImages(self._folder, masks, _mask, order.unproven),
             clean=clean,

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from server.config import ServerConfig
@@ -36,6 +37,19 @@ RESTART_SECONDS = (0.1, 1.0, 5.0, 30.0)
 
 
 @dataclass(eq=False)
+class Model:
+    """What a name stands for, on every device."""
+
+    name: str
+    path: Path
+    key: str
+    """Its name in processes: another one for every load, so that the old one stays until the new
+    one is there."""
+    digest: str = ""
+    """Of the file that devices hold; empty until one does."""
+
+
+@dataclass(eq=False)
 class Worker:
     """One model process, and the ones that follow it on the same device."""
 
@@ -56,11 +70,16 @@ class Worker:
     failures: int = 0
     """Starts in a row that came to nothing."""
     models: dict[str, "asyncio.Future[str | None]"] = field(default_factory=dict)
-    """What came of each model that its process was told to load; None where it holds it."""
+    """What came of each model that its process was told to load, by key; None where it holds it."""
     error: str = ""
     """Why its process ended, where it can be told."""
     _started: float = 0.0
     _frames: int = 0
+
+    def holds(self, key: str) -> bool:
+        """Whether its process has loaded a model."""
+        answer = self.models.get(key)
+        return answer is not None and answer.done() and answer.result() is None
 
     def begin(self, job_id: str) -> None:
         """A job was given to it."""
@@ -110,9 +129,10 @@ class Workers:
         self._store = store
         self._folder = config.models or config.weights.parent
         self.default = config.weights.stem
-        self._loaded: dict[str, Path] = {self.default: config.weights}
-        # What a process that starts has to hold: also what is only on its way.
-        self._wanted = dict(self._loaded)
+        self._keys = count()
+        self._loaded = {self.default: self._model(self.default, config.weights)}
+        # What is only on its way; a process that starts meanwhile has to hold it too.
+        self._coming: dict[str, Model] = {}
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._serving = False
         self._stopping = False
@@ -180,6 +200,10 @@ class Workers:
         worker.begin(order.job_id)
         worker.process.tell(order)
 
+    def key(self, name: str) -> str:
+        """What processes call a loaded model."""
+        return self._loaded[name].key
+
     def stop(self, job_id: str) -> None:
         """Cancel a job that runs."""
         for worker in self.all:
@@ -197,6 +221,7 @@ class Workers:
         """Hold one more model, on every device; jobs that run are finished first.
 
         Goes on where whoever asked for it gives up. Who asks for the same meanwhile waits for it.
+        What had the name serves until every device holds the new one.
 
         Raises:
             ModelError: no such file, not a model, or no device is up; what was loaded before stays.
@@ -226,8 +251,7 @@ class Workers:
             raise RefusedError(f"{name} is being loaded; come back when it is")
         if name == self.default:
             raise RefusedError(f"{name} is the default model; choose another default first")
-        del self._loaded[name], self._wanted[name]
-        self._unload(name)
+        self._unload(self._loaded.pop(name))
 
     def set_default(self, name: str) -> None:
         """What jobs get that name no model.
@@ -240,38 +264,43 @@ class Workers:
 
     async def _load(self, name: str, path: Path) -> None:
         # Known before it is told: a process that starts meanwhile loads it too.
-        self._wanted[name] = path
-        answers = [self._tell_to_load(worker, name) for worker in self.all if worker.up]
+        model = self._coming[name] = self._model(name, path)
+        answers = [self._tell_to_load(worker, model) for worker in self.all if worker.up]
         errors = [error for error in await asyncio.gather(*answers) if error is not None]
-        if not errors:
-            self._loaded[name] = path
-            return
-        del self._wanted[name]
-        if name in self._loaded:
-            self._wanted[name] = self._loaded[name]
-        else:
-            self._unload(name)
-        raise ModelError(errors[0])
+        del self._coming[name]
+        if errors:
+            self._unload(model)
+            raise ModelError(errors[0])
+        before = self._loaded.get(name)
+        self._loaded[name] = model
+        if before is not None:
+            self._unload(before)
 
-    def _tell_to_load(self, worker: Worker, name: str) -> "asyncio.Future[str | None]":
+    def _model(self, name: str, path: Path) -> Model:
+        return Model(name, path, f"{name} {next(self._keys)}")
+
+    def _wanted(self) -> list[Model]:
+        return [*self._loaded.values(), *self._coming.values()]
+
+    def _tell_to_load(self, worker: Worker, model: Model) -> "asyncio.Future[str | None]":
         assert worker.process is not None
-        if name not in worker.models or worker.models[name].done():
-            worker.models[name] = asyncio.get_running_loop().create_future()
-        worker.process.tell(Load(name, self._wanted[name]))
-        return worker.models[name]
+        if model.key not in worker.models:
+            worker.models[model.key] = asyncio.get_running_loop().create_future()
+        worker.process.tell(Load(model.key, model.path))
+        return worker.models[model.key]
 
-    def _unload(self, name: str) -> None:
+    def _unload(self, model: Model) -> None:
         for worker in self.all:
             if worker.process is not None:
-                worker.models.pop(name, None)
-                worker.process.tell(Unload(name))
+                worker.models.pop(model.key, None)
+                worker.process.tell(Unload(model.key))
 
     async def _start_all(self, workers: Sequence[Worker]) -> None:
         loop = asyncio.get_running_loop()
-        answers = []
+        answers, key = [], self.key(self.default)
         for worker in workers:
-            worker.models[self.default] = loop.create_future()
-            answers.append(worker.models[self.default])
+            worker.models[key] = loop.create_future()
+            answers.append(worker.models[key])
             self._start(worker)
         for answer in answers:
             error = await answer
@@ -316,15 +345,17 @@ class Workers:
         worker.device, worker.precision = message.device, message.precision
         worker.others = message.others
         worker.up = True
-        for name in self._wanted:
-            self._tell_to_load(worker, name)
+        for model in self._wanted():
+            self._tell_to_load(worker, model)
 
     def _on_loaded(self, worker: Worker, message: Loaded) -> None:
-        if message.error is not None:
-            logger.error("model %s cannot be loaded: %s", message.name, message.error)
-        waiting = worker.models.get(message.name)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message.error)
+        model = next((model for model in self._wanted() if model.key == message.key), None)
+        waiting = worker.models.get(message.key)
+        if model is not None and waiting is not None and not waiting.done():
+            error = message.error or self._difference(model, message.digest)
+            if error is not None:
+                logger.error("model %s cannot be loaded: %s", model.name, error)
+            waiting.set_result(error)
         if worker.ready or not all(answer.done() for answer in worker.models.values()):
             return
         errors = [error for answer in worker.models.values() if (error := answer.result())]
@@ -335,6 +366,19 @@ class Workers:
             assert worker.process is not None
             worker.error = errors[0]
             worker.process.kill()  # and started again, until it finds what it needs
+
+    def _difference(self, model: Model, digest: str) -> str | None:
+        # Why a file must not be held under a name: other devices hold another one.
+        before, name = model.digest, model.name
+        if digest != before and any(other.holds(model.key) for other in self.all):
+            return (
+                f"{model.path} is not the file any more that other devices hold as {name}; load it "
+                f"on all (sttn-server admin load {name}), or put the old one back"
+            )
+        if before and digest != before:
+            logger.warning("%s was written over: %s is what is there now", model.path, name)
+        model.digest = digest
+        return None
 
     def _on_death(self, worker: Worker) -> None:
         died_of, worker.job_id = worker.job_id, None

@@ -198,3 +198,24 @@ class FakeModels:
         return self._engine(
             frames, masks, clean=clean, handles=handles, cancelled=cancelled, **told
         )
+
+
+class NumberModels(FakeModels):
+    """Models are the numbers in their files, which they fill with; above 0.9 only one device has
+    room for them."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(WorkingEngine(0.3), device)
+        self._numbers: dict[str, float] = {}
+
+    def load(self, name, path):
+        number = float(path.read_text())
+        if number > 0.9 and self.device == "fake:1":
+            raise RuntimeError("CUDA out of memory")
+        self._numbers[name] = number
+        super().load(name, path)
+
+    def completed_frames(self, model, frames, masks, **told):
+        for index, frame in super().completed_frames(model, frames, masks, **told):
+            frame[masks[index]] = self._numbers[model]
+            yield index, frame

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -42,10 +43,16 @@ from server.processes import ModelProcess
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.turns import Turns
-from tests.conftest import eventually, server, serving
+from tests.conftest import eventually, server, server_of, serving
 from tests.node.engines import StandingEngine
 from tests.server.credentials import token_file
-from tests.server.engines import FakeEngine, FakeModels, RecordingEngine, WorkingEngine
+from tests.server.engines import (
+    FakeEngine,
+    FakeModels,
+    NumberModels,
+    RecordingEngine,
+    WorkingEngine,
+)
 from tests.server.process import ROOT, server_process
 from tests.server.test_service import refusal, upload
 
@@ -858,6 +865,11 @@ def soon(monkeypatch):
     monkeypatch.setattr(workers, "RESTART_SECONDS", (0.02,))
 
 
+def load_of(worker, name):
+    """What came of a model that a process was told to load, or will; None where it was not."""
+    return next((answer for key, answer in worker.models.items() if key.startswith(name)), None)
+
+
 def kill(worker):
     os.kill(worker.process.pid, signal.SIGKILL)
 
@@ -921,8 +933,8 @@ def test_another_default_chosen_while_a_device_starts_does_not_lose_it(tmp_path,
         admin.SetDefaultModel(pb.SetDefaultModelRequest(name="slow"), timeout=30)
         engine.loads.clear()
         kill(worker)
-        eventually(lambda: worker.restarts and first in worker.models)
-        eventually(worker.models[first].done)
+        eventually(lambda: worker.restarts and load_of(worker, first))
+        eventually(load_of(worker, first).done)
         admin.SetDefaultModel(pb.SetDefaultModelRequest(name=first), timeout=30)
         engine.loads.set()
 
@@ -1007,13 +1019,76 @@ def test_a_load_whose_caller_gave_up_is_known_when_it_is_there(tmp_path):
         (worker,) = running.workers.all
         with busy(address, engine):
             call = admin.LoadModel.future(pb.LoadModelRequest(name="sharp"), timeout=30)
-            eventually(lambda: "sharp" in worker.models)
+            eventually(lambda: load_of(worker, "sharp"))
             call.cancel()
 
         eventually(lambda: "sharp" in admin.ListModels(pb.ListModelsRequest(), timeout=30).loaded)
         left = admin.UnloadModel(pb.UnloadModelRequest(name="sharp"), timeout=30)
     assert call.cancelled()
     assert "sharp" not in left.loaded
+
+
+def test_all_devices_hold_the_same_weights_under_a_name(tmp_path, soon):
+    """A reload that only one GPU has room for, a file written over: no shot gets two looks."""
+    from server.protocol.channel import Access, open_channel
+
+    weights, name = tmp_path / "sharp.safetensors", pb.LoadModelRequest(name="sharp")
+    weights.write_text("0.1")
+    security = SecurityConfig(admin_tokens=token_file(tmp_path / "admins", f"boss {TOKEN}"))
+    config = ServerConfig(address="localhost:0", device="auto", weights=weights, security=security)
+    access = Access(token_file=token_file(tmp_path / "token", TOKEN))
+    with (
+        server_of(config, NumberModels) as (address, running),
+        open_channel(address, access) as channel,
+        InpaintClient(address) as client,
+    ):
+        sent, stub = client.send(PLATE, MASK), inpaint_pb2_grpc.InpaintStub(channel)
+        admin, second = inpaint_pb2_grpc.AdminStub(channel), running.workers.all[1]
+        jobs = itertools.count()
+
+        def made_by_both(number):
+            names = [f"{number} {next(jobs)}" for _ in "ab"]
+            for job_id in names:
+                stub.Submit(pb.SubmitRequest(job_id=job_id, frames=[sent]))
+            events = [
+                event for job_id in names for event in stub.Watch(pb.WatchRequest(job_id=job_id))
+            ]
+            made = [each.frame_ready.image for each in events if each.HasField("frame_ready")]
+            image, _ = codec.encode_image(np.full_like(PLATE, number), ("R", "G", "B"))
+            return made == [image] * 2
+
+        assert made_by_both(0.1)
+        weights.write_text("0.95")
+        code, told = refusal(lambda: admin.LoadModel(name, timeout=30))
+        assert (code, told) == (grpc.StatusCode.FAILED_PRECONDITION, "CUDA out of memory")
+        assert made_by_both(0.1)
+
+        weights.write_text("0.5")
+        kill(second)
+        eventually(lambda: "is not the file any more that other devices hold" in second.error)
+        admin.LoadModel(name, timeout=30)
+        eventually(lambda: second.ready)
+        assert made_by_both(0.5)
+
+
+def test_the_only_device_takes_what_is_there_of_a_file_that_was_written_over(
+    tmp_path, soon, caplog
+):
+    """Nothing else holds the old weights: it serves, and the log says with what."""
+    weights = tmp_path / "sharp.safetensors"
+    weights.write_text("0.1")
+    config = ServerConfig(address="localhost:0", device="cpu", weights=weights)
+    with server_of(config, NumberModels) as (
+        _,
+        running,
+    ):
+        (worker,) = running.workers.all
+        weights.write_text("0.5")
+        kill(worker)
+        eventually(lambda: worker.restarts and worker.ready)
+
+    assert worker.restarts == 1
+    assert f"{weights} was written over: sharp is what is there now" in caplog.text
 
 
 def test_a_model_that_does_not_fit_leaves_the_process_alive(tmp_path):
@@ -1035,7 +1110,8 @@ def test_a_device_that_restarts_during_a_load_gets_the_model_too(tmp_path, soon)
             eventually(lambda: any(worker.job_id for worker in running.workers.all))
             (idle,) = [worker for worker in running.workers.all if worker.job_id is None]
             load = admin.LoadModel.future(pb.LoadModelRequest(name="sharp"), timeout=30)
-            eventually(lambda: "sharp" in idle.models and idle.models["sharp"].done())
+            eventually(lambda: load_of(idle, "sharp"))
+            eventually(load_of(idle, "sharp").done)
             kill(idle)
             eventually(lambda: idle.restarts and idle.ready)
         assert "sharp" in load.result().loaded
@@ -1116,7 +1192,7 @@ def test_a_restarted_server_answers_while_it_loads_what_waiting_jobs_name(tmp_pa
         stub = inpaint_pb2_grpc.InpaintStub(channel)
         (worker,) = running.workers.all
         state = stub.Get(pb.GetRequest(job_id="shot"), timeout=30).state
-        eventually(lambda: "slow" in worker.models)
+        eventually(lambda: load_of(worker, "slow"))
         kill(worker)
         eventually(lambda: worker.restarts)
         engine.loads.set()
