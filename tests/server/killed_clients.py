@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -17,16 +18,13 @@ from server.protocol import inpaint_pb2 as pb
 
 AT_ONCE = 4
 SIDE = 480
-LONGEST_LIFE_SECONDS = 0.25
+LONGEST = 3
+"""Life of the oldest, in lives that a shot takes one client alone."""
 
 
 def live(address: str, seed: int) -> None:
-    """A whole shot; a timer kills it somewhere on the way."""
+    """A whole shot."""
     rng = np.random.default_rng(seed)
-    threading.Timer(
-        random.Random(seed).uniform(0, LONGEST_LIFE_SECONDS),
-        lambda: os.kill(os.getpid(), signal.SIGKILL),
-    ).start()
     channel = grpc.insecure_channel(address)
     plates = inpaint_pb2_grpc.PlatesStub(channel)
     jobs = inpaint_pb2_grpc.InpaintStub(channel)
@@ -45,21 +43,41 @@ def live(address: str, seed: int) -> None:
             image = event.frame_ready.image
             for _ in plates.Download(pb.DownloadRequest(digest=image.digest)):
                 pass
-    signal.pause()
+
+
+def die(address: str, seed: int, longest: float) -> None:
+    """A whole shot; a timer kills it somewhere on the way."""
+    threading.Timer(
+        random.Random(seed).uniform(0, longest), lambda: os.kill(os.getpid(), signal.SIGKILL)
+    ).start()
+    try:
+        live(address, seed)
+        signal.pause()
+    except grpc.RpcError:
+        signal.pause()  # another one sends the same mask just now
+    finally:
+        os._exit(1)  # it should have been killed before
+
+
+def seconds_alone(address: str, seed: int) -> float:
+    """How long a whole shot takes here."""
+    start = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        live(address, seed)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return time.monotonic() - start
 
 
 def main(address: str, deaths: int) -> None:
     """Have so many clients die."""
     living = set()
+    longest = LONGEST * seconds_alone(address, deaths)
     for seed in range(deaths):
         child = os.fork()
         if child == 0:
-            try:
-                live(address, seed)
-            except grpc.RpcError:
-                signal.pause()  # another one sends the same mask just now
-            finally:
-                os._exit(1)  # it should have been killed before
+            die(address, seed, longest)
         living.add(child)
         if len(living) >= AT_ONCE:
             living.discard(_buried())
