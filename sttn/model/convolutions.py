@@ -11,6 +11,9 @@ FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 """oneDNN's convolution with what follows it, which PyTorch's compiler calls too; None in a build
 without oneDNN."""
 
+ROUNDS = FUSED is not None and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+"""Whether oneDNN takes bfloat16 on this CPU; PyTorch itself does on every one."""
+
 
 class Convolutions(nn.Sequential):
     """``nn.Conv2d`` and ``nn.LeakyReLU`` in turns, as ``nn.Sequential`` has and names them.
@@ -24,13 +27,18 @@ class Convolutions(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C', H', W')."""
-        if FUSED is None or images.device.type != "cpu" or torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not _in_one_call(images):
             plain: Tensor = super().forward(images)
             return plain
         for layer, following in pairwise([*self, None]):
             if isinstance(layer, nn.Conv2d):
                 images = _convolved(layer, following, images)
         return images
+
+
+def _in_one_call(images: Tensor) -> bool:
+    there = FUSED is not None and images.device.type == "cpu"
+    return there and (ROUNDS or images.dtype != torch.bfloat16)
 
 
 def _convolved(layer: nn.Conv2d, following: nn.Module | None, images: Tensor) -> Tensor:
