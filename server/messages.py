@@ -54,7 +54,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Failed:
-    """Process: cannot start."""
+    """Process: cannot start, or go on."""
 
     error: str
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from server.config import ServerConfig
 from server.errors import InvalidRequestError, ModelError
 from server.protocol import inpaint_pb2 as pb
-from sttn.device import bfloat16_speed, choose_device, choose_precision
+from sttn.device import bfloat16_speed, choose_device, choose_precision, is_lost
 from sttn.inference import PRESETS, Origins, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
 from sttn.propagation import load_fusion
@@ -84,6 +84,10 @@ class TorchModels:
         if self._device.type != "cuda":
             return 0
         return torch.cuda.memory_reserved(self._device)
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether the device failed in such a way that only a new process can use it."""
+        return is_lost(error)
 
     def completed_frames(
         self,

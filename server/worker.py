@@ -49,6 +49,9 @@ class Models(Protocol):
     def memory_bytes(self) -> int:
         """Memory taken on the device; 0 on a CPU."""
 
+    def is_lost(self, error: Exception) -> bool:
+        """Whether the device failed in such a way that only a new process can use it."""
+
     def completed_frames(
         self,
         model: str,
@@ -121,11 +124,12 @@ def work(connection: Connection, make_models: MakeModels, device: str, folder: P
     try:
         try:
             models = make_models(device)
+            connection.send(Ready(models.device, models.precision, models.others))
+            _Worker(connection, models, folder).serve()
+        except (EOFError, BrokenPipeError):
+            raise
         except Exception as error:
             connection.send(Failed(str(error) or type(error).__name__))
-            return
-        connection.send(Ready(models.device, models.precision, models.others))
-        _Worker(connection, models, folder).serve()
     except (EOFError, BrokenPipeError):
         pass  # the front end is gone
 
@@ -178,6 +182,8 @@ class _Worker:
         except (EOFError, BrokenPipeError):
             raise
         except Exception as error:
+            if self._models.is_lost(error):
+                raise  # no later job would fare better in this process
             code = status_code(error)
             return JobDone(
                 order.job_id,

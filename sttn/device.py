@@ -1,12 +1,15 @@
-"""Where the network runs, and in which precision."""
+"""Where the network runs, in which precision, and what its memory and the device itself say."""
 
+import re
 import time
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 import torch
 from torch.nn import functional
 
-from sttn.errors import DeviceError
+from sttn.errors import DeviceError, OutOfMemoryError
 from sttn.settings.computing import Precision
 
 WORTH_ROUNDING = 1.2
@@ -15,6 +18,17 @@ WORTH_ROUNDING = 1.2
 PROBE_SHAPE = (1, 96, 30, 54)
 """Features of a quarter of a frame at 432x240, in the shipped network."""
 PROBE_ROUNDS = 8
+
+NO_MEMORY = re.compile(
+    r"can't allocate memory|(CUDA|HIP) error: out of memory|(BLAS|DNN)_STATUS_ALLOC_FAILED"
+)
+"""What PyTorch says where memory ran out and it raises a bare RuntimeError or AcceleratorError: of
+the CPU, of the device outside its own allocator, and of what cuBLAS and cuDNN allocate."""
+
+DEVICE_ERROR = re.compile(r"(CUDA|HIP) error: ")
+"""What PyTorch says where a call to the device failed, in an AcceleratorError or RuntimeError."""
+
+Result = TypeVar("Result")
 
 
 def choose_device(name: str) -> torch.device:
@@ -85,3 +99,48 @@ def _convolution_seconds(dtype: torch.dtype) -> float:
     start = time.thread_time()
     functional.conv2d(images, weight, padding=1)
     return time.thread_time() - start
+
+
+def in_memory(work: Callable[[], Result], advice: str) -> Result:
+    """What work returns; done twice where memory ran out, since others may give theirs back.
+
+    Args:
+        work: Changes nothing before it has all the memory that it needs.
+        advice: What did not fit, and what would help.
+
+    Raises:
+        OutOfMemoryError: memory ran out twice.
+    """
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+    give_back_memory()  # outside the except block, whose traceback still holds the tensors
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(advice) from error
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether work failed for want of memory, the CPU's or a GPU's, and smaller work may not."""
+    memory = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return memory or (isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error))))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether a GPU failed in such a way that this process can use it no more.
+
+    After an illegal access, a failed launch or an uncorrectable error every later call fails too.
+    """
+    failed = isinstance(error, RuntimeError) and bool(DEVICE_ERROR.match(str(error)))
+    return failed and not ran_out_of_memory(error)
+
+
+def give_back_memory() -> None:
+    """Let other processes have the memory of GPUs that PyTorch keeps and nothing is in."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

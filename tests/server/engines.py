@@ -87,6 +87,20 @@ class DyingEngine:
             yield index, frame
 
 
+class LostEngine(FakeEngine):
+    """Loses its GPU in the first process, where every call fails from then on."""
+
+    def __init__(self):
+        super().__init__()
+        self._first = _SPAWNED.Value("i", 0, lock=False)
+
+    def __call__(self, frames, masks, **told):
+        self._first.value = self._first.value or os.getpid()
+        if self._first.value == os.getpid():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        yield from super().__call__(frames, masks, **told)
+
+
 class ScenesEngine(FakeEngine):
     """Finds a cut before the third frame."""
 
@@ -186,6 +200,9 @@ class FakeModels:
 
     def memory_bytes(self):
         return 0
+
+    def is_lost(self, error):
+        return str(error).startswith("CUDA error: ")
 
     def completed_frames(
         self, model, frames, masks, *, clean, handles, windows, cancelled, origins=None, cuts=None

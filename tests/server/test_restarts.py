@@ -21,7 +21,7 @@ from server.config import StoreConfig
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import server, serving
-from tests.server.engines import DyingEngine, FakeEngine
+from tests.server.engines import DyingEngine, FakeEngine, LostEngine
 from tests.server.process import server_process
 
 FRAMES = 8
@@ -481,6 +481,18 @@ def test_a_job_that_kills_every_process_is_given_up():
         results = dict(client.inpaint(plates, masks))
 
     require_completed(results, plates, masks)
+
+
+def test_a_gpu_that_is_lost_to_its_process_costs_a_restart_and_no_job(caplog):
+    """An illegal memory access at night: in the morning the queue is done, and has not failed."""
+    plates, masks = clip()
+    with server(LostEngine()) as (address, running), InpaintClient(address) as client:
+        for _ in range(2):
+            require_completed(dict(client.inpaint(plates[:2], masks[:2])), plates[:2], masks[:2])
+        restarts = [worker.restarts for worker in running.workers.all]
+
+    assert restarts == [1]
+    assert "fake: CUDA error: an illegal memory access was encountered; it is" in caplog.text
 
 
 def test_a_model_process_ends_with_its_server(tmp_path):

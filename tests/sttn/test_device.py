@@ -12,8 +12,11 @@ from sttn.device import (
     bfloat16_speed,
     choose_device,
     choose_precision,
+    in_memory,
+    is_lost,
+    ran_out_of_memory,
 )
-from sttn.errors import DeviceError
+from sttn.errors import DeviceError, OutOfMemoryError
 
 
 def test_auto_and_cpu_always_work():
@@ -101,6 +104,42 @@ def test_a_cpu_without_the_instructions_gets_float32(monkeypatch):
         assert choose_precision("auto", torch.device("cpu")) is torch.float32
     finally:
         bfloat16_speed.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "memory", "lost"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True, False),
+        (torch.AcceleratorError("CUDA error: out of memory"), True, False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `x`"), True, False),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True, False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True, False),
+        (OutOfMemoryError("not enough memory for one frame"), True, False),
+        (torch.AcceleratorError("CUDA error: an illegal memory access"), False, True),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), False, True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False, False),
+        (ValueError("out of memory"), False, False),
+    ],
+)
+def test_what_errors_say_of_memory_and_of_the_device(error, memory, lost):
+    """A job that is too large gets smaller pieces; a GPU that is lost gets a new process."""
+    assert (ran_out_of_memory(error), is_lost(error)) == (memory, lost)
+
+
+def test_what_found_no_memory_is_done_once_more():
+    """Beside others, who give theirs back; never more often, and never where it is a defect."""
+    failures = [torch.OutOfMemoryError("CUDA out of memory")] * 3 + [RuntimeError("a defect")]
+
+    def work():
+        if failures:
+            raise failures.pop(0)
+        return "done"
+
+    with pytest.raises(OutOfMemoryError, match="take a smaller one"):
+        in_memory(work, "take a smaller one")
+    with pytest.raises(RuntimeError, match="a defect"):
+        in_memory(work, "take a smaller one")
+    assert in_memory(work, "take a smaller one") == "done"
 
 
 def needs_bfloat16() -> None:
