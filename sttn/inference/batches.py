@@ -1,11 +1,10 @@
 """Work on several items at once, as many as fit into memory."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
-import torch
-
-from sttn.errors import OutOfMemoryError
+from sttn.device import give_back_memory, in_memory, ran_out_of_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,7 +14,7 @@ class Batches:
     """Remembers how many items fit, so that running out of memory is found out once."""
 
     def __init__(self, what: str, largest: int) -> None:
-        self._what = what
+        self._advice = f"not enough memory for one {what}; use a smaller raster or fewer references"
         self._size = largest
 
     def over(
@@ -23,34 +22,24 @@ class Batches:
     ) -> Iterator[Result]:
         """Work on all items in order, halving the batch whenever memory runs out.
 
+        One alone is tried twice: what else is at work may have given memory back.
+
         Raises:
             OutOfMemoryError: one item alone does not fit.
         """
         done = 0
         while done < len(items):
             batch = items[done : done + self._size]
+            alone = len(batch) == 1
             try:
-                result = work(batch)
+                result = in_memory(partial(work, batch), self._advice) if alone else work(batch)
             except (RuntimeError, MemoryError) as error:
-                if not _ran_out_of_memory(error):
+                if alone or not ran_out_of_memory(error):
                     raise
-                if len(batch) == 1:
-                    raise OutOfMemoryError(
-                        f"not enough memory for one {self._what}; "
-                        "use a smaller raster or fewer references"
-                    ) from error
                 self._size = len(batch) // 2
             else:
                 done += len(batch)
                 yield result
                 continue
             # Outside the except block, whose traceback still holds the tensors.
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-
-
-def _ran_out_of_memory(error: BaseException) -> bool:
-    # PyTorch raises OutOfMemoryError for devices and a bare RuntimeError for the CPU.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "can't allocate memory" in str(error)
-    )
+            give_back_memory()

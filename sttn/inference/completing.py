@@ -62,7 +62,7 @@ def complete(
 
     Raises:
         InvalidClipError: shapes or types do not fit.
-        OutOfMemoryError: not even one window fits into memory.
+        OutOfMemoryError: not even one window, or what is offered for one hole, fits into memory.
     """
     completed = completed_frames(frames, masks, generator, window, clean=clean, handles=handles)
     return np.stack([frame for _, frame in completed])
@@ -112,7 +112,7 @@ def completed_frames(
         InvalidClipError: shapes, types or indices do not fit.
         CancelledError: ``cancelled`` answered True.
         CheckpointError: ``fusion`` cannot be used.
-        OutOfMemoryError: not even one window fits into memory.
+        OutOfMemoryError: not even one window, or what is offered for one hole, fits into memory.
     """
     clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
     config = window or WindowConfig()

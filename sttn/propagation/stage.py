@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sttn.device import in_memory
 from sttn.model.region import Region, around_mask
 from sttn.propagation.candidates import (
     MARGIN,
@@ -45,6 +48,8 @@ TELEA_RADIUS = 3.0
 
 AT_HAND = 8
 """Frames with a membrane that are kept, since threads look at pairs that lie side by side."""
+
+NO_ROOM = "not enough memory to weigh the real pixels of one hole; use a smaller raster"
 
 
 class _Hole(NamedTuple):
@@ -107,6 +112,9 @@ class Propagation:
         at_once: int = 1,
     ) -> None:
         self._count, self._fusion = count, fusion
+        on_gpu = next(fusion.parameters()).is_cuda
+        # Of a GPU's memory, which the network wants too, one frame takes its part at a time.
+        self._turn: AbstractContextManager[object] = Lock() if on_gpu else nullcontext()
         shelf = shelf or Shelf()
         within = 2 * FARTHEST_IN_PLANE + at_once
         reached = within + FARTHEST
@@ -144,7 +152,11 @@ class Propagation:
 
     @torch.inference_mode()
     def fill(self, index: int) -> Fill | None:
-        """What other frames show of a frame's hole, merged; None where it has none."""
+        """What other frames show of a frame's hole, merged; None where it has none.
+
+        Raises:
+            OutOfMemoryError: what they offer for it cannot be weighed.
+        """
         offers = self.offers(index)
         return None if offers is None else self._merged(offers)
 
@@ -174,6 +186,9 @@ class Propagation:
             index: Of the frame.
             real: Its real pixels.
             anchors: By index.
+
+        Raises:
+            OutOfMemoryError: what they offer for it cannot be weighed.
         """
         frame, known = in_float(self._frames[index]).copy(), real.trust >= 1
         real.box.of(frame)[known] = real.pixels[known]
@@ -225,6 +240,10 @@ class Propagation:
 
     def _weights(self, known: Seen) -> Tensor:
         """What each candidate is worth, (K + 1, h, w), the fill in space first."""
+        with self._turn:
+            return in_memory(partial(self._weighed, known), NO_ROOM)
+
+    def _weighed(self, known: Seen) -> Tensor:
         parameter = next(self._fusion.parameters())
         offered, shared = (part[None].to(parameter) for part in known[:2])
         weights = self._fusion(offered, shared, known.scores[None].to(parameter.device))

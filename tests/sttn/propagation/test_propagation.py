@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sttn.errors import CheckpointError
+from sttn.errors import CheckpointError, OutOfMemoryError
 from sttn.propagation import Fusion, Propagation, Shelf, load_fusion
 from sttn.propagation.agreement import ALIKE, LEAST_VOTE, SHARE, agreed
 from sttn.propagation.candidates import candidate, mean_by_evidence, surroundings
@@ -113,6 +113,48 @@ def test_threads_find_what_one_alone_finds(panned):
     for index, fill in enumerate(together):
         np.testing.assert_array_equal(fill.pixels, alone.fill(index).pixels)
         np.testing.assert_array_equal(fill.origins, alone.fill(index).origins)
+
+
+class OnGpu(torch.Tensor):
+    is_cuda = True
+
+
+class Scarce(Fusion):
+    """Says that it lies on a GPU, and finds no memory there at first."""
+
+    def __init__(self, failures) -> None:
+        super().__init__()
+        self.failures, self.inside, self.most = failures, 0, 0
+
+    def parameters(self, recurse=True):
+        return (each.detach().as_subclass(OnGpu) for each in super().parameters(recurse))
+
+    def forward(self, *seen):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        sleep(0.02)
+        self.inside -= 1
+        if self.failures:
+            self.failures -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(*seen)
+
+
+def test_threads_take_memory_of_a_gpu_in_turns_and_wait_for_it_once(panned):
+    """Eight of them and the network share it: a job does not fail where there was room for one."""
+    _, around, right, _, nothing = offered()
+    scarce, known = Scarce(failures=1), seen(around, [right, *[nothing] * 11])
+    stage = propagation(*panned[:2], scarce)
+
+    with ThreadPoolExecutor(4) as threads:
+        weighed = list(threads.map(torch.inference_mode()(stage._weights), [known] * 4))
+
+    assert scarce.most == 1
+    for weights in weighed:
+        torch.testing.assert_close(weights, known.scores.softmax(0))
+    scarce.failures = 2
+    with pytest.raises(OutOfMemoryError, match="one hole; use a smaller raster"):
+        stage._weights(known)
 
 
 def test_motion_is_prepared_once_by_any_thread(panned):
