@@ -58,7 +58,7 @@ class TorchModels:
         self._config = config
         self.device, *others = choose_devices(device)
         self.others = tuple(others)
-        self._device = torch.device(self.device)
+        self._device = choose_device(self.device)
         self._dtype = choose_precision(config.precision, self._device)
         # A file that cannot be used is told at once.
         load_fusion(self._device, self._dtype, config.fusion)

@@ -15,6 +15,9 @@ from sttn.settings.computing import Precision
 WORTH_ROUNDING = 1.2
 """How many times as fast bfloat16 has to be before ``auto`` takes it, with the digits it lacks."""
 
+AMPERE = 8, 0
+"""The compute capability from which on NVIDIA's GPUs multiply bfloat16; AMD's say 9 and more."""
+
 PROBE_SHAPE = (1, 96, 30, 54)
 """Features of a quarter of a frame at 432x240, in the shipped network."""
 PROBE_ROUNDS = 8
@@ -34,6 +37,9 @@ Result = TypeVar("Result")
 def choose_device(name: str) -> torch.device:
     """The device a user asked for; ``auto`` takes the GPU where there is one.
 
+    On a GPU this process then computes as exactly as it is told to: float32 is not shortened to
+    TF32, nor are sums of bfloat16 rounded on their way.
+
     Args:
         name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -41,30 +47,40 @@ def choose_device(name: str) -> torch.device:
         DeviceError: no such device on this machine.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise DeviceError(f"no device is called {name!r}; give auto, cpu or cuda") from None
-    there = device.type == "cpu" or (
-        device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
-    )
-    if not there:
-        raise DeviceError(
-            f"this machine has {torch.cuda.device_count()} CUDA devices, so not {name}; "
-            "give auto or cpu"
+    if device.type == "cpu":
+        return device
+    count = torch.cuda.device_count()
+    if device.type != "cuda" or (device.index or 0) >= count:
+        built = torch.version.cuda or torch.version.hip
+        there = (
+            f"this machine has {count} CUDA devices"
+            if built
+            else f"PyTorch {torch.__version__} is built without CUDA"
         )
+        advice = "" if built else "; for a GPU install a build as pytorch.org/get-started says"
+        raise DeviceError(f"{there}, so not {name}; give auto or cpu{advice}")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     return device
 
 
 def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
     """The precision a user asked for; ``auto`` takes bfloat16 where that is faster.
 
-    GPUs multiply it fast. Of CPUs with the instructions some do and some do not, so there it is
-    measured.
+    GPUs multiply it fast from Ampere on; those before it emulate it. Of CPUs with the instructions
+    some are faster and some are not, so there it is measured.
     """
     if name == "auto":
-        fast = device.type == "cuda" or bfloat16_speed() >= WORTH_ROUNDING
+        fast = (
+            torch.cuda.get_device_capability(device) >= AMPERE
+            if device.type == "cuda"
+            else bfloat16_speed() >= WORTH_ROUNDING
+        )
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 

@@ -35,6 +35,53 @@ def test_a_device_that_is_not_there_is_refused(name, told):
 
 
 @pytest.mark.parametrize(
+    ("cuda", "told"),
+    [(None, r"built without CUDA, so not cuda; .* install"), ("13.0", "has 0 CUDA")],
+)
+def test_a_build_without_cuda_is_not_told_as_a_machine_without_a_gpu(monkeypatch, cuda, told):
+    """The operator of a machine with a GPU reads what is to be installed."""
+    monkeypatch.setattr("torch.version.cuda", cuda)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+
+    with pytest.raises(DeviceError, match=told):
+        choose_device("cuda")
+
+
+@pytest.fixture
+def exactness():
+    """Puts back how exactly GPUs compute."""
+    places = (
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cuda.matmul, "allow_tf32"),
+        (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    )
+    before = [getattr(*place) for place in places]
+    yield lambda: [getattr(*place) for place in places]
+    for place, value in zip(places, before, strict=True):
+        setattr(*place, value)
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
+def test_a_gpu_computes_in_float32_what_is_to_be_computed_in_it(monkeypatch, exactness, name):
+    """Figures of an evaluation do not depend on the machine."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+
+    assert choose_device(name).type == "cuda"
+
+    assert exactness() == [False] * 3
+
+
+@pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "float32"), ((8, 0), "bfloat16")])
+def test_auto_takes_bfloat16_on_gpus_that_multiply_it(monkeypatch, capability, chosen):
+    """One before Ampere would emulate it, slower than float32 and with fewer digits."""
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
+
+    assert choose_precision("auto", torch.device("cuda:1")) is getattr(torch, chosen)
+
+
+@pytest.mark.parametrize(
     ("ratio", "chosen"), [(0.0, "float32"), (1.1, "float32"), (2.1, "bfloat16")]
 )
 def test_auto_takes_bfloat16_where_it_was_measured_to_be_faster(monkeypatch, ratio, chosen):
