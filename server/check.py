@@ -54,15 +54,15 @@ def _findings(config: ServerConfig) -> Iterator[tuple[bool, str]]:
         yield False, str(error)
         return
     for device in devices:
-        yield True, precision_told(config.precision, device)
+        yield _finding(partial(precision_told, config.precision, device))
         yield _finding(partial(_speed, config, device))
 
 
 def _finding(look: Callable[[], str]) -> tuple[bool, str]:
     try:
         return True, look()
-    except (StartError, SttnError, OSError) as error:
-        return False, str(error)
+    except (StartError, SttnError, OSError, RuntimeError) as error:
+        return False, str(error).partition("\n")[0]  # CUDA's go on about debugging
 
 
 def _address(address: str) -> str:

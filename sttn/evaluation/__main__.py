@@ -30,7 +30,7 @@ from typing import Annotated, Literal
 import cv2
 import tyro
 
-from sttn.device import choose_device, choose_precision
+from sttn.device import choose_device, choose_precision, ran_out_of_memory
 from sttn.errors import SttnError
 from sttn.evaluation.baselines import BASELINES, BaselineName
 from sttn.evaluation.cases import ProtocolConfig, find_cases
@@ -233,7 +233,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main() -> None:
-    """Run the command line; exit code 2 where something is wrong with what was given."""
+    """Run the command line; exit code 2 where what was given is wrong or too large."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
@@ -241,7 +241,9 @@ def main() -> None:
             command(sys.argv[2:])
         else:
             tyro.cli(clips_command, prog="sttn-evaluate", description=__doc__)
-    except (SttnError, ValueError, OSError) as error:
+    except Exception as error:
+        if not (isinstance(error, SttnError | ValueError | OSError) or ran_out_of_memory(error)):
+            raise
         print(f"sttn-evaluate: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

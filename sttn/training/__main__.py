@@ -31,7 +31,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from sttn.device import choose_device
+from sttn.device import choose_device, ran_out_of_memory
 from sttn.errors import FootageError, SttnError
 from sttn.model import load_generator, save_generator
 from sttn.propagation.fusion import save_fusion
@@ -270,7 +270,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main() -> None:
-    """Run the command line; exit code 2 where what was given is wrong, 130 after Ctrl-C."""
+    """Run the command line; 2 where what was given is wrong or too large, 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
     try:
@@ -278,7 +278,9 @@ def main() -> None:
             COMMANDS[name](sys.argv[2:])
         else:
             _train(sys.argv[1:])
-    except (SttnError, ValueError, OSError) as error:
+    except Exception as error:
+        if not (isinstance(error, SttnError | ValueError | OSError) or ran_out_of_memory(error)):
+            raise
         print(f"sttn-train: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

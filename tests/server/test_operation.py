@@ -1254,6 +1254,22 @@ def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
     assert io.StringIO(complaints).readlines()[-1] == "not fit to serve\n"
 
 
+def test_check_tells_a_gpu_that_others_fill(capsys, tmp_path, monkeypatch):
+    """Another program holds its memory: a line, like all the rest, and none of a debugger's."""
+
+    def full(*_):
+        raise RuntimeError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`")
+
+    monkeypatch.setattr("server.models.load_generator", full)
+
+    check(ServerConfig(address=f"unix:{tmp_path}/s.sock", store=StoreConfig(gigabytes=1e-3)))
+
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "FAIL  CUDA error: out of memory",
+        "not fit to serve",
+    ]
+
+
 def test_check_counts_what_the_store_holds_already(capsys, tmp_path, monkeypatch):
     """A server that has run for months is as fit as on its first day."""
     (tmp_path / ("0" * 64)).write_bytes(bytes(2000))

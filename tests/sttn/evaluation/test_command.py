@@ -71,3 +71,19 @@ def test_bad_input_is_one_line(tmp_path, command, capsys, arguments, said):
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "evaluation").exists()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_others_fill_is_one_line(tmp_path, command, capsys, monkeypatch):
+    """CUDA's own memory does not fit: no traceback."""
+    write_frames(tmp_path / "clips" / "one", panned(2))
+    monkeypatch.setattr("sttn.evaluation.__main__.read_networks", full)
+
+    with pytest.raises(SystemExit) as stopped:
+        command("clips", "--baselines")
+
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "sttn-evaluate: CUDA error: out of memory"
+
+
+def full(*_):
+    raise RuntimeError("CUDA error: out of memory")

@@ -72,6 +72,20 @@ def test_ctrl_c_while_a_corpus_is_read_is_one_line(folder, monkeypatch, capsys, 
     assert said[-1] == f"sttn-train: stopped{told}"
 
 
+def test_a_gpu_that_is_too_small_is_one_line(folder, monkeypatch, capsys):
+    """Whoever began with too large a batch reads that, and no traceback."""
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(command, "read_corpus", full)
+
+    code, said = ended(monkeypatch, capsys, ["corpus", "--output", "run", "--config", "tiny"])
+
+    assert code == 2
+    assert said[-1] == "sttn-train: CUDA out of memory. Tried to allocate 20.00 MiB"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
