@@ -38,7 +38,7 @@ class FeatureStore:
         self._settle()
 
     def get(self, key: Key) -> Tensor:
-        """The tensor, on the device.
+        """The tensor, on the device. Where there is no room for it it stays where it is.
 
         Raises:
             KeyError: never put, or forgotten.
@@ -47,10 +47,12 @@ class FeatureStore:
             self._on_device.move_to_end(key)
             return self._on_device[key]
         if key in self._on_host:
-            tensor = self._on_host.pop(key).to(self._device)
+            tensor = self._on_host[key].to(self._device)
+            del self._on_host[key]
         else:
-            path = self._on_disk.pop(key)
+            path = self._on_disk[key]
             tensor = torch.load(path, map_location=self._device, weights_only=True)
+            del self._on_disk[key]
             path.unlink()
         self.put(key, tensor)
         return tensor
@@ -72,10 +74,13 @@ class FeatureStore:
 
     def _settle(self) -> None:
         while self._on_device and _bytes(self._on_device) > self._device_bytes:
-            key, tensor = self._on_device.popitem(last=False)
-            self._on_host[key] = tensor.cpu()
+            key = next(iter(self._on_device))
+            self._on_host[key] = self._on_device[key].cpu()
+            del self._on_device[key]
         while self._on_host and _bytes(self._on_host) > self._host_bytes:
-            self._write(*self._on_host.popitem(last=False))
+            key = next(iter(self._on_host))
+            self._write(key, self._on_host[key])
+            del self._on_host[key]
 
     def _write(self, key: Key, tensor: Tensor) -> None:
         if self._folder is None:
