@@ -108,7 +108,7 @@ class Engine:
         self._encode({index for frames in seen for index in frames})
         features = torch.stack([self._stacked(frames) for frames in seen])
         lends = self._share and plans[0].window.references
-        lend = partial(self._lent, plans) if lends else None
+        lend = partial(self._lent, self._places(plans)) if lends else None
         mask = self._mask([plan.wanted + plan.context + plan.window.references for plan in plans])
         spans = self._spans(plans)
         said: dict[Plan, list[Tensor]] = {plan: [] for plan in plans}
@@ -177,12 +177,15 @@ class Engine:
         for block, lent in enumerate(self._generator.remember(features[None], mask)):
             self._features.put(("lent", block), lent[:, :, 0])
 
-    def _lent(self, plans: Sequence[Plan], block: int) -> Tensor:
-        """What each window's references lend at a block: (heads, 2, B, R, cells and channels)."""
-        lent = self._features.get(("lent", block))
+    def _places(self, plans: Sequence[Plan]) -> Tensor:
+        """Each window's references, (B, R), by place among all; once, since a GPU waits for it."""
         place = {index: position for position, index in enumerate(self._references)}
         windows = [[place[index] for index in plan.window.references] for plan in plans]
-        places = torch.tensor(windows, device=lent.device)
+        return torch.tensor(windows, device=self._device)
+
+    def _lent(self, places: Tensor, block: int) -> Tensor:
+        """What each window's references lend at a block: (heads, 2, B, R, cells and channels)."""
+        lent = self._features.get(("lent", block))
         chosen: Tensor = lent.index_select(2, places.flatten()).unflatten(2, places.shape)
         return chosen
 
