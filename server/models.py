@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from server.config import ServerConfig
 from server.errors import InvalidRequestError, ModelError
 from server.protocol import inpaint_pb2 as pb
-from sttn.device import bfloat16_speed, choose_device, choose_precision, is_lost
+from sttn.device import (
+    bfloat16_speed,
+    choose_device,
+    choose_precision,
+    give_back_memory,
+    is_lost,
+)
 from sttn.inference import PRESETS, Origins, WindowConfig, completed_frames
 from sttn.model import Generator, load_generator
 from sttn.propagation import load_fusion
@@ -76,8 +82,7 @@ class TorchModels:
     def unload(self, name: str) -> None:
         """Let weights go."""
         self._generators.pop(name, None)
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_memory()
 
     def memory_bytes(self) -> int:
         """Memory taken on the GPU; 0 on a CPU."""
@@ -110,20 +115,23 @@ class TorchModels:
         """
         if model not in self._generators:
             raise ModelError(f"model {model!r} is not loaded")
-        yield from completed_frames(
-            frames,
-            masks,
-            self._generators[model],
-            self._window(windows),
-            clean=clean,
-            handles=handles,
-            batch=self._config.batch,
-            budget=self._config.memory,
-            fusion=self._config.fusion,
-            origins=origins,
-            cuts=cuts,
-            cancelled=cancelled,
-        )
+        try:
+            yield from completed_frames(
+                frames,
+                masks,
+                self._generators[model],
+                self._window(windows),
+                clean=clean,
+                handles=handles,
+                batch=self._config.batch,
+                budget=self._config.memory,
+                fusion=self._config.fusion,
+                origins=origins,
+                cuts=cuts,
+                cancelled=cancelled,
+            )
+        finally:
+            give_back_memory()  # for what else computes on the GPU between jobs
 
     def _window(self, wished: pb.Windows) -> WindowConfig:
         changes = {field.name: value for field, value in wished.ListFields()}

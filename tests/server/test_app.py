@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from server.listening import require_free, server_options
 from server.models import TorchModels
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import channel_options
-from sttn.errors import DeviceError, OutOfMemoryError
+from sttn.errors import CancelledError, DeviceError, OutOfMemoryError
 from sttn.model import Generator
 from sttn.settings.weights import DEFAULT_WEIGHTS
 from tests.conftest import server
@@ -81,6 +82,33 @@ def test_windows_are_computed_as_many_at_once_as_the_flag_says(monkeypatch):
 
     assert together[0] == 1 < together[1] <= 3
     np.testing.assert_allclose(*results, atol=1e-5)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_memory_of_a_gpu_is_given_back_after_every_job(monkeypatch, cancelled):
+    """Between jobs an artist's other programs have the GPU that the server is on."""
+    given, frame = [], np.zeros((48, 48, 3), np.float32)
+
+    def completed(*_, cancelled, **__):
+        yield from ((0, frame), (1, frame))
+        if cancelled():
+            raise CancelledError("cancelled by the caller")
+
+    monkeypatch.setattr("server.models.completed_frames", completed)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: given.append(True))
+    models = TorchModels(ServerConfig(precision="float32"), "cpu")
+    models.load("shipped", DEFAULT_WEIGHTS)
+    none, roles = pb.Windows(), {"clean": (), "handles": ()}
+    ends = pytest.raises(CancelledError) if cancelled else nullcontext()
+
+    with ends:
+        for _ in models.completed_frames(
+            "shipped", [frame], [frame], windows=none, cancelled=lambda: cancelled, **roles
+        ):
+            assert not given
+
+    assert len(given) == 1
 
 
 def test_a_device_that_is_not_there_is_told_by_its_process():
