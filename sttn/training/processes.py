@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sttn.device import choose_device
+
 
 class Processes:
     """The place of this process among those that share a run.
@@ -62,13 +64,16 @@ def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
 
     Yields:
         The processes, and the device of this one.
+
+    Raises:
+        DeviceError: there are more processes than GPUs.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(device=device), device
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from sttn.errors import CheckpointError, TrainingError
+from sttn.errors import CheckpointError, DeviceError, TrainingError
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training import trainer
 from sttn.training.config import TrainingConfig
@@ -27,7 +27,7 @@ from sttn.training.losses import (
     valid_loss,
 )
 from sttn.training.presets import FOLDER, read_preset
-from sttn.training.processes import Processes
+from sttn.training.processes import Processes, joined
 from sttn.training.recipes import Recipes, SampleConfig
 from sttn.training.rendering import render
 from sttn.training.schedules import learning_rate
@@ -429,3 +429,14 @@ def test_settings_that_cannot_be_are_refused(tmp_path, text, told):
 
     with pytest.raises(ValueError, match=rf"run\.toml: .*{told}"):
         read_preset(tmp_path / "run.toml")
+
+
+def test_more_processes_than_gpus_are_told(monkeypatch):
+    """Whoever gives torchrun too large a number reads how many GPUs there are."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+
+    with pytest.raises(DeviceError, match="has 1 CUDA devices, so not cuda:1"):
+        joined(torch.device("cuda")).__enter__()
