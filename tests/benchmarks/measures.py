@@ -20,7 +20,7 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     started = time.perf_counter()
     work()
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter() - started
 
 
@@ -40,8 +40,8 @@ class PeakMemory:
 
     def __enter__(self) -> "PeakMemory":
         if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-            self.start = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self.start = torch.cuda.memory_allocated(self.device)
         else:
             # What earlier work freed but the allocator kept would hide what this work takes.
             gc.collect()
@@ -53,7 +53,7 @@ class PeakMemory:
 
     def __exit__(self, *_: object) -> None:
         if self.device.type == "cuda":
-            self.bytes = torch.cuda.max_memory_allocated() - self.start
+            self.bytes = torch.cuda.max_memory_allocated(self.device) - self.start
         else:
             self.done.set()
             self.watch.join()
@@ -86,7 +86,7 @@ NETWORKS = ("shipped", "paper", "tiny")
 def machine(device: torch.device) -> dict[str, str]:
     """What the figures were measured on."""
     return {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": str(torch.get_num_threads()),
         "torch": torch.__version__,
         "amx": str(torch.cpu._is_amx_tile_supported()),
