@@ -1,0 +1,185 @@
+"""Nothing mixes devices: shown without a GPU, by tensors that say they lie on one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map, tree_map_only
+
+from sttn.inference import PRESETS, MemoryBudget, completed_frames, holes
+from sttn.model import Generator, ModelConfig
+from sttn.propagation import load_fusion
+from sttn.training.config import TrainingConfig
+from sttn.training.corpus import Corpus
+from sttn.training.processes import Processes
+from sttn.training.recipes import Recipes, SampleConfig
+from sttn.training.state import TrainingState
+from sttn.training.trainer import Step
+
+GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
+
+MOVING = ("aten::_to_copy", "aten::to", "aten::copy_")
+"""Operations that take tensors from one device to the other."""
+
+PLACING = ("aten::index", "aten::index_put_")
+"""Operations on a GPU's tensor that take places from the CPU too."""
+
+
+class OnGpu(torch.Tensor):
+    """A tensor that says it lies on a GPU, and holds one that does not.
+
+    For autograd it lies on "meta", the one other device that every build of PyTorch has.
+    """
+
+    device, is_cuda, is_meta = GPU, True, False
+
+    @staticmethod
+    def __new__(cls, held):
+        like = {"strides": held.stride(), "dtype": held.dtype, "device": "meta"}
+        with torch.inference_mode(False):
+            tensor = torch.Tensor._make_wrapper_subclass(cls, held.shape, **like)
+        tensor.held = held
+        return tensor
+
+    @classmethod
+    def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
+        return done(operation, args, kwargs or {})
+
+    def tolist(self):
+        return self.cpu().tolist()
+
+    def __repr__(self, **_):
+        return f"on cuda:0 {self.held!r}"
+
+
+class Pretence(TorchDispatchMode):
+    """Has every operation of a thread looked at, also those that only name a device."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        return done(operation, args, kwargs or {})
+
+
+class AnyGenerator(torch.Generator):
+    """Random numbers for any device."""
+
+    def __new__(cls, device=CPU):
+        return super().__new__(cls)
+
+
+class Given:
+    """What an operation is given."""
+
+    def __init__(self, args, kwargs):
+        self.on_gpu, self.on_cpu, self.named = {}, {}, []
+        self.held = tree_map(self._held, (args, kwargs))
+
+    def _held(self, leaf):
+        """The same for the CPU."""
+        if isinstance(leaf, torch.device):
+            self.named.append(leaf.type)
+            return CPU
+        held = getattr(leaf, "held", leaf)
+        if isinstance(leaf, torch.Tensor):
+            (self.on_gpu if isinstance(leaf, OnGpu) else self.on_cpu)[id(held)] = leaf
+        return held
+
+    @property
+    def for_gpu(self):
+        """Whether the result lies on the GPU."""
+        return self.named[0] != "cpu" if self.named else bool(self.on_gpu)
+
+    @property
+    def is_moved(self):
+        return bool(self.named) and self.for_gpu != bool(self.on_gpu)
+
+
+def done(operation, args, kwargs):
+    """An operation's result, where all that it is given lies on one device; else an error."""
+    name, given = operation._schema.name, Given(args, kwargs)
+    if given.on_gpu and name not in MOVING:
+        placing = name in PLACING and isinstance(args[0], OnGpu)
+        on_cpu = list(args[2:3]) if placing else list(given.on_cpu.values())
+        for tensor in on_cpu:
+            if tensor.ndim and not isinstance(tensor, OnGpu):  # a single number may lie anywhere
+                raise RuntimeError(f"{name} of tensors on cuda:0 and, {tensor.shape}, on cpu")
+    result = operation(*given.held[0], **given.held[1])
+    if name in MOVING and given.is_moved:
+        result = result.clone()  # devices share no memory
+    known = given.on_cpu | given.on_gpu
+
+    def placed(tensor):
+        if id(tensor) in known:
+            return known[id(tensor)]
+        return OnGpu(tensor) if given.for_gpu else tensor
+
+    return tree_map_only(torch.Tensor, placed, result)
+
+
+@pytest.fixture(autouse=True)
+def pretence(monkeypatch):
+    made = torch.tensor
+    monkeypatch.setattr(
+        torch, "tensor", lambda data, device=CPU, **how: made(data, **how).to(device)
+    )
+    monkeypatch.setattr(torch, "Generator", AnyGenerator)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    monkeypatch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
+    looking = partial(ThreadPoolExecutor, initializer=lambda: Pretence().__enter__())
+    monkeypatch.setattr(holes, "ThreadPoolExecutor", looking)
+    with Pretence():
+        yield
+    load_fusion.cache_clear()
+
+
+def picture(*size):
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def test_mixing_is_noticed():
+    """What these tests say is worth no more than that."""
+    there, here = torch.ones(3, device=GPU), torch.ones(3)
+
+    with pytest.raises(RuntimeError, match="aten::add of tensors on cuda:0 and"):
+        there + here
+
+    assert (there + here.to(GPU)).device == GPU
+    assert (there + torch.tensor(1.0)).tolist() == [2, 2, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("propagate", "count"), [(True, 3), (False, 13)])
+def test_clips_are_completed(propagate, count):
+    """Real pixels, the network, texture; features in host memory."""
+    network = Generator(ModelConfig(channels=16, blocks=2)).eval()
+    frames, masks = picture(1, 48, 48).repeat(count, axis=0), np.zeros((count, 48, 48), np.bool_)
+    masks[:, 14:30, 14:30] = True
+    window = replace(PRESETS["balanced"], propagate=propagate, reference_stride=4)
+    how = {"batch": 2, "budget": MemoryBudget(device_gigabytes=0)}
+
+    on_cpu, on_gpu = (
+        [frame for _, frame in completed_frames(frames, masks, network.to(place), window, **how)]
+        for place in (CPU, GPU)
+    )
+
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1)
+
+
+@pytest.mark.slow
+def test_steps_are_made():
+    """Both networks learn, of clips of every kind."""
+    sample = SampleConfig(width=48, height=48, frames=2, traces_share=1, panorama_share=0.4)
+    size = {"model": ModelConfig(channels=16, blocks=1), "sample": sample}
+    config = TrainingConfig(**size, batch=4, steps=1, decay_steps=0, warmup_steps=1)
+    stills = {"photographs": [picture(64, 96)], "panoramas": [picture(32, 64).astype(np.float16)]}
+    material = Corpus(movies=[picture(9, 64, 96)], **stills)
+    drawn = [Recipes(material, sample, seed=0, count=12)[index] for index in range(12)]
+    kinds = {type(recipe.background): recipe for recipe in drawn}
+    assert len(kinds) == 4
+
+    step = Step(config, TrainingState(config, GPU), GPU, Processes(device=GPU))
+
+    assert np.isfinite(list(step(list(kinds.values()), material).values())).all()
