@@ -112,7 +112,7 @@ def own_grain(code: Float, grain: Grain, scale: float) -> Float:
         scale: Pixels of the model raster, which the fill was made at, per pixel.
 
     Returns:
-        (H, W, 1) in [0, 0.5], share of the variance; 0 is a fill of the network's.
+        (H, W, 1) in [0, 0.5], share of the variance, as far as what is so fine is grain at all.
     """
     filters = np.moveaxis(grain.kernel.reshape(9, *grain.kernel.shape[2:]), 0, -1)
     # A soft fill has nothing as fine as what the mean over a model pixel and those beside it lacks.

@@ -61,6 +61,7 @@ class Part:
         *,
         seed: tuple[int, int],
         grain: float,
+        real: Float,
         detail: Float | None = None,
     ) -> Float:
         """Completed pixels at the plate's size.
@@ -71,6 +72,8 @@ class Part:
             seed: Of the grain; the same gives the same.
             grain: Share of the plate's grain that the fill has in the end, as far as it does not
                 have more by itself.
+            real: (H, W, 1) of what is composited, in [0, 1], how much of it other frames show: what
+                was fetched brings grain along.
             detail: (H, W, 3) of what is composited, what was fetched from plates beyond the model
                 raster.
 
@@ -83,7 +86,7 @@ class Part:
         fine = np.zeros_like(code) if detail is None else detail * np.float32(self.peak)
         if self.grain is None:
             return decode(np.clip(code + fine, 0, BRIGHTEST))
-        has = own_grain(code, self.grain, self.track.scale)
+        has = real * own_grain(code, self.grain, self.track.scale)
         fine, stays = without_grain(fine, self.grain, code)
         has = has + np.square(stays)
         code = np.clip(code + fine, 0, BRIGHTEST)

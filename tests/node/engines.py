@@ -59,8 +59,12 @@ class StandingEngine:
             yield index, result
 
 
+@dataclass
 class MeanEngine:
     """Fills every hole with the mean of the other frames that show the place."""
+
+    tells: bool = True
+    """That frames show it; none of them most of it."""
 
     def __call__(self, frames, masks, *, clean=(), handles=(), cancelled, origins=None):
         shown = np.stack([np.where(mask, np.nan, 1) for mask in map(np.array, masks)])[..., None]
@@ -68,4 +72,6 @@ class MeanEngine:
         for index in range(len(frames)):
             if index not in clean and index not in handles:
                 frame, mask = np.array(frames[index]), np.array(masks[index])
+                if origins is not None and self.tells:
+                    origins(index, np.full((*mask.shape, 5), [-1, 0, 0, 0, 1], np.float32))
                 yield index, np.where(mask[..., None], mean, frame).astype(frame.dtype)

@@ -109,6 +109,16 @@ def test_the_fill_of_a_grainy_plate_is_grainy(amount):
         )
 
 
+def grainy(blur: float):
+    """A plate of five frames and a matte that passes by, and the latter's pixels."""
+    code = 0.5 + 0.02 * grain((5, 192, 288), blur)
+    plate = decode(code.astype(np.float32)).astype(np.float16)
+    matte = np.zeros((5, 192, 288), np.float32)
+    for index in range(5):
+        matte[index, 60:130, 10 + 55 * index : 55 + 55 * index] = 1
+    return Clips(source=numbered("plate", plate), matte=numbered("matte", matte)), matte
+
+
 @pytest.mark.parametrize(
     ("engine", "model_pixels", "within"),
     [
@@ -121,18 +131,26 @@ def test_the_fill_of_a_grainy_plate_is_grainy(amount):
 @pytest.mark.parametrize("blur", [0, 0.7])
 def test_grain_that_was_fetched_is_not_laid_once_more(engine, model_pixels, within, blur):
     """What other frames show brings some of it along, at the plate's size or as detail."""
-    code = 0.5 + 0.02 * grain((5, 192, 288), blur)
-    plate = decode(code.astype(np.float32)).astype(np.float16)
-    matte = np.zeros((5, 192, 288), np.float32)
-    for index in range(5):
-        matte[index, 60:130, 10 + 55 * index : 55 + 55 * index] = 1
-    clips = Clips(source=numbered("plate", plate), matte=numbered("matte", matte))
+    clips, matte = grainy(blur)
 
     with serving(engine) as address:
         result = rendered(clips, address, Params(model_pixels=model_pixels))
 
     inside = [encode(result[1001 + i].astype(np.float32))[matte[i] > 0].std() for i in range(5)]
     assert np.mean(inside) == pytest.approx(0.02, rel=within)
+
+
+def test_a_busy_fill_of_the_networks_gets_all_of_it():
+    """Where nothing was fetched, what is fine in a fill is no grain."""
+    clips, matte = grainy(0)
+
+    with serving(MeanEngine(tells=False)) as address:
+        none, all_of_it = (
+            encode(rendered(clips, address, Params(grain=share))[1003].astype(np.float32))
+            for share in (0, 1)
+        )
+
+    assert (all_of_it - none)[matte[2] > 0].std() == pytest.approx(0.02, rel=0.05)
 
 
 def test_grain_over_real_footage_is_found(shared):
