@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.evaluation.shots import is_shot, read_shot_with_truth
-from sttn.evaluation.videos import Video, find_videos, read_frames, read_masks
+from sttn.evaluation.videos import (
+    SHORTEST,
+    Video,
+    find_videos,
+    read_frames,
+    read_masks,
+    read_own_masks,
+)
 from sttn.footage import Image, read_matte
 from sttn.settings.raster import RASTER_MULTIPLE
 from sttn.training.masks import blob
@@ -32,7 +39,7 @@ class ProtocolConfig:
     shot: plate.*.exr with a matte and truth.*.exr, as our rendered one."""
     masks: Path | None = None
     """Folder of masks to use in their place: NAME.png for all frames of video NAME, or NAME/ with
-    one for each."""
+    one for each, called like its frame."""
     pattern: str = "*"
     """Which videos count, by name."""
     limit: int = 1000
@@ -49,8 +56,8 @@ class ProtocolConfig:
             value = getattr(self, name)
             if value < RASTER_MULTIPLE or value % RASTER_MULTIPLE:
                 raise ValueError(f"{name} must be a multiple of {RASTER_MULTIPLE}, got {value}")
-        if self.limit < 2:
-            raise ValueError(f"limit must be at least 2 frames, got {self.limit}")
+        if self.limit < SHORTEST:
+            raise ValueError(f"limit must be at least {SHORTEST} frames, got {self.limit}")
         if self.grow < 0:
             raise ValueError(f"grow must be at least 0, got {self.grow}")
 
@@ -101,8 +108,11 @@ class CaseSource:
         if self.masks is None:
             masks = np.repeat(stationary_mask(self.name, *size)[None], len(plate), axis=0)
         else:
-            paired = config.masks is not None or config.protocol == "removal"
-            masks = read_masks(self.masks, len(plate), size, paired=paired)
+            own = config.masks is not None or config.protocol == "removal"
+            if own and self.masks.is_dir():
+                masks = read_own_masks(self.masks, self.video, len(plate), size)
+            else:
+                masks = read_masks(self.masks, len(plate), size)
         if config.protocol == "removal":
             return self._case(plate, _grown(masks, config.grow), None)
         return self._case(plate, masks, plate)

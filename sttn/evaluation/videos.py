@@ -11,6 +11,7 @@ Known layouts, NAME being a video's:
 A ``test.json`` beside them, an object whose keys are names of videos, limits which count.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,15 +26,18 @@ from sttn.footage import (
     IMAGE_SUFFIXES,
     MOVIE_SUFFIXES,
     Image,
-    files_in,
+    images_in,
     listed_videos,
     read_matte,
     read_movie,
     read_sequence,
 )
-from sttn.training.shards import read_frames_zip
+from sttn.training.shards import images_in_zip, read_frames_zip
 
 ANY_SIZE = 2**31
+SHORTEST = 2
+"""Frames without which nothing can be measured."""
+
 RESOLUTION = "480p"
 """The folder that DAVIS' published figures were made with, where it has several."""
 
@@ -145,27 +149,105 @@ def read_frames(video: Video, limit: int, size: tuple[int, int]) -> Image:
     return np.stack(resized).astype(np.uint8, copy=False)
 
 
-def read_masks(path: Path, count: int, size: tuple[int, int], *, paired: bool) -> NDArray[np.bool_]:
-    """One mask for every frame: (count, H, W), True inside the hole; nearest, as published.
+def read_masks(path: Path, count: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Masks that are no frame's own: (count, H, W), True inside the hole; nearest, as published.
 
     Args:
-        path: An image for all frames, or a folder of images in order.
+        path: An image for all frames, or a folder of images in order, which is gone through back
+            and forth where it holds fewer.
         count: Frames.
         size: Width and height.
-        paired: Whether each mask belongs to its frame; if not, a folder that holds fewer is gone
-            through back and forth.
 
     Raises:
-        FootageError: they cannot be read, or are paired and too few.
+        FootageError: they cannot be read, or there are none.
     """
-    paths = [path] if path.is_file() else files_in(path, IMAGE_SUFFIXES)[:count]
-    if not paths:
-        raise FootageError(f"no masks in {path}")
-    if paired and path.is_dir() and len(paths) < count:
-        raise FootageError(f"{path} holds {len(paths)} masks for {count} frames; lower --limit")
+    paths = [path] if path.is_file() else _masks_in(path)[:count]
     masks = [_resized(read_matte(one), size) for one in paths]
     there_and_back = [*masks, *masks[-2:0:-1]]
     return np.stack([there_and_back[index % len(there_and_back)] for index in range(count)])
+
+
+def read_own_masks(
+    path: Path, video: Video, count: int, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """The mask of each of a video's first frames: (count, H, W), True inside the hole; nearest.
+
+    A frame's mask has its name. Where masks and frames have no name in common, and in movies, they
+    have the same order, and there is one for each. A frame without a mask is refused: whether its
+    object has not appeared yet, which an empty one says, or was not drawn, nobody knows.
+
+    Args:
+        path: A folder of images.
+        video: Whose frames.
+        count: Frames.
+        size: Width and height.
+
+    Raises:
+        FootageError: they cannot be read, or a frame has none.
+    """
+    masks, names = _masks_in(path), _frame_names(video)
+    by_name = {mask.stem: mask for mask in masks}
+    if len(by_name) < len(masks):
+        raise FootageError(f"two masks in {path} have the same name; leave one")
+    if by_name.keys().isdisjoint(names):
+        own = _in_order(path, masks, count, len(names))
+    else:
+        own = _by_name(path, by_name, names[:count])
+    return np.stack([_resized(read_matte(one), size) for one in own])
+
+
+def _masks_in(folder: Path) -> list[Path]:
+    masks = images_in(folder)
+    if not masks:
+        raise FootageError(f"no masks in {folder}")
+    return masks
+
+
+def _frame_names(video: Video) -> list[str]:
+    """The names of a video's frames in their order, without suffixes; a movie's have none."""
+    if video.frames.is_dir():
+        return [path.stem for path in images_in(video.frames)]
+    if video.frames.suffix.lower() == ".zip":
+        return [path.stem for path in images_in_zip(video.frames)]
+    return []
+
+
+def _by_name(path: Path, masks: dict[str, Path], names: list[str]) -> list[Path]:
+    for place, name in enumerate(names):
+        if name not in masks:
+            raise FootageError(
+                f"{path} has no mask for frame {name}; give it one, empty where nothing is "
+                f"to be removed{_or_fewer(place)}"
+            )
+    return [masks[name] for name in names]
+
+
+def _in_order(path: Path, masks: list[Path], count: int, named: int) -> list[Path]:
+    """The masks of the first frames, where order is all there is to go by.
+
+    Args:
+        path: Their folder, for messages.
+        masks: All of them.
+        count: Frames.
+        named: How many frames there are in all, whose names are others; 0 where they have none.
+    """
+    if named and named != len(masks):
+        raise FootageError(
+            f"{path} has {len(masks)} masks for {named} frames, and no name in common; "
+            "a mask wants its frame's name"
+        )
+    numbers = [int(found[1]) for mask in masks if (found := re.search(r"(\d+)\D*$", mask.stem))]
+    jump = next((one for one, other in pairwise(numbers) if other != one + 1), None)
+    if not named and jump is not None:
+        raise FootageError(f"{path} has no mask after number {jump}; a movie wants one for each")
+    if len(masks) < count:
+        fewer = _or_fewer(len(masks))
+        raise FootageError(f"{path} has {len(masks)} masks for {count} frames; add some{fewer}")
+    return masks[:count]
+
+
+def _or_fewer(frames: int) -> str:
+    return f", or --limit {frames}" if frames >= SHORTEST else ""
 
 
 def _resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:

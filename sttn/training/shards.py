@@ -166,15 +166,25 @@ def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:
         FootageError: no zip, no images, or images that cannot be decoded, differ in size or lie in
             several folders, as those of a whole data set do.
     """
+    names = [str(name) for name in images_in_zip(path)[:limit]]
     with _opened(path) as archive:
-        names = [name for name in archive.namelist() if _is_image(PurePosixPath(name))]
-        names.sort(key=lambda name: natural_order(PurePosixPath(name)))
-        if len({PurePosixPath(name).parent for name in names}) > 1:
-            raise FootageError(f"the images in {path} lie in several folders; unpack it")
-        frames = [reduced(_decoded(path, archive, name), short_side) for name in names[:limit]]
-    if not frames:
-        raise FootageError(f"{path} holds no images")
+        frames = [reduced(_decoded(path, archive, name), short_side) for name in names]
     return _stacked(path, frames)
+
+
+def images_in_zip(path: Path) -> list[PurePosixPath]:
+    """The names of a video's frames in a zip, in natural order; hidden ones do not count.
+
+    Raises:
+        FootageError: no zip, no images, or images in several folders, as those of a data set.
+    """
+    with _opened(path) as archive:
+        names = [name for name in map(PurePosixPath, archive.namelist()) if _is_image(name)]
+    if not names:
+        raise FootageError(f"{path} holds no images")
+    if len({name.parent for name in names}) > 1:
+        raise FootageError(f"the images in {path} lie in several folders; unpack it")
+    return sorted(names, key=natural_order)
 
 
 def _stacked(path: Path, frames: list[NDArray[Pixel]]) -> NDArray[Pixel]:

@@ -10,7 +10,7 @@ import pytest
 
 from sttn.errors import FootageError
 from sttn.evaluation.cases import ProtocolConfig, find_cases, stationary_mask
-from sttn.evaluation.videos import find_videos
+from sttn.evaluation.videos import Video, find_videos, read_own_masks
 from tests.sttn.evaluation.conftest import panned, write_frames
 
 SMALL = {"width": 144, "height": 96}
@@ -169,13 +169,60 @@ def test_settings_that_cannot_work_are_refused(given, said):
         ProtocolConfig(**given)
 
 
-def test_masks_that_belong_to_frames_must_be_as_many(clips):
-    """Annotations of every fifth frame would otherwise slide off their object."""
-    (clips / "dune" / "objects" / "00005.png").unlink()
-    config = ProtocolConfig(protocol="removal", pattern="dune", **SMALL)
+@pytest.mark.parametrize(
+    ("drawn", "limit", "said"),
+    [
+        (range(5), 6, "frame 00005; .*, or --limit 5$"),
+        (range(0, 6, 2), 3, "frame 00001; [^-]*$"),
+        (range(2, 6), 4, "frame 00000; [^-]*$"),
+    ],
+)
+def test_a_frame_without_its_mask_is_named(clips, drawn, limit, said):
+    """Whoever removes objects: annotations of some frames, or of an object that comes late, would
+    slide off it, of as few frames as there are masks too.
+    """
+    for index in set(range(6)) - set(drawn):
+        (clips / "dune" / "objects" / f"{index:05d}.png").unlink()
+    config = ProtocolConfig(protocol="removal", pattern="dune", limit=limit, **SMALL)
 
-    with pytest.raises(FootageError, match="5 masks for 6 frames"):
+    with pytest.raises(FootageError, match=said):
         find_cases(clips, config)[0].read()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_mask_belongs_to_the_frame_of_its_name(clips, zipped):
+    """Whoever keeps a part of a video beside all of its annotations; in zips too."""
+    frames, objects = clips / "dune" / "frames", clips / "dune" / "objects"
+    for index in (0, 1):
+        (frames / f"{index:05d}.png").unlink()
+    if zipped:
+        frames = Path(shutil.make_archive(str(clips / "dune"), "zip", frames))
+
+    masks = read_own_masks(objects, Video(name="dune", frames=frames), 3, (144, 96))
+
+    np.testing.assert_array_equal(masks[:, 40].argmax(-1), [20 + 6 * t for t in (2, 3, 4)])
+
+
+def test_without_names_in_common_masks_are_in_the_order_of_frames(clips):
+    """A movie's frames have none, so that masks must follow each other; frames may be counted
+    otherwise, if there are as many.
+    """
+    objects = clips / "dune" / "objects"
+    for index in reversed(range(6)):
+        (objects / f"{index:05d}.png").rename(objects / f"mask_{index + 8}.png")
+    folder = Video(name="dune", frames=clips / "dune" / "frames")
+    movie = Video(name="dune", frames=clips / "dune.mp4")
+
+    for video in (folder, movie):
+        masks = read_own_masks(objects, video, 4, (144, 96))
+        np.testing.assert_array_equal(masks[:, 40].argmax(-1), [20 + 6 * t for t in range(4)])
+    with pytest.raises(FootageError, match="6 masks for 7 frames; add some, or --limit 6"):
+        read_own_masks(objects, movie, 7, (144, 96))
+    (objects / "mask_11.png").unlink()
+    with pytest.raises(FootageError, match="no mask after number 10"):
+        read_own_masks(objects, movie, 4, (144, 96))
+    with pytest.raises(FootageError, match="5 masks for 6 frames, and no name in common"):
+        read_own_masks(objects, folder, 4, (144, 96))
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):
