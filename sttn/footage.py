@@ -17,6 +17,8 @@ from sttn.errors import FootageError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 MOVIE_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
+OBJECTS_FOLDER = re.compile(r"Annotations.*|masks?|objects", re.IGNORECASE)
+"""What folders of masks of objects are called; DAVIS has Annotations_unsupervised too."""
 
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (T, H, W, 3) for several."""

@@ -5,8 +5,9 @@ Known layouts, NAME being a video's:
 - ``NAME/frames/`` with ``NAME/objects/`` (masks of an object) and ``NAME/stationary_WxH.png``
   (a mask for all frames), where there are any;
 - ``JPEGImages/NAME/`` or ``JPEGImages/480p/NAME/`` with ``Annotations/`` likewise, as DAVIS and
-  YouTube-VOS have them; NAME may be a zip of images;
-- ``NAME/`` full of images, ``NAME.zip``, or a movie.
+  YouTube-VOS have them; NAME may be a zip of images; of several sizes, 480p counts;
+- ``NAME/`` full of images, ``NAME.zip``, or a movie;
+- a folder of images without any of these beside them, which is one video itself.
 
 A ``test.json`` beside them, an object whose keys are names of videos, limits which count.
 """
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import (
-    IMAGE_SUFFIXES,
     MOVIE_SUFFIXES,
+    OBJECTS_FOLDER,
     Image,
     images_in,
+    is_hidden,
     listed_videos,
     read_matte,
     read_movie,
@@ -78,41 +80,56 @@ def find_videos(folder: Path) -> list[Video]:
 
 def _found(folder: Path) -> Iterator[Video]:
     if (folder / "JPEGImages").is_dir():
-        images, masks = (_resolution(folder / kind) for kind in ("JPEGImages", "Annotations"))
+        images, masks = (_of_one_size(folder / kind) for kind in ("JPEGImages", "Annotations"))
         for path in _videos_in(images):
             name = _name(path)
             objects = masks / name
             yield Video(name=name, frames=path, objects=objects if objects.is_dir() else None)
     elif (folder / "frames").is_dir():
         yield _with_masks(folder)
-    elif _has_images(folder):
-        yield Video(name=folder.resolve().name, frames=folder)
     else:
-        clips = [path for path in folder.iterdir() if (path / "frames").is_dir()]
-        yield from (_with_masks(path) for path in clips)
-        plain = (path for path in _videos_in(folder) if path not in clips)
-        yield from (Video(name=_name(path), frames=path) for path in plain)
+        inside = [_clip(path) for path in _videos_in(folder) if not _is_drawn(path)]
+        # A picture beside clips, a contact sheet say, makes no video of their folder.
+        if not inside and images_in(folder):
+            inside = [Video(name=folder.resolve().name, frames=folder)]
+        yield from inside
+
+
+def _clip(path: Path) -> Video:
+    return _with_masks(path) if _has_frames(path) else Video(name=_name(path), frames=path)
 
 
 def _name(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _resolution(folder: Path) -> Path:
-    return folder / RESOLUTION if (folder / RESOLUTION).is_dir() else folder
+def _of_one_size(folder: Path) -> Path:
+    """Where the videos lie: in 480p, in another folder that is alone and no video, or here."""
+    if (folder / RESOLUTION).is_dir():
+        return folder / RESOLUTION
+    inside = [path for path in _shown(folder) if path.is_dir()] if folder.is_dir() else []
+    return inside[0] if len(inside) == 1 and not images_in(inside[0]) else folder
 
 
 def _videos_in(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
+    for path in _shown(folder):
         if path.is_dir():
-            if _has_images(path):
+            if _has_frames(path) or images_in(path):
                 yield path
         elif path.suffix.lower() in MOVIE_SUFFIXES | {".zip"}:
             yield path
 
 
-def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+def _is_drawn(path: Path) -> bool:
+    return OBJECTS_FOLDER.fullmatch(path.name) is not None
+
+
+def _has_frames(folder: Path) -> bool:
+    return (folder / "frames").is_dir()
+
+
+def _shown(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
 
 
 def _with_masks(folder: Path) -> Video:

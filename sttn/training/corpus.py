@@ -28,6 +28,7 @@ from sttn.errors import FootageError
 from sttn.footage import (
     IMAGE_SUFFIXES,
     MOVIE_SUFFIXES,
+    OBJECTS_FOLDER,
     Image,
     files_in,
     listed_videos,
@@ -46,8 +47,6 @@ logger = logging.getLogger(__name__)
 HELD_OUT_EVERY = 12
 """One photograph, movie and panorama in this many is kept for validation."""
 
-OBJECTS_FOLDER = re.compile(r"Annotations.*|masks?|objects", re.IGNORECASE)
-"""DAVIS has Annotations_unsupervised too."""
 OBJECTS_SHORT_SIDE = 240
 """Masks of objects are shrunk to this many pixels; they are enlarged again where needed."""
 

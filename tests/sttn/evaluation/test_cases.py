@@ -102,6 +102,33 @@ def test_davis_as_it_is_unpacked(tmp_path):
     assert [video.name for video in find_videos(tmp_path)] == ["camel"]
 
 
+@pytest.mark.parametrize("size", ["Full-Resolution", "1080p"])
+def test_davis_in_one_size_only(tmp_path, size):
+    """Whoever unpacked one of its archives, with annotations of another size."""
+    write_frames(tmp_path / "JPEGImages" / size / "bear", panned(3))
+    write_frames(tmp_path / "Annotations" / "480p" / "bear", panned(3))
+
+    (bear,) = find_videos(tmp_path)
+
+    assert bear.frames == tmp_path / "JPEGImages" / size / "bear"
+    assert bear.objects == tmp_path / "Annotations" / "480p" / "bear"
+
+
+def test_a_picture_beside_clips_makes_no_video_of_them(tmp_path):
+    """Whoever keeps an overview there; masks below a video's frames are no videos either."""
+    folder = tmp_path / "set"
+    for name in ("a", "b"):
+        write_frames(folder / name, panned(2))
+    cv2.imwrite(str(folder / "overview.png"), panned(1)[0])
+    write_frames(folder / "a" / "masks", panned(2))
+    (folder / "b" / ".thumbnails").mkdir()
+    cv2.imwrite(str(folder / "b" / ".thumbnails" / "0.png"), panned(1)[0])
+
+    assert [video.name for video in find_videos(folder)] == ["a", "b"]
+    assert [video.name for video in find_videos(folder / "a")] == ["a"]
+    assert [video.name for video in find_videos(folder / "b")] == ["b"]
+
+
 def test_youtube_vos_and_zips_and_plain_folders(tmp_path):
     """With zips as the released code wants them; folders of images; one folder of images."""
     write_frames(tmp_path / "vos" / "JPEGImages" / "003234408d", panned(3))
