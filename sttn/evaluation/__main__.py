@@ -21,6 +21,7 @@ Other commands, each with --help of its own:
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -233,7 +234,13 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main() -> None:
-    """Run the command line; exit code 2 where what was given is wrong or too large."""
+    """Run the command line.
+
+    Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C or SIGTERM.
+    """
+    # A farm's SIGTERM would leave the processes beside, and tell nobody that it can go on.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:

@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import multiprocessing
+import os
 import platform
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -152,10 +154,19 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _calm() -> None:
-    """One thread each; an interruption is the first process' to handle."""
+    """One thread each; an interruption is the first process' to handle, and its end is theirs."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's processes wait for work forever, also from a process that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a pool's process has one"
+    parent.join()
+    os._exit(1)
 
 
 def score_case(work: Work) -> VideoResult:

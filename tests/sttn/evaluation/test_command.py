@@ -1,10 +1,14 @@
 """`sttn-evaluate` as people type it, on footage it was made for."""
 
 import json
+import signal
+import subprocess
+import sys
+from functools import partial
 
 import pytest
 
-from sttn.evaluation.__main__ import main
+from sttn.evaluation.__main__ import COMMANDS, main
 from tests.sttn.evaluation.conftest import panned, write_frames
 
 
@@ -12,12 +16,14 @@ from tests.sttn.evaluation.conftest import panned, write_frames
 def command(tmp_path, monkeypatch):
     """The command line in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+    usual = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["sttn-evaluate", *map(str, arguments)])
         main()
 
-    return run
+    yield run
+    signal.signal(signal.SIGTERM, usual)
 
 
 @pytest.mark.slow
@@ -37,6 +43,43 @@ def test_real_clips_are_measured(shared, tmp_path, command, capsys):
     assert figures["sttn_small"] > figures["telea"]
     assert 12 < figures["propagation"] < 20
     assert (tmp_path / "evaluation" / "index.html").stat().st_size > 100_000
+
+
+def test_sigterm_is_ctrl_c(command, monkeypatch, capsys):
+    """A farm that takes its machine back: 130, a word, and nothing left that computes."""
+    terminated = partial(signal.raise_signal, signal.SIGTERM)
+    monkeypatch.setitem(COMMANDS, "ranks", lambda _: terminated())
+
+    with pytest.raises(SystemExit) as stopped:
+        command("ranks")
+
+    assert stopped.value.code == 130
+    assert "stopped; the same command goes on from here" in capsys.readouterr().err
+
+
+COMPUTING = """
+import os, time
+from sttn.evaluation.runs import _pool
+
+with _pool(1) as pool:
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600).result()
+"""
+
+
+@pytest.mark.slow
+def test_processes_beside_end_with_the_command():
+    """Killed, as for want of memory: they would wait for work, and hold theirs, forever."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMPUTING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) != process.pid
+
+    process.kill()
+
+    # Ends when nobody is left who could print.
+    process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(
