@@ -25,6 +25,15 @@ PERCEPTUAL_WEIGHT, STYLE_WEIGHT = 0.05, 120.0
 COLUMNS = ("psnr", "ssim65", "warping", "vfid")
 """Metrics of every table, over whole frames, by their keys here."""
 
+NOT_LEARNED = (
+    "checkpoint_minutes",
+    "checkpoints_kept",
+    "validate_every",
+    "rejected_limit",
+    "workers",
+)
+"""Settings of a run that its weights do not depend on."""
+
 OURS = DAVIS[-1]
 
 
@@ -121,8 +130,9 @@ def trained(
 ) -> list[Network]:
     """Train what the rows of a table are about, and go on where a run stopped.
 
-    Rows of the same training on the same material share it, across tables too if the folder is the
-    same. Stopped by Ctrl-C a run saves and the call raises :class:`KeyboardInterrupt`.
+    Rows that learn the same from the same material share a run, across tables too if the folder is
+    the same; how often it is saved, and the like, is no matter. Stopped by Ctrl-C a run saves and
+    the call raises :class:`KeyboardInterrupt`.
 
     Returns:
         One network per row, with the schedule it is tested with.
@@ -131,7 +141,7 @@ def trained(
     material = digest(*corpus.photographs, *corpus.movies, *corpus.objects, *corpus.panoramas)
     for row in rows:
         wanted = row.training(config)
-        run = folder / digest(wanted, material)[:12]
+        run = folder / _run_name(wanted, material)
         weights = run / "generator.safetensors"
         finished = run / "finished"
         if not finished.is_file():
@@ -143,6 +153,14 @@ def trained(
         generator = load_generator(weights).to(device)
         networks.append(network(row.name, generator, weights, window))
     return networks
+
+
+def _run_name(config: TrainingConfig, material: str) -> str:
+    """A digest of what a run's weights depend on."""
+    told = {name: value for name, value in vars(config).items() if name not in NOT_LEARNED}
+    if not (config.perceptual_weight or config.style_weight):
+        del told["vgg"]
+    return digest(told, material)[:12]
 
 
 def _steps(run: Path) -> int:
