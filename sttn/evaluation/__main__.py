@@ -38,7 +38,7 @@ from sttn.evaluation.cases import ProtocolConfig, find_cases
 from sttn.evaluation.console import comparisons, summary_table, video_table
 from sttn.evaluation.methods import read_networks
 from sttn.evaluation.ranking.answers import ranks_table, sum_answers
-from sttn.evaluation.ranking.page import PAGE_FILE, write_ranking
+from sttn.evaluation.ranking.page import PAGE_FILE, draw, require_methods, write_ranking
 from sttn.evaluation.report import PageConfig, write_report
 from sttn.evaluation.runs import evaluate
 from sttn.evaluation.scoring import ScoringConfig
@@ -149,12 +149,13 @@ def ranking_command(
         raise ValueError(f"count must be at least 1, got {count}")
     if (output / PAGE_FILE).exists():
         raise ValueError(f"{output / PAGE_FILE} exists; answers to it would be lost, move it first")
-    sources = find_cases(clips, protocol)
+    require_methods(len(weights) * len(preset) + len(baselines))
+    sources = draw(find_cases(clips, protocol), count, seed)
     chosen = choose_device(device)
     networks = read_networks(weights, preset, chosen, choose_precision(precision, chosen))
     store = output / COMPUTED
     results = evaluate(sources, networks, baselines, ScoringConfig(), store, {})
-    write_ranking(results, sources, store, output, clips=count, seed=seed)
+    write_ranking(results, sources, store, output, seed=seed)
     print(output / PAGE_FILE)
 
 

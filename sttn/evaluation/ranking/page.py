@@ -24,39 +24,50 @@ WIDTH = 432
 """Columns of a pane."""
 
 
+def draw(sources: Sequence[CaseSource], count: int, seed: int) -> list[CaseSource]:
+    """The cases that a page is going to show, by lot: ``count`` of them, or all."""
+    places = np.random.default_rng((seed, 0)).permutation(len(sources))[:count]
+    return [sources[place] for place in places]
+
+
+def require_methods(count: int) -> None:
+    """Refuse what cannot be ranked.
+
+    Raises:
+        ValueError: fewer than two methods, or more than there are letters.
+    """
+    if not 2 <= count <= len(ascii_uppercase):
+        raise ValueError(f"ranking wants 2 to 26 methods, got {count}")
+
+
 def write_ranking(
     results: Results,
     sources: Sequence[CaseSource],
     folder: Path,
     output: Path,
     *,
-    clips: int,
     seed: int,
 ) -> None:
     """Write the page, and apart from it the key that says whose letter is whose.
 
     Args:
-        results: Of a run by the methods that are to be ranked.
+        results: Of a run by the methods that are to be ranked; all of its videos are shown.
         sources: Its cases.
         folder: The store with the completed frames.
         output: Folder that gets ``ranking.html`` and ``key.json``; only the first is for those
             who rank.
-        clips: How many are drawn.
-        seed: Of the draw and of the letters.
+        seed: Of the letters.
 
     Raises:
-        ValueError: fewer than two methods, or more than there are letters.
+        ValueError: as :func:`require_methods`.
     """
-    if not 2 <= len(results.methods) <= len(ascii_uppercase):
-        raise ValueError(f"ranking wants 2 to 26 methods, got {len(results.methods)}")
-    rng, store = np.random.default_rng(seed), Store(folder)
+    require_methods(len(results.methods))
+    rng, store = np.random.default_rng((seed, 1)), Store(folder)
     by_name = {source.name: source for source in sources}
-    drawn = rng.permutation(len(results.videos))[:clips]
     study = secrets.token_hex(4)
     trials: list[dict[str, Any]] = []
     key: dict[str, dict[str, str]] = {}
-    for number in tqdm(drawn, unit="clip", desc="ranking", disable=None):
-        video = results.videos[number]
+    for video in tqdm(results.videos, unit="clip", desc="ranking", disable=None):
         case = by_name[video.name].read()
         methods = [results.methods[place] for place in rng.permutation(len(results.methods))]
         letters = dict(zip(ascii_uppercase, methods, strict=False))

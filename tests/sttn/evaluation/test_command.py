@@ -97,6 +97,7 @@ def test_processes_beside_end_with_the_command():
             ("ranking", "clips", "--output", "out", "--count", "-1"),
             "count must be at least 1, got -1",
         ),
+        (("ranking", "clips", "--output", "out", "--baselines"), "2 to 26 methods, got 1"),
         (("clips", "--output", "clips/one/00000.png"), "Not a directory"),
         (("table", "8", "corpus", "clips", "--output", "out"), "want vgg"),
     ],

@@ -9,7 +9,7 @@ import torch
 from sttn.evaluation.cases import ProtocolConfig, find_cases
 from sttn.evaluation.methods import read_networks
 from sttn.evaluation.ranking.answers import FIELDS, ranks_table, sum_answers
-from sttn.evaluation.ranking.page import KEY_FILE, PAGE_FILE, write_key, write_ranking
+from sttn.evaluation.ranking.page import KEY_FILE, PAGE_FILE, draw, write_key, write_ranking
 from sttn.evaluation.runs import evaluate
 from sttn.evaluation.scoring import ScoringConfig
 
@@ -65,15 +65,26 @@ def test_answers_that_do_not_fit_are_refused(study, rows, other, said):
         sum_answers(study, [answers(study / "a.csv", rows, other)])
 
 
+def test_clips_are_drawn_before_anything_is_computed(clips):
+    """Of a set of hundreds ten are completed, the same ones whenever a stopped run goes on."""
+    sources = find_cases(clips, ProtocolConfig())
+
+    some = {tuple(source.name for source in draw(sources, 2, seed)) for seed in range(40)}
+
+    assert draw(sources, 2, 3) == draw(sources, 2, 3)
+    assert len(some) == 6
+    assert len(draw(sources, 10, 0)) == 3
+
+
 @pytest.mark.slow
 def test_a_volunteer_ranks_blind(clips, weights, tmp_path, page):
     """From the page to the sum; nothing on the page tells whose a film is."""
-    sources = find_cases(clips, ProtocolConfig())
+    sources = draw(find_cases(clips, ProtocolConfig()), 2, seed=1)
     networks = read_networks([weights], ["balanced"], torch.device("cpu"))
     store, output = tmp_path / "store", tmp_path / "study"
     output.mkdir()
     results = evaluate(sources, networks, ["telea"], ScoringConfig(), store, {})
-    write_ranking(results, sources, store, output, clips=2, seed=1)
+    write_ranking(results, sources, store, output, seed=1)
     content = (output / PAGE_FILE).read_text()
 
     page.goto((output / PAGE_FILE).as_uri())
