@@ -27,6 +27,9 @@ from sttn.training.masks import blob
 
 Protocol = Literal["stationary", "moving", "removal", "shot"]
 
+TRUTH, HOLE = "truth", "hole"
+"""What of a case is shown beside the methods' frames is called so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolConfig:

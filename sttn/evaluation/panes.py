@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.evaluation.cases import Case
+from sttn.evaluation.cases import HOLE, TRUTH, Case
 from sttn.footage import Image
 
 HOLE_COLOR = np.array([236, 72, 153], np.float32)
@@ -47,8 +47,8 @@ def shown_panes(case: Case, completed: Mapping[str, Image]) -> dict[str, Image]:
     tinted = np.where(case.masks[..., None], 0.35 * hidden + 0.65 * HOLE_COLOR, case.frames)
     panes = {**completed}
     if case.truth is not None:
-        panes["truth"] = case.truth
-    return panes | {"hole": tinted.astype(np.uint8)}
+        panes[TRUTH] = case.truth
+    return panes | {HOLE: tinted.astype(np.uint8)}
 
 
 def picture(panes: Mapping[str, Image], quality: int) -> Sheet:

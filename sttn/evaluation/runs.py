@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from sttn.evaluation.baselines import BaselineName
-from sttn.evaluation.cases import Case, CaseSource
+from sttn.evaluation.cases import HOLE, TRUTH, Case, CaseSource
 from sttn.evaluation.methods import (
     Network,
     baseline_identity,
@@ -72,7 +72,7 @@ def evaluate(
 
     Raises:
         FootageError: a case cannot be read.
-        ValueError: no processes, no method, or two of one name.
+        ValueError: no processes, no method, two of one name, or one called like what is no method.
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
@@ -82,6 +82,9 @@ def evaluate(
     name, count = names.most_common(1)[0]
     if count > 1:
         raise ValueError(f"{count} methods are called {name}; rename its weights, or give it once")
+    for taken in (TRUTH, HOLE):
+        if taken in names:
+            raise ValueError(f"{taken} is no name for a method, a page has it; rename its weights")
     store = Store(folder)
     identities = {network.name: network.identity for network in networks}
     waiting: list[Future[VideoResult]] = []

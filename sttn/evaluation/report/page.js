@@ -155,9 +155,12 @@ function dots() {
   }
   data.videos.forEach((video, n) => {
     const y = row * n + row / 2;
-    const link = drawing(video.film ? "a" : "g", video.film ? { href: `#film-${video.name}` } : {});
-    link.append(drawing("text", { x: 0, y: y + 4 }, video.name.slice(0, 27)));
-    svg.append(link);
+    const place = `#film-${encodeURIComponent(video.name)}`;
+    const link = drawing(video.film ? "a" : "g", video.film ? { href: place } : {});
+    link.append(drawing("title", {}, video.name), drawing("text", { x: 0, y: row / 2 + 4 }, video.name));
+    const room = drawing("svg", { y: row * n, width: left - 14, height: row });
+    room.append(link);
+    svg.append(room);
     for (const method of [...data.methods].reverse()) {
       const value = video.means[method][metric.key];
       if (value === null) continue;

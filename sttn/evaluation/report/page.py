@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,10 +183,8 @@ def _page(results: Results, data: dict[str, Any]) -> str:
         "settings": settings_list(results.settings),
         "style": (FOLDER / "page.css").read_text(),
         "script": (FOLDER / "page.js").read_text(),
-        # Last, and no name in it may end the script that holds it.
+        # No name in it may end the script that holds it.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     page = (FOLDER / "page.html").read_text()
-    for name, content in parts.items():
-        page = page.replace(f"{{{{{name}}}}}", content)
-    return page
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)

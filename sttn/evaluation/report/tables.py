@@ -72,9 +72,10 @@ def published_table() -> str:
     ]
     return (
         f'<details id="published" open><summary>Published figures: {NOT_THE_SAME_MASKS}</summary>'
-        "<table><thead><tr><th></th><th>PSNR<small>↑ dB</small></th>"
+        '<div class="scroll"><table><thead><tr><th></th><th>PSNR<small>↑ dB</small></th>'
         "<th>SSIM, 65<small>↑ %</small></th><th>E<sub>warp</sub><small>↓ %</small></th>"
-        f"<th>VFID<small>↓</small></th></tr></thead><tbody>{''.join(body)}</tbody></table></details>"
+        f"<th>VFID<small>↓</small></th></tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        "</details>"
     )
 
 

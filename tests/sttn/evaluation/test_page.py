@@ -144,17 +144,37 @@ def test_metric_and_part_can_be_chosen(report, page):
     assert not page.locator("#methods td.hole").first.is_visible()
 
 
+def test_a_narrow_window_scrolls_tables_only(report, page):
+    """Whoever reads it beside something else: no sentence, button or setting is cut off."""
+    _, path = report
+    page.set_viewport_size({"width": 360, "height": 800})
+
+    page.goto(path.as_uri())
+
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.locator("#dots svg").first.bounding_box()["width"] > 600
+
+
 def test_without_a_truth_there_is_a_page_too(tmp_path, page):
-    """Worst by steadiness; the wipe's other side is the plate with its hole marked."""
-    config = ProtocolConfig(protocol="removal", pattern="bank", width=144, height=96)
-    sources = find_cases(write_clips(tmp_path / "clips"), config)
-    networks = read_networks([write_weights(tmp_path / "tiny.safetensors")], ["fast"], CPU)
+    """Worst by steadiness; the wipe's other side is the plate with its hole marked. Files may be
+    called anything.
+    """
+    name = '50%20 "é" #1 & {{data}}, a clip whose name says what is on it'
+    write_clips(tmp_path / "clips #2 ü")
+    (tmp_path / "clips #2 ü" / "bank").rename(tmp_path / "clips #2 ü" / name)
+    config = ProtocolConfig(protocol="removal", pattern="50*", width=144, height=96)
+    sources = find_cases(tmp_path / "clips #2 ü", config)
+    weights = write_weights(tmp_path / "{{style}} <b>.safetensors")
+    networks = read_networks([weights], ["fast"], CPU)
     store = tmp_path / "store"
     results = evaluate(sources, networks, [], ScoringConfig(), store, {"footage": "clips"})
-    written = write_report(results, sources, networks, store, tmp_path, PageConfig())
+    written = write_report(results, sources, networks, store, tmp_path / "a #3 é", PageConfig())
 
     page.goto(written.as_uri())
+    page.locator("#dots a text").click(position={"x": 9, "y": 9})
 
+    assert page.title() == "{{style}} <b> on 1 clips"
+    assert page.evaluate("document.querySelector(':target').id") == f"film-{name}"
     assert page.locator("#stills figure").count() == 1
     assert page.locator("#stills select").nth(1).input_value() == "hole"
     assert page.locator("#maps .drawn").count() == 1

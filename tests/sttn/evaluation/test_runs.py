@@ -127,12 +127,17 @@ def test_a_changed_line_anywhere_below_is_computed_anew(computes, stands_on):
     assert set(stands_on) <= set(found)
 
 
-def test_methods_of_one_name_are_refused(networks, tmp_path):
-    """One row's figures would silently stand in the other's place."""
+@pytest.mark.parametrize(
+    ("name", "said"), [("telea", "2 methods are called telea"), ("truth", "truth is no name")]
+)
+def test_methods_of_one_name_are_refused(networks, tmp_path, name, said):
+    """One row's figures would silently stand in the other's place; weights called truth.safetensors
+    would look perfect on the page.
+    """
     (network,) = networks
-    with pytest.raises(ValueError, match="2 methods are called telea"):
+    with pytest.raises(ValueError, match=said):
         evaluate(
-            [], [replace(network, name="telea")], ["telea"], ScoringConfig(), tmp_path / "store", {}
+            [], [replace(network, name=name)], ["telea"], ScoringConfig(), tmp_path / "store", {}
         )
 
     assert not (tmp_path / "store").exists()
