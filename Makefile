@@ -51,7 +51,7 @@ shot:
 
 # Renders shots to train on from a corpus' photographs and panoramas; minutes a shot.
 training-shots: .venv-bpy-5.0.1/tried
-	.venv-bpy-5.0.1/bin/python -m host_examples.training_shots $(CORPUS) $(CORPUS)/rendered
+	.venv-bpy-5.0.1/bin/python -m host_examples.training_shots "$(CORPUS)" "$(CORPUS)/rendered"
 
 .venv-bpy-%/tried:
 	($(PYTHON) -m venv $(@D) && \

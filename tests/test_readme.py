@@ -30,7 +30,7 @@ MAKE = {
     # run by tests/host_examples/blender
     "make extension": "host_examples.blender.build_extension",
     # run small by tests/host_examples/training_shots
-    "make training-shots CORPUS=corpus": "-m host_examples.training_shots corpus corpus/rendered",
+    "make training-shots CORPUS=corpus": 'host_examples.training_shots "corpus" "corpus/rendered"',
     # run small by tests/benchmarks
     "make benchmark": "tests/benchmarks/engine.py",
     "make benchmark-growth": "tests/benchmarks/growth.py",

@@ -9,6 +9,7 @@ several machines may render some each; what is there already is not rendered aga
 """
 
 import argparse
+import re
 import shutil
 import time
 from pathlib import Path
@@ -31,6 +32,9 @@ from host_examples.training_shots.surfaces import Float, Photographs
 FIRST_FRAME = 1
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png"}
 PANORAMAS = {".hdr", ".exr"}
+# As sttn-train has it, which bpy's environment has not.
+MASKS_FOLDER = re.compile(r"Annotations.*|masks?|objects", re.IGNORECASE)
+FEWEST_FRAMES = 5
 
 
 def build(
@@ -93,6 +97,24 @@ def _expose(scene: bpy.types.Scene, folder: Path, bright: float) -> None:
     scene.view_settings.view_transform, scene.render.resolution_percentage = transform, 100
 
 
+def _photographs(folder: Path, output: Path) -> list[Path]:
+    """What a folder has of them; masks of objects and frames of videos are none."""
+    images: dict[Path, list[Path]] = {}
+    for path in _files(folder, PHOTOGRAPHS, output):
+        images.setdefault(path.parent, []).append(path)
+    return [
+        path
+        for parent, some in images.items()
+        if not any(map(MASKS_FOLDER.fullmatch, parent.relative_to(folder).parts))
+        and not _are_frames(some)
+        for path in some
+    ]
+
+
+def _are_frames(images: list[Path]) -> bool:
+    return len(images) >= FEWEST_FRAMES and all(image.stem.isdecimal() for image in images)
+
+
 def _files(folder: Path, suffixes: set[str], output: Path) -> list[Path]:
     """What a folder has of some kinds; what was rendered into it is no material."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
@@ -112,10 +134,10 @@ def main() -> None:
     for name in ("shots", "frames", "height"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(given, name)}")
-    photographs = _files(given.material, PHOTOGRAPHS, given.output)
+    photographs = _photographs(given.material, given.output)
     panoramas = _files(given.material, PANORAMAS, given.output)
     if not photographs:
-        parser.error(f"no photographs in {given.material}")
+        parser.error(f"no photographs in {given.material}; masks and numbered frames are none")
     for number in range(given.first, given.first + given.shots):
         folder = given.output / f"rendered_{number:04}"
         if folder.exists():

@@ -72,3 +72,17 @@ def test_material_without_photographs_is_named(bpy_python, tmp_path):
     assert done.returncode == 2
     assert f"no photographs in {tmp_path / 'nowhere'}" in done.stderr
     assert not (tmp_path / "shots").exists()
+
+
+def test_a_data_sets_masks_and_frames_are_no_photographs(bpy_python, tmp_path):
+    """Whoever has DAVIS in the corpus: a world papered with annotations teaches nothing."""
+    for folder, count in (("Annotations/480p/bear", 2), ("JPEGImages/480p/bear", 5)):
+        (tmp_path / "corpus" / folder).mkdir(parents=True)
+        for number in range(count):
+            image = np.full((48, 48, 3), 255, np.uint8)
+            cv2.imwrite(str(tmp_path / "corpus" / folder / f"{number:05d}.png"), image)
+
+    done = render(bpy_python, tmp_path / "corpus", tmp_path / "shots", "--shots", 1)
+
+    assert done.returncode == 2
+    assert "masks and numbered frames are none" in done.stderr
