@@ -42,7 +42,7 @@ class Movie:
                 self.rate = stream.average_rate or Fraction(24)
                 self.time_base = stream.time_base or 1 / self.rate
                 self._deep = any(part.bits > 8 for part in stream.format.components)
-                self._count = _counted(container, stream)
+                self._count, self._times = _counted(container, stream)
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read the movie {path}: {error}") from None
         self._rewind()
@@ -114,11 +114,9 @@ class Movie:
             ClipError: as :meth:`picture`.
         """
         own = nearest(self.frames, frame)
-        picture = self.picture(own)
-        if picture.pts is None:
-            starts = (own - self._first) / self.rate
-        else:
-            starts = picture.pts * self.time_base
+        picture, index = self.picture(own), own - self._first
+        time = self._times[index] if self._times else picture.pts
+        starts = index / self.rate if time is None else time * self.time_base
         starts += (frame - own) / self.rate
         return starts, starts + picture.duration * self.time_base
 
@@ -178,11 +176,23 @@ class Movie:
             yield from container.decode(container.streams.video[0])
 
 
-def _counted(container: av.container.InputContainer, stream: av.VideoStream) -> int:
+def _counted(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> tuple[int, list[int]]:
+    # Frames, and the time of each; no times where packets do not tell one for every frame.
+    # Decoded frames of H.264 in AVI or MXF bear times that do not rise: those of its packets, which
+    # such containers have in order of decoding, so the smallest belongs to the first frame.
     # What an edit list cuts away is in the file and counted, but never shown.
-    if not stream.frames:
-        return sum(1 for _ in container.decode(stream))
-    return stream.frames - sum(packet.is_discard for packet in container.demux(stream))
+    times: list[int] = []
+    count = stream.frames
+    for packet in container.demux(stream):
+        if not stream.frames:
+            count += len(packet.decode())
+        elif packet.is_discard:
+            count -= 1
+        if packet.pts is not None and not packet.is_discard:
+            times.append(packet.pts)
+    return count, sorted(times) if len(times) == count else []
 
 
 def _holds(kind: str, path: Path, track: int) -> bool:

@@ -655,6 +655,32 @@ def test_times_that_a_container_rounds_are_even_again(tmp_path):
     assert [clean.span(frame)[0] * 24 for frame in clean.frames] == list(range(7))
 
 
+@pytest.mark.parametrize("suffix", [".avi", ".mxf"])
+def test_times_that_a_container_does_not_tell_are_even(tmp_path, suffix):
+    """H.264 with B-frames in AVI, as recorders of screens write it: decoded frames bear times that
+    go back.
+    """
+    with av.open(str(tmp_path / f"shot{suffix}"), "w") as container:
+        options = {"bf": "3", "b_strategy": "0"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for value in range(0, 240, 20):
+            values = np.full((48, 64, 3), value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode(None))
+    plate = open_plate(str(tmp_path / f"shot{suffix}"))
+    color = PlateColor("", np.dtype("uint8"))
+    writer = open_output(str(tmp_path / "clean.mp4"), plate, plate.read(1), color)
+
+    for frame in plate.frames:
+        writer.write(frame, plate.read(frame))
+    writer.close()
+
+    clean = Movie(tmp_path / "clean.mp4", 1)
+    assert clean.rate == 25
+    assert [clean.span(frame)[0] * 25 for frame in clean.frames] == list(range(12))
+
+
 def test_sound_that_a_kind_of_movie_cannot_hold_is_left_out_before_any_work(tmp_path, caplog):
     """PCM without a layout in .mp4: a warning at once, and the movie; not an error at its end."""
     with av.open(str(tmp_path / "shot.mkv"), "w") as container:
