@@ -19,7 +19,7 @@ class Shot:
     def __init__(self, clips: Clips, params: Params) -> None:
         self.clips = clips
         self.params = params
-        self._first: tuple[tuple[int, ...], np.dtype[Any]] | None = None
+        self._first: tuple[int, tuple[int, ...], np.dtype[Any]] | None = None
         self._painted = frozenset(clips.clean_frames.frames if clips.clean_frames else ())
         self._photographed = frozenset(clips.source.frames)
         self._needed = {
@@ -147,8 +147,9 @@ class Shot:
         if self._first is None:
             self.plate(frame)
         assert self._first is not None
-        (height, width, *_), _ = self._first
+        _, (height, width, *_), _ = self._first
         if values.shape != (height, width):
+            self.plate(self.frames[0])  # a slate that the handles reach is not the matte's fault
             raise ClipError(
                 f"frame {frame}: {kind} is {values.shape[1]}x{values.shape[0]}, plate is "
                 f"{width}x{height}; reformat the {kind} first"
@@ -162,12 +163,21 @@ class Shot:
 
     def _require_like_first(self, pixels: Pixels, frame: int, clip: Clip) -> None:
         if self._first is None:
-            self._first = (pixels.shape, pixels.dtype)
-        elif (pixels.shape, pixels.dtype) != self._first:
+            self._first = (frame, pixels.shape, pixels.dtype)
+        first, shape, dtype = self._first
+        if (pixels.shape, pixels.dtype) != (shape, dtype):
             raise ClipError(
                 f"frame {frame} of {clip.name} is {_in_words(pixels.shape, pixels.dtype)}, "
-                f"the first one {_in_words(*self._first)}; make them one size and type first"
+                f"frame {first} is {_in_words(shape, dtype)}; make them one size and type first"
+                + "".join(map(self._way_around, (first, frame)))
             )
+
+    def _way_around(self, frame: int) -> str:
+        wanted = self.frames
+        beyond = max(wanted[0] - frame, frame - wanted[-1])
+        if beyond <= 0 or self.is_painted(frame):
+            return ""
+        return f", or set handles below {beyond} to leave frame {frame} out"
 
 
 def _in_words(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

@@ -169,6 +169,22 @@ def test_clips_that_do_not_fit_are_refused_before_anything_is_sent(quiet, spoil,
         next(effect.render_sequence([1001, 1002, 1003], lambda: pytest.fail("sent"), quiet))
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_slate_that_handles_reach_is_not_the_mattes_fault(quiet, channels):
+    """It is of another size, and nobody asked for it: named, and how it is left out."""
+    clips = shot(length=4, channels=channels)
+    clips.source._frames[1001] = np.zeros((30, 40, channels), "f2")
+    matte = clips.matte if channels == 3 else None
+    effect = InpaintEffect(Clips(source=clips.source, matte=matte), Params(frames="1002-1004"))
+
+    with pytest.raises(
+        ClipError,
+        match=r"frame 1002 of plate is 144x96 .*, frame 1001 is 40x30 .*; make them one size .*, "
+        "or set handles below 1 to leave frame 1001 out",
+    ):
+        next(effect.render_sequence([1002, 1003, 1004], lambda: pytest.fail("sent"), quiet))
+
+
 def test_no_server_is_one_clear_line():
     """The artist hears which address, and what to start."""
     with pytest.raises(ServerUnreachableError, match=r"localhost:1 .*sttn-server"):
