@@ -48,6 +48,7 @@ from node.color import PlateColor
 from node.effect import HostDescription, InpaintEffect, create_instance
 from node.errors import CancelledError, ClipError, NodeError
 from node.params import Params, param_specs
+from server.protocol.channel import Access
 
 HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
@@ -129,9 +130,9 @@ def inpaint(
         def connect() -> InpaintClient:
             if params.server:
                 return InpaintClient(params.server, patience_seconds=patience)
-            # Nobody would start a server of our own again.
+            # Nobody would start a server of our own again, and credentials are for others.
             own = stack.enter_context(local_server(weights, preset))
-            return InpaintClient(own, patience_seconds=1.0)
+            return InpaintClient(own, access=Access(), patience_seconds=1.0)
 
         missing = [frame for frame in chosen if frame not in existing] if resume else chosen
         if missing:
