@@ -107,6 +107,7 @@ class InpaintClient:
                 allows it.
 
         Raises:
+            HostError: the address is none, or what is shown cannot be used for it.
             ServerUnreachableError: nothing answers in that time.
             JobError: the server refuses this client.
         """

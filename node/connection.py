@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 
-from node.errors import CancelledError, ServerUnreachableError, node_error
+from node.errors import CancelledError, HostError, ServerUnreachableError, node_error
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
 from server.protocol.channel import RETRY_AFTER, WATCHING, Access, open_channel
@@ -68,6 +68,7 @@ class Connection:
         """Connect.
 
         Raises:
+            HostError: the address is none, or what is shown cannot be used for it.
             ServerUnreachableError: nothing answers in that time.
             JobError: the server refuses this client.
         """
@@ -76,9 +77,9 @@ class Connection:
         try:
             self._channel = open_channel(address, access)
         except OSError as error:
-            raise ServerUnreachableError(
-                f"cannot read {error.filename}: {error.strerror}"
-            ) from None
+            raise HostError(f"cannot read {error.filename}: {error.strerror}") from None
+        except ValueError as error:
+            raise HostError(str(error)) from None
         self.plates = inpaint_pb2_grpc.PlatesStub(self._channel)
         self.inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
         self._connect(connect_seconds)

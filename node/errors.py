@@ -3,7 +3,8 @@
 ::
 
     NodeError
-    +-- HostError               the host lacks something the node cannot do without
+    +-- HostError               the host lacks something the node cannot do without, or names a
+    |                           server or credentials that cannot be used
     +-- ClipError               plate or matte cannot be used
     +-- ColorError              a color space is unknown or cannot be converted
     +-- ServerUnreachableError  nothing answers at the address
@@ -20,7 +21,7 @@ class NodeError(Exception):
 
 
 class HostError(NodeError):
-    """The host lacks something the node cannot do without."""
+    """The host lacks something the node cannot do without, or names what cannot be used."""
 
 
 class ClipError(NodeError, ValueError):

@@ -11,6 +11,8 @@ from functools import cache
 from math import gcd
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from server.protocol.channel import require_address
+
 OutputMode = Literal["clean plate", "fill only", "matte used", "made up"]
 Kind = Literal["bool", "int", "float", "string", "choice"]
 
@@ -103,11 +105,8 @@ class Params:
     def __post_init__(self) -> None:
         for spec in param_specs():
             spec.require(getattr(self, spec.name))
-        if self.server and not re.fullmatch(r"unix.*:.+|.+:\d+", self.server):
-            raise ValueError(
-                f"server {self.server!r} has no port; write {self.server.rstrip(':')}:50071, or "
-                "unix:/PATH"
-            )
+        if self.server:
+            require_address(self.server)
 
     def chosen_frames(self, available: Sequence[int]) -> list[int]:
         """The frames that ``frames`` names, first and last included.

@@ -25,6 +25,7 @@ from node.client import InpaintClient
 from node.clips import Clips, Pixels
 from node.effect import HostDescription, create_instance
 from node.errors import ClipError, NodeError, ServerUnreachableError
+from server.protocol.channel import is_local
 
 logger = logging.getLogger(__name__)
 
@@ -228,9 +229,7 @@ def connected(address: str) -> InpaintClient:
 def _require_server(address: str) -> None:
     if not address:
         raise ServerUnreachableError(HOW_TO_SERVE)
-    host = address.rpartition(":")[0] or address
-    local = address.startswith("unix:") or host.lower() in ("localhost", "127.0.0.1", "[::1]")
-    if not local and not bpy.app.online_access:
+    if not is_local(address) and not bpy.app.online_access:
         raise ServerUnreachableError(
             f"{address} is on another machine, and Blender may not go online; "
             "switch on Preferences > System > Network > Allow Online Access"

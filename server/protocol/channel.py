@@ -1,6 +1,8 @@
 """How a client reaches a server and shows who it is. Used by nodes and by the operator."""
 
+import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,35 @@ class Access:
         return cls(**paths)
 
 
+def require_address(address: str) -> None:
+    """Make sure that a text is an address; gRPC would take a port that nobody gave.
+
+    Raises:
+        ValueError: neither HOST:PORT nor unix:/PATH.
+    """
+    if not re.fullmatch(r"unix.*:.+|.+:\d+", address):
+        raise ValueError(
+            f"server {address!r} has no port; write {address.rstrip(':')}:50071, or unix:/PATH"
+        )
+
+
+def is_local(address: str) -> bool:
+    """Whether what is sent to an address stays on this machine.
+
+    Args:
+        address: HOST:PORT or unix:/PATH.
+    """
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = address.rpartition(":")[0].strip("[]").lower()
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def open_channel(address: str, access: Access) -> grpc.Channel:
     """A connection, made when it is first used.
 
@@ -70,7 +101,14 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
 
     Raises:
         OSError: a file cannot be read.
+        ValueError: no such address, or the token would travel in the clear.
     """
+    require_address(address)
+    if access.token_file is not None and access.authority is None and not is_local(address):
+        raise ValueError(
+            f"the token in {access.token_file} would go to {address} in the clear; name the "
+            "certificate authority in STTN_AUTHORITY, so that TLS hides it"
+        )
     if access.authority is None:
         channel = grpc.insecure_channel(address, options=channel_options())
     else:

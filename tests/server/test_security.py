@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 from pathlib import Path
 
 import grpc
@@ -10,7 +11,7 @@ import pytest
 import trustme
 
 from node.client import InpaintClient
-from node.errors import JobError, ServerUnreachableError
+from node.errors import HostError, JobError, ServerUnreachableError
 from server.check import check
 from server.config import SecurityConfig, ServerConfig, StoreConfig
 from server.errors import StartError
@@ -92,6 +93,38 @@ def test_no_token_or_a_wrong_one_is_unauthenticated(tmp_path, shown):
             from grpc_health.v1 import health_pb2, health_pb2_grpc
 
             health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:50071", "render01:50071", "[2001:db8::1]:50071"])
+def test_a_token_never_leaves_the_machine_in_the_clear(tmp_path, address):
+    """An authority that was forgotten: whoever listens on the way could submit as the artist."""
+    access = Access(token_file=token_file(tmp_path / "token", TOKEN))
+
+    with pytest.raises(ValueError, match=rf"{re.escape(address)} in the clear; name .*AUTHORITY"):
+        open_channel(address, access)
+    with pytest.raises(HostError, match="in the clear"):
+        InpaintClient(address, access=access)
+
+
+@pytest.mark.parametrize(
+    ("address", "named", "told"),
+    [
+        ("localhost", None, "server 'localhost' has no port; write localhost:50071, or unix:/PATH"),
+        ("localhost:1", "nowhere", "cannot read .*nowhere: No such file or directory"),
+    ],
+)
+def test_what_nothing_can_be_reached_with_is_told_at_once(tmp_path, address, named, told):
+    """A script's slip: gRPC would try another port for ten seconds."""
+    access = Access(token_file=named and tmp_path / named)
+
+    with pytest.raises(HostError, match=told):
+        InpaintClient(address, access=access)
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "127.0.0.2:1", "[::1]:1", "unix:/nowhere.sock"])
+def test_a_token_may_go_to_this_machine(tmp_path, address):
+    """A server of one's own needs no certificate."""
+    open_channel(address, Access(token_file=token_file(tmp_path / "token", TOKEN))).close()
 
 
 def test_tokens_are_changed_without_a_restart(tmp_path):
