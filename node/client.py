@@ -157,7 +157,7 @@ class InpaintClient:
             done.
 
         Raises:
-            ClipError: plates, masks and roles are not as many.
+            ClipError: plates, masks and roles are not as many, or not what they should be.
             ServerLostError: the connection broke and did not come back.
             JobError: the server refused or failed the job.
             CancelledError: ``cancelled`` answered True.
@@ -200,10 +200,12 @@ class InpaintClient:
             What :meth:`complete` takes.
 
         Raises:
+            ClipError: plate or mask is of another shape or type.
             ServerLostError: the connection broke and did not come back.
             JobError: the server refused.
             CancelledError: ``cancelled`` answered True.
         """
+        _require_frame(plate, mask)
         sent = codec.encode_image(plate, ("R", "G", "B"), self._compression)
         # A mask shrinks a hundredfold, so that a changed matte costs next to nothing.
         hole = codec.encode_image(mask.astype(np.uint8)[..., np.newaxis], ("A",), pb.SHUFFLED_ZLIB)
@@ -331,9 +333,9 @@ class InpaintClient:
             submitted = self._server.inpaint.Submit.future(request, timeout=ANSWER_SECONDS)
             self._server.wait(submitted, cancelled)
 
-        self._server.retrying(lambda: _known(submit), cancelled)
         ended = False
         try:
+            self._server.retrying(lambda: _known(submit), cancelled)
             for event in self._events(job_id, cancelled):
                 kind = event.WhichOneof("event")
                 if kind == "frame_ready":
@@ -425,6 +427,15 @@ def _known(call: Callable[[], object]) -> None:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             raise _ForgottenError(error.details()) from None
         raise
+
+
+def _require_frame(plate: NDArray[Any], mask: NDArray[np.bool_]) -> None:
+    if plate.ndim != 3 or plate.shape[2] != 3 or plate.dtype.type not in (np.float16, np.float32):
+        raise ClipError(
+            f"a plate is {plate.shape} {plate.dtype}; give (H, W, 3) float16 or float32"
+        )
+    if mask.shape != plate.shape[:2]:
+        raise ClipError(f"a mask is {mask.shape}; give {plate.shape[:2]}, as its plate")
 
 
 def _ahead(

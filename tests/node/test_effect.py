@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from node.effect import InpaintEffect
 from node.errors import CancelledError, ClipError, JobError, ServerLostError, ServerUnreachableError
 from node.params import Params
 from server.protocol import inpaint_pb2 as pb
-from tests.conftest import serving
+from tests.conftest import eventually, server, serving
 from tests.node.shots import Frames, rendered, shot
 from tests.server.engines import BrokenEngine, FakeEngine, RecordingEngine
 
@@ -208,6 +209,47 @@ def test_cancelling_stops_the_job_on_the_server(fake_engine, address):
 
     fake_engine.hold.set()
     assert len(rendered(clips, address)) == 6
+
+
+def test_cancelling_while_the_job_is_being_submitted_stops_it_too(fake_engine):
+    """A server that was slow to answer would work on for whoever is gone."""
+    fake_engine.hold.clear()
+    with server(fake_engine) as (address, running), InpaintClient(address) as client:
+        submit, taken = running.scheduler.submit, []
+
+        def slowly(request: pb.SubmitRequest, owner: str) -> object:
+            taken.append(submit(request, owner))
+            time.sleep(0.3)
+            return taken[0]
+
+        running.scheduler.submit = slowly
+        sent = client.send(np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_))
+        with pytest.raises(CancelledError):
+            list(client.complete([sent], cancelled=lambda: bool(taken)))
+
+        eventually(lambda: taken[0].cancel_reason)
+
+
+@pytest.mark.parametrize(
+    ("plate", "mask", "told"),
+    [
+        ((48, 48, 4), (48, 48), r"a plate is \(48, 48, 4\) float32; give \(H, W, 3\) float16 or"),
+        ((48, 48), (48, 48), r"a plate is \(48, 48\) float32; give \(H, W, 3\)"),
+        ((48, 48, 3), (48, 48, 1), r"a mask is \(48, 48, 1\); give \(48, 48\), as its plate"),
+        ((48, 48, 3), (96, 48), r"a mask is \(96, 48\); give \(48, 48\)"),
+    ],
+)
+def test_arrays_of_another_shape_are_told_before_anything_is_sent(address, plate, mask, told):
+    """A script that gives RGBA, or masks with a channel."""
+    with InpaintClient(address) as client, pytest.raises(ClipError, match=told):
+        list(client.inpaint([np.zeros(plate, np.float32)], [np.ones(mask, np.bool_)]))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.uint8])
+def test_plates_of_another_type_are_told(address, kind):
+    """What numpy makes by default, and what images hold."""
+    with InpaintClient(address) as client, pytest.raises(ClipError, match=kind.__name__):
+        client.send(np.zeros((48, 48, 3), kind), np.ones((48, 48), np.bool_))
 
 
 def test_a_failed_job_carries_the_servers_reason(quiet):
