@@ -6,7 +6,7 @@ import stat
 import tempfile
 import time
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 try:
@@ -26,35 +26,46 @@ class Scratch:
     def __init__(self) -> None:
         _remove_abandoned()
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock: int | None = None
+        locks = ExitStack()
         with suppress(OSError):  # a disk that knows no locks: nobody takes it for abandoned either
-            lock = _locked(self.folder)
-        self.discard = weakref.finalize(self, _give_back, self.folder, lock)
+            locks = _locked(self.folder)
+        self.discard = weakref.finalize(self, _give_back, self.folder, locks)
         """Gives the disk back."""
 
 
-def _give_back(folder: Path, lock: int | None) -> None:
-    if lock is not None:
-        os.close(lock)
+def _give_back(folder: Path, locks: ExitStack) -> None:
+    locks.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _locked(folder: Path) -> int:
-    """The lock of a folder, held until it is closed or the process is gone.
+def _locked(folder: Path) -> ExitStack:
+    """The locks of a folder, held until they are closed or the process is gone.
 
     Raises:
-        OSError: somebody else holds it, or it cannot be had here.
+        OSError: somebody else holds one, or they cannot be had here.
     """
     if fcntl is None:
         raise OSError("no locks on this system")
-    # Whatever lies there in its place is neither emptied nor followed.
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
+    with ExitStack() as locks:
+        # Whatever lies there in its place is neither emptied nor followed.
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        locks.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+        # Cleaners of /tmp pass over a folder that is locked itself; from others they take what is
+        # old, the lock too.
+        itself = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        locks.callback(os.close, itself)
+        _lock_if_possible(itself)
+        return locks.pop_all()
+
+
+def _lock_if_possible(folder: int) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         raise
-    return lock
+    except OSError:
+        pass  # file servers lock files only
 
 
 def _remove_abandoned() -> None:

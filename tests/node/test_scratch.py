@@ -59,6 +59,16 @@ def test_what_another_job_uses_stays():
     assert first.folder.is_dir()
 
 
+def test_a_job_keeps_its_folder_though_a_cleaner_took_the_lock():
+    """Cleaners of /tmp take files that nobody has written for days; the next job does not."""
+    first = Scratch()
+    (first.folder / "lock").unlink()
+
+    Scratch()
+
+    assert first.folder.is_dir()
+
+
 def test_a_folder_that_is_just_being_made_stays(temporary, monkeypatch):
     """Between its making and its locking nothing tells it from one that is left."""
     monkeypatch.setattr(scratch, "SETTLED_SECONDS", 60.0)
