@@ -6,7 +6,8 @@ The file holds ``plates`` (T, H, W, 3) float in [0, 1], display-referred, and ``
 1 inside the hole; H and W are multiples of 48. For files of a show use `sttn-inpaint`, which also
 manages color and composites.
 
-Exit codes: 0 completed, 2 something is wrong (one line says what).
+Exit codes: 0 completed, 2 something is wrong (one line says what), 130 interrupted (Ctrl-C
+cancels the job, and nothing is written).
 """
 
 import argparse
@@ -47,6 +48,9 @@ def main() -> int:
     except (NodeError, OSError, KeyError, IndexError, ValueError, EOFError, BadZipFile) as error:
         sys.stderr.write(f"complete_clip: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("complete_clip: interrupted; the job is cancelled, nothing is written\n")
+        return 130
     finally:
         with contextlib.suppress(OSError):  # it may never have been begun
             unfinished.unlink()

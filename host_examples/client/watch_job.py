@@ -2,7 +2,8 @@
 
     python -m host_examples.client.watch_job 5c0f... --server localhost:50071
 
-Exit codes: 0 completed, 1 failed or cancelled, 2 cannot be watched.
+Exit codes: 0 completed, 1 failed or cancelled, 2 cannot be watched, 130 interrupted (Ctrl-C ends
+the watching, not the job).
 """
 
 import argparse
@@ -30,6 +31,9 @@ def main() -> int:
     except NodeError as error:
         sys.stderr.write(f"watch_job: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"watch_job: no longer watched; job {chosen.job} goes on\n")
+        return 130
     return 0 if outcome == "completed" else 1
 
 

@@ -5,7 +5,7 @@
 Every folder below SHOTS that holds plate.####.exr and matte.####.exr gets clean.####.exr. A shot
 that is finished is left alone, one that is half done gets the frames that are missing; one that
 fails is named at the end (exit code 1), and the others are done all the same. Exit code 2 where
-there is no such folder. TLS and tokens: STTN_AUTHORITY, STTN_TOKEN_FILE.
+there is no such folder, 130 after Ctrl-C. TLS and tokens: STTN_AUTHORITY, STTN_TOKEN_FILE.
 """
 
 import argparse
@@ -36,15 +36,18 @@ def work(shot: Path, server: str) -> bool:
             "it needs as many of each\n"
         )
         return False
-    done = subprocess.run(
+    with subprocess.Popen(
         [
             *(sys.executable, "-m", "host_examples.standalone", str(shot / "plate.####.exr")),
             *("--matte", str(shot / "matte.####.exr"), "--output", str(shot / "clean.####.exr")),
             *("--server", server, "--resume"),
-        ],
-        check=False,
-    )
-    return done.returncode == 0
+        ]
+    ) as process:
+        try:
+            return process.wait() == 0
+        except KeyboardInterrupt:
+            process.wait()  # it hears Ctrl-C too, and cancels its job
+            raise
 
 
 def main() -> int:
@@ -63,8 +66,14 @@ def main() -> int:
     for number, shot in enumerate(shots, start=1):
         sys.stdout.write(f"[{number}/{len(shots)}] {shot.name}\n")
         sys.stdout.flush()
-        if not work(shot, chosen.server):
-            failed.append(shot.name)
+        try:
+            if not work(shot, chosen.server):
+                failed.append(shot.name)
+        except KeyboardInterrupt:
+            sys.stderr.write(
+                f"work_through_folder: interrupted at {shot.name}; the same command goes on\n"
+            )
+            return 130
     if failed:
         sys.stderr.write(f"work_through_folder: failed: {', '.join(failed)}\n")
     return 1 if failed else 0

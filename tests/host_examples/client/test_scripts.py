@@ -1,5 +1,7 @@
 """The scripts that farms copy, run as they stand there."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -13,15 +15,33 @@ from host_examples.standalone.image_files import read_image
 from node.client import InpaintClient
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
+from tests.conftest import eventually, server
+
+
+def command(name, *arguments):
+    return [sys.executable, "-m", f"host_examples.client.{name}", *map(str, arguments)]
 
 
 def script(name, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"host_examples.client.{name}", *map(str, arguments)],
-        capture_output=True,
+    return subprocess.run(command(name, *arguments), capture_output=True, text=True, timeout=120)
+
+
+def begun(name, *arguments):
+    """As a terminal starts it: Ctrl-C goes to all that it starts."""
+    return subprocess.Popen(
+        command(name, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        start_new_session=True,
     )
+
+
+def interrupted(process):
+    """Press Ctrl-C; exit code and what it says."""
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    return process.returncode, told.splitlines()
 
 
 def write(path, pixels):
@@ -167,6 +187,51 @@ def test_a_job_is_watched_from_another_machine(address, fake_engine):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         *("0 jobs ahead", "frame 0", "1 of 2 frames", "frame 1", "2 of 2 frames", "completed")
+    ]
+
+
+def test_ctrl_c_is_one_line_that_says_what_becomes_of_the_job(tmp_path, fake_engine):
+    """Whoever watches leaves the job alone; whose job it is, takes it along."""
+    fake_engine.hold.clear()
+    np.savez(tmp_path / "shot.npz", plates=np.zeros((1, 48, 48, 3)), masks=np.ones((1, 48, 48)))
+    with server(fake_engine) as (address, running):
+        active = running.scheduler.active
+        at = ("--server", address)
+        artist = begun("complete_clip", tmp_path / "shot.npz", *at, "--output", tmp_path / "d.npz")
+        eventually(active)
+        (job,) = active()
+        supervisor = begun("watch_job", job.job_id, *at)
+        supervisor.stdout.readline()
+
+        assert interrupted(supervisor) == (
+            130,
+            [f"watch_job: no longer watched; job {job.job_id} goes on"],
+        )
+        assert not job.cancel_reason
+        assert interrupted(artist) == (
+            130,
+            ["complete_clip: interrupted; the job is cancelled, nothing is written"],
+        )
+        eventually(lambda: job.cancel_reason)
+    assert [path.name for path in tmp_path.iterdir()] == ["shot.npz"]
+
+
+def test_ctrl_c_stops_a_folder_and_the_job_at_hand(tmp_path, fake_engine):
+    """The server does not work on for a shot that nobody writes."""
+    fake_engine.hold.clear()
+    shot(tmp_path / "sh010")
+    with server(fake_engine) as (address, running):
+        folder = begun("work_through_folder", tmp_path, "--server", address)
+        eventually(running.scheduler.active)
+        (job,) = running.scheduler.active()
+
+        code, lines = interrupted(folder)
+
+        eventually(lambda: job.cancel_reason)
+    assert code == 130
+    assert lines[-2:] == [
+        "sttn-inpaint: interrupted",
+        "work_through_folder: interrupted at sh010; the same command goes on",
     ]
 
 
