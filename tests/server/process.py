@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.02, help="work per frame")
     parser.add_argument("--drain-seconds", type=float, default=10)
     parser.add_argument("--keepalive-seconds", type=float, default=20)
+    parser.add_argument("--abandoned-seconds", type=float, default=60)
     parser.add_argument("--tokens", type=Path)
     parser.add_argument("--admin-tokens", type=Path)
     parser.add_argument("--certificate", type=Path, help="its key lies beside it, as .key")
@@ -69,7 +70,9 @@ def main() -> None:
         device="cpu",
         store=StoreConfig(folder=chosen.store),
         limits=LimitsConfig(
-            drain_seconds=chosen.drain_seconds, keepalive_seconds=chosen.keepalive_seconds
+            drain_seconds=chosen.drain_seconds,
+            keepalive_seconds=chosen.keepalive_seconds,
+            abandoned_seconds=chosen.abandoned_seconds,
         ),
         security=SecurityConfig(
             tokens=chosen.tokens,

@@ -15,6 +15,7 @@ import trustme
 from node.client import InpaintClient
 from node.errors import JobError
 from server.protocol.channel import Access
+from tests.conftest import eventually
 from tests.server.credentials import signed, token_file
 from tests.server.process import ROOT, server_process
 
@@ -58,8 +59,9 @@ def envoy(folder, facility, port, servers):
         config = config.replace(f"hostname: {name}", "hostname: localhost")
         config = config.replace(f"{name}, port_value: 50071", f"127.0.0.1, port_value: {at}")
     config = config.replace("interval: 5s", "interval: 0.2s")  # no_traffic_interval too
+    config = config.replace("interval: 20s, timeout: 20s", "interval: 1s, timeout: 1s")
     (folder / "envoy.yaml").write_text(config)
-    with (folder / "log").open("w") as log:
+    with (folder / "envoy.log").open("w") as log:
         process = subprocess.Popen(
             [ENVOY, "--config-path", str(folder / "envoy.yaml"), "--use-dynamic-base-id"],
             stdout=log,
@@ -89,6 +91,15 @@ def through(tmp_path, facility):
     )  # fmt: skip
     with a as first, b as second, envoy(tmp_path, facility, ports[0], ports[1:]):
         yield {first: stores[0], second: stores[1]}, f"localhost:{ports[0]}"
+
+
+FROZEN = """
+import os, signal, sys
+from tests.host_examples.deploy.test_envoy import Path, client, clip
+with client(sys.argv[1], Path(sys.argv[2])) as artist:
+    for _ in artist.inpaint(*clip(300)):
+        os.kill(os.getpid(), signal.SIGSTOP)
+"""
 
 
 def client(address, facility, token="token"):
@@ -133,6 +144,25 @@ def test_a_client_finishes_on_another_server_when_its_own_dies(through, facility
                 at_work(servers)[0].kill()
 
     assert done == list(range(30))
+
+
+def test_the_job_of_a_frozen_client_is_given_up(tmp_path, facility):
+    """Envoy answers in its stead: the server would work on for nobody."""
+    port, *servers = free_ports(3)
+    with (
+        server_process(
+            f"localhost:{servers[0]}", tmp_path / "log", "--seconds", "0.1",
+            "--abandoned-seconds", "1", "--certificate", str(facility / "server.pem"),
+        ),
+        envoy(tmp_path, facility, port, servers),
+        subprocess.Popen(
+            [sys.executable, "-c", FROZEN, f"localhost:{port}", str(facility)], cwd=ROOT
+        ) as artist,
+    ):  # fmt: skip
+        try:
+            eventually(lambda: "nobody watched" in (tmp_path / "log").read_text())
+        finally:
+            artist.kill()
 
 
 def test_tokens_are_asked_for_behind_envoy(through, facility):
