@@ -42,15 +42,19 @@ def local_server(weights: Path | None = None, preset: str | None = None) -> Iter
                 text=True,
             ) as process,
         ):
+            assert process.stdin is not None
+            assert process.stdout is not None
             try:
-                assert process.stdout is not None
                 if not process.stdout.readline().startswith("listening"):
                     process.wait()
                     told = log.read_text(errors="replace").strip().splitlines() or ["no reason"]
                     raise ServerUnreachableError(f"the server did not start: {told[-1]}")
                 yield address
             finally:
+                # The signal ends it even before it listens to its input, whose end is the end of
+                # whatever it is at: nobody is left who waits for that.
                 process.terminate()
+                process.stdin.close()
                 try:
                     process.wait(timeout=10)
                 except subprocess.TimeoutExpired:

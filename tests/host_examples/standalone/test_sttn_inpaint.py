@@ -528,6 +528,26 @@ def test_a_checkout_that_is_not_installed_starts_its_own_server(tmp_path, monkey
         assert address.startswith("unix:")
 
 
+def test_a_server_that_is_at_work_ends_by_itself(tmp_path, monkeypatch):
+    """A signal alone has it finish its job, which took until it was killed: its store stayed."""
+    package = tmp_path / "server"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(
+        "import pathlib, signal, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('listening', flush=True)\n"
+        "sys.stdin.read()\n"
+        f"pathlib.Path({str(tmp_path / 'cleaned_up')!r}).touch()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with local_server(preset="none"):
+        pass
+
+    assert (tmp_path / "cleaned_up").exists()
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "told"),
     [
