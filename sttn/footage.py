@@ -17,8 +17,10 @@ from sttn.errors import FootageError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 MOVIE_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
-OBJECTS_FOLDER = re.compile(r"Annotations.*|masks?|objects", re.IGNORECASE)
-"""What folders of masks of objects are called; DAVIS has Annotations_unsupervised too."""
+ANNOTATIONS_FOLDER = re.compile(r"Annotations.*", re.IGNORECASE)
+"""What lies below are masks of objects. DAVIS has Annotations_unsupervised too."""
+MASKS_FOLDER = re.compile(r"masks?|objects", re.IGNORECASE)
+"""What lies below are masks, where it looks like them."""
 
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (T, H, W, 3) for several."""

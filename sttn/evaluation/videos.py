@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import (
+    ANNOTATIONS_FOLDER,
+    MASKS_FOLDER,
     MOVIE_SUFFIXES,
-    OBJECTS_FOLDER,
     Image,
     images_in,
     is_hidden,
@@ -121,7 +122,7 @@ def _videos_in(folder: Path) -> Iterator[Path]:
 
 
 def _is_drawn(path: Path) -> bool:
-    return OBJECTS_FOLDER.fullmatch(path.name) is not None
+    return any(kind.fullmatch(path.name) for kind in (ANNOTATIONS_FOLDER, MASKS_FOLDER))
 
 
 def _has_frames(folder: Path) -> bool:

@@ -5,8 +5,9 @@ panoramas, .hdr and .exr; movies; folders of numbered frames, as DAVIS has them;
 frames, one per video, as the released code wants YouTube-VOS; and shards that ``sttn-train pack``
 wrote. A ``train.json``, an object whose keys are names of videos, limits which videos below its
 folder count. Videos of masks in or below a folder that is called ``Annotations``, as DAVIS and
-YouTube-VOS have them, ``masks`` or ``objects`` are shapes of objects to cut holes with. Hidden
-files and the folders of runs do not count.
+YouTube-VOS have them, are shapes of objects to cut holes with; below ``masks`` or ``objects``, as
+people also call folders of pictures, they are where their pixels look like it. Hidden files and the
+folders of runs do not count.
 
 Where something stands before the numbers, as in ``frame_00001.png``, they may be a data set's or a
 camera's, so that such images are frames only where the first ones look alike.
@@ -15,6 +16,7 @@ camera's, so that such images are frames only where the first ones look alike.
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,11 +28,13 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import (
+    ANNOTATIONS_FOLDER,
     IMAGE_SUFFIXES,
+    MASKS_FOLDER,
     MOVIE_SUFFIXES,
-    OBJECTS_FOLDER,
     Image,
     files_in,
+    images_in,
     listed_videos,
     natural_order,
     read_image,
@@ -47,6 +51,13 @@ logger = logging.getLogger(__name__)
 HELD_OUT_EVERY = 12
 """One photograph, movie and panorama in this many is kept for validation."""
 
+LEAST_BACKGROUND = 0.01
+"""Share of the pixels of masks that is 0, at least."""
+FEW_VALUES = 8
+"""So many values make up nearly all pixels of masks."""
+NEARLY_ALL = 0.9
+"""Share of the pixels. Of masks that are compressed as JPEG or blurred by four pixels it is above
+0.92, of photographs that have a background of 0 below 0.86, of videos below 0.35."""
 OBJECTS_SHORT_SIDE = 240
 """Masks of objects are shrunk to this many pixels; they are enlarged again where needed."""
 
@@ -56,6 +67,9 @@ NOTED_SUFFIXES = frozenset({".json", ".jsonl"})
 
 RUN_FILES = ("config.json", "log.jsonl")
 """Their folder is a run's."""
+
+SAMPLES = 5
+"""Images, or pairs of neighbors, that are looked at to tell what a folder holds."""
 
 FEWEST_FRAMES = 5
 """A folder of numbered images is a video from this many on."""
@@ -178,7 +192,7 @@ def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]
     if not folder.is_dir():
         raise FootageError(f"no corpus folder at {folder}")
     left_out = 0
-    for found in _found(folder):
+    for found in _found(folder, limits):
         try:
             material = found.read(limits)
         except FootageError as error:
@@ -224,10 +238,11 @@ def _read_video(path: Path, limit: int, short_side: int) -> Image:
     return read(path, limit, short_side)
 
 
-def _found(folder: Path) -> Iterator[_Found]:
+def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
     kinds = ("objects", "shard", "sequence", "movie", "zip", "photograph", "panorama")
     found: dict[str, list[_Found]] = {kind: [] for kind in kinds}
     images: dict[Path, list[Path]] = {}
+    videos: list[Path] = []
     paths = _without_runs(files_in(folder, READ_SUFFIXES | NOTED_SUFFIXES))
     for path in paths:
         suffix = path.suffix.lower()
@@ -235,11 +250,17 @@ def _found(folder: Path) -> Iterator[_Found]:
             images.setdefault(path.parent, []).append(path)
         elif suffix in SCENE_LINEAR_SUFFIXES:
             found["panorama"].append(_Found(path=path, kind="panorama"))
+        elif path.match(SHARD_PATTERN):
+            found["shard"].append(_Found(path=path, kind="shard"))
         elif suffix not in NOTED_SUFFIXES:
-            kind = _kind(path, folder)
-            found[kind].append(_Found(path=path, kind=kind))
+            videos.append(path)
+    drawn = _drawn([*videos, *images], folder, limits.movie_frames)
+    for path in videos:
+        pictures = "movie" if path.suffix.lower() in MOVIE_SUFFIXES else "zip"
+        kind = "objects" if path in drawn else pictures
+        found[kind].append(_Found(path=path, kind=kind))
     for parent, of_parent in images.items():
-        if _is_drawn(parent.relative_to(folder)):
+        if parent in drawn:
             found["objects"].append(_Found(path=parent, kind="objects"))
         elif _is_sequence(of_parent):
             found["sequence"].append(_Found(path=parent, kind="sequence"))
@@ -264,18 +285,53 @@ def _without_runs(paths: list[Path]) -> list[Path]:
     return [path for path in paths if runs.isdisjoint(path.parents)]
 
 
-def _kind(path: Path, corpus: Path) -> str:
-    """What a file that holds several images is."""
-    if path.match(SHARD_PATTERN):
-        return "shard"
-    if _is_drawn(path.parent.relative_to(corpus)):
-        return "objects"
-    return "movie" if path.suffix.lower() in MOVIE_SUFFIXES else "zip"
+def _drawn(paths: list[Path], corpus: Path, limit: int) -> set[Path]:
+    """Which folders of images, zips and movies are masks of objects."""
+    drawn: set[Path] = set()
+    pictures: dict[Path, None] = {}
+    for path in paths:
+        folders = [path, *path.parents] if path.is_dir() else list(path.parents)
+        folders = folders[: folders.index(corpus)]
+        named = [folder for folder in folders if MASKS_FOLDER.fullmatch(folder.name)]
+        annotated = any(ANNOTATIONS_FOLDER.fullmatch(folder.name) for folder in folders)
+        if annotated or (named and _looks_drawn(path, limit)):
+            drawn.add(path)
+        elif named:
+            pictures[named[-1]] = None
+    for folder in pictures:
+        logger.warning("%s holds pictures, not masks: they are material like any other", folder)
+    return drawn
 
 
-def _is_drawn(folder: Path) -> bool:
-    """Whether a folder, relative to the corpus, holds masks of objects."""
-    return any(OBJECTS_FOLDER.fullmatch(part) for part in folder.parts)
+def _looks_drawn(path: Path, limit: int) -> bool:
+    """Whether images look like masks: 0 where nothing is, and of few values.
+
+    What cannot be read at all looks like what it is called.
+    """
+    counts = np.zeros(256)
+    for image in _sampled(path, limit):
+        counts += np.bincount(image.max(axis=-1).ravel(), minlength=256)
+    pixels, most = counts.sum(), np.sort(counts)[-FEW_VALUES:].sum()
+    return bool(counts[0] >= LEAST_BACKGROUND * pixels and most >= NEARLY_ALL * pixels)
+
+
+def _sampled(path: Path, limit: int) -> list[Image]:
+    """Some images of a folder, or the first ones of a zip or a movie; none that cannot be read."""
+    sampled: list[Image] = []
+    if not path.is_dir():
+        with suppress(FootageError):
+            sampled += list(_read_video(path, limit, OBJECTS_SHORT_SIDE))
+        return sampled
+    images = images_in(path)
+    for place in _spread(len(images)):
+        with suppress(FootageError):
+            sampled.append(read_image(images[place]))
+    return sampled
+
+
+def _spread(count: int) -> list[int]:
+    """Up to SAMPLES places among so many, the first and the last among them."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, SAMPLES)})
 
 
 def _counts(video: _Found, lists: dict[Path, set[str] | None]) -> bool:

@@ -130,6 +130,32 @@ def test_masks_beside_frames_are_no_frames(tmp_path):
     assert not corpus.photographs
 
 
+@pytest.mark.parametrize("name", ["objects", "Mask", "masks"])
+def test_pictures_in_a_folder_that_is_called_as_masks_are_stay_pictures(tmp_path, caplog, name):
+    """A library of pictures of objects, or of masks to wear: taken for shapes, every hole would be
+    the whole frame. Masks that are compressed beside them are shapes.
+    """
+    rng = np.random.default_rng(0)
+    for kind in ("faces", "walk", "drawn"):
+        (tmp_path / name / kind).mkdir(parents=True)
+    for number in range(6):
+        picture = cv2.resize(rng.integers(0, 256, (6, 9, 3), np.uint8), (90, 60 + number))
+        cv2.imwrite(str(tmp_path / name / "faces" / f"{chr(97 + number)}.jpg"), picture)
+        cv2.imwrite(str(tmp_path / name / "walk" / f"{number}.jpg"), picture[:60])
+        drawn = cv2.circle(np.zeros((120, 180), np.uint8), (60 + number, 60), 30, 255, -1)
+        cv2.imwrite(str(tmp_path / name / "drawn" / f"{number}.jpg"), drawn)
+    with zipfile.ZipFile(tmp_path / name / "walk.zip", "w") as archive:
+        for path in (tmp_path / name / "walk").iterdir():
+            archive.write(path, path.name)
+
+    corpus = read_corpus(tmp_path)
+
+    assert len(corpus.photographs) == 6
+    assert [len(movie) for movie in corpus.movies] == [6, 6]
+    assert [drawn.shape for drawn in corpus.objects] == [(6, 120, 180)]
+    assert caplog.text.count(f"{tmp_path / name} holds pictures") == 1
+
+
 def test_what_macos_lays_beside_files_is_no_material(tmp_path):
     """Copied by a Mac, or zipped by one: its ._ files end in .png and are no images."""
     images(tmp_path / "bear", 6)
