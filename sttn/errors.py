@@ -6,6 +6,7 @@
     +-- InvalidClipError      the frames or masks cannot be completed
     +-- CheckpointError       a weights file cannot be used
     +-- FootageError          training or evaluation material cannot be read
+    |   +-- SizesDifferError  the images of a folder are not one video's
     +-- TrainingError         a run that cannot go on
     +-- DeviceError           this machine has no such device
     +-- OutOfMemoryError      the smallest piece of work does not fit into memory
@@ -27,6 +28,10 @@ class CheckpointError(SttnError, ValueError):
 
 class FootageError(SttnError, OSError):
     """Footage that is missing or cannot be decoded."""
+
+
+class SizesDifferError(FootageError):
+    """Images of several sizes where one video's frames should be."""
 
 
 class TrainingError(SttnError):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.errors import FootageError
+from sttn.errors import FootageError, SizesDifferError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 MOVIE_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
@@ -149,11 +149,14 @@ def read_sequence(folder: Path, limit: int, short_side: int) -> Image:
     What lies in folders below it is no part of the video.
 
     Raises:
-        FootageError: an image cannot be decoded, or they differ in size.
+        FootageError: there are no images, or one cannot be decoded.
+        SizesDifferError: they differ in size.
     """
     frames = [reduced(read_image(path), short_side) for path in images_in(folder)[:limit]]
-    if len({frame.shape for frame in frames}) != 1:
-        raise FootageError(f"the images in {folder} differ in size, or there are none")
+    if not frames:
+        raise FootageError(f"there are no images in {folder}")
+    if len({frame.shape for frame in frames}) > 1:
+        raise SizesDifferError(f"the images in {folder} differ in size")
     return np.stack(frames)
 
 

@@ -10,7 +10,8 @@ people also call folders of pictures, they are where their pixels look like it. 
 folders of runs do not count.
 
 Where something stands before the numbers, as in ``frame_00001.png``, they may be a data set's or a
-camera's, so that such images are frames only where the first ones look alike.
+camera's, so that such images are frames only where neighbors look alike, wherever in the folder.
+Numbered images that differ in size are photographs.
 """
 
 import logging
@@ -18,7 +19,6 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sttn.errors import FootageError
+from sttn.errors import FootageError, SizesDifferError
 from sttn.footage import (
     ANNOTATIONS_FOLDER,
     IMAGE_SUFFIXES,
@@ -75,9 +75,9 @@ FEWEST_FRAMES = 5
 """A folder of numbered images is a video from this many on."""
 
 ALIKE = 12.0
-"""Mean difference of 8 x 8 gray values in [0, 255], the median of the first neighbors, up to which
-named images are frames. Videos of 24 frames a second stay below 8, unrelated photographs above 22,
-a photographer's successive ones above 13."""
+"""Mean difference of 8 x 8 gray values in [0, 255] up to which neighbors are frames of one shot.
+Videos of 24 frames a second stay below 8, unrelated photographs above 22, a photographer's
+successive ones above 13, but for bursts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +192,15 @@ def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]
     if not folder.is_dir():
         raise FootageError(f"no corpus folder at {folder}")
     left_out = 0
-    for found in _found(folder, limits):
+    waiting = list(_found(folder, limits))
+    for found in waiting:
         try:
             material = found.read(limits)
         except FootageError as error:
+            if found.photographs and isinstance(error, SizesDifferError):
+                logger.warning("no video, but photographs: %s", error)
+                waiting += found.photographs
+                continue
             left_out += 1
             logger.warning("left out: %s", error)
             continue
@@ -208,6 +213,8 @@ def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]
 class _Found:
     path: Path
     kind: str
+    photographs: "list[_Found]" = field(default_factory=list)
+    """What the frames of a sequence are where they differ in size."""
 
     @property
     def name(self) -> str:
@@ -262,10 +269,13 @@ def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
     for parent, of_parent in images.items():
         if parent in drawn:
             found["objects"].append(_Found(path=parent, kind="objects"))
-        elif _is_sequence(of_parent):
-            found["sequence"].append(_Found(path=parent, kind="sequence"))
+            continue
+        photographs = [_Found(path=path, kind="photograph") for path in of_parent]
+        if _is_sequence(of_parent):
+            sequence = _Found(path=parent, kind="sequence", photographs=photographs)
+            found["sequence"].append(sequence)
         else:
-            found["photograph"] += [_Found(path=path, kind="photograph") for path in of_parent]
+            found["photograph"] += photographs
     lists = {path.parent: listed_videos(path) for path in paths if path.name == "train.json"}
     for kind in ("sequence", "movie", "zip"):
         found[kind] = [video for video in found[kind] if _counts(video, lists)]
@@ -315,18 +325,16 @@ def _looks_drawn(path: Path, limit: int) -> bool:
     return bool(counts[0] >= LEAST_BACKGROUND * pixels and most >= NEARLY_ALL * pixels)
 
 
-def _sampled(path: Path, limit: int) -> list[Image]:
+def _sampled(path: Path, limit: int) -> Iterator[Image]:
     """Some images of a folder, or the first ones of a zip or a movie; none that cannot be read."""
-    sampled: list[Image] = []
     if not path.is_dir():
         with suppress(FootageError):
-            sampled += list(_read_video(path, limit, OBJECTS_SHORT_SIDE))
-        return sampled
+            yield from _read_video(path, limit, OBJECTS_SHORT_SIDE)
+        return
     images = images_in(path)
     for place in _spread(len(images)):
         with suppress(FootageError):
-            sampled.append(read_image(images[place]))
-    return sampled
+            yield read_image(images[place])
 
 
 def _spread(count: int) -> list[int]:
@@ -346,15 +354,22 @@ def _is_sequence(images: list[Path]) -> bool:
     prefixes = {found[1] if found else None for found in numbered}
     if len(images) < FEWEST_FRAMES or len(prefixes) > 1 or None in prefixes:
         return False
-    return prefixes == {""} or _look_alike(images[:FEWEST_FRAMES])
+    return prefixes == {""} or _look_alike(images)
 
 
 def _look_alike(images: list[Path]) -> bool:
-    """Whether images have one size and are as near to each other as a video's frames."""
+    """Whether pairs of neighbors have one size and look like a video's; one may be a cut."""
+    starts = _spread(len(images) - 1)
     try:
-        read = [read_image(path) for path in images]
+        pairs = [[_glimpsed(path) for path in images[start : start + 2]] for start in starts]
     except FootageError:
         return False
-    small = [cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).mean(-1) for image in read]
-    apart = [np.abs(one - other).mean() for one, other in pairwise(small)]
-    return len({image.shape for image in read}) == 1 and float(np.median(apart)) <= ALIKE
+    shapes = {shape for pair in pairs for shape, _ in pair}
+    apart = [np.abs(one - other).mean() for (_, one), (_, other) in pairs]
+    return len(shapes) == 1 and sum(one > ALIKE for one in apart) <= 1
+
+
+def _glimpsed(path: Path) -> tuple[tuple[int, ...], NDArray[np.floating[Any]]]:
+    """Shape of an image, and its gray values at 8 x 8."""
+    image = read_image(path)
+    return image.shape, cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).mean(axis=-1)

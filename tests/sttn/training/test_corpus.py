@@ -195,6 +195,26 @@ def test_named_frames_are_a_video_and_named_photographs_are_not(tmp_path):
     assert len(corpus.photographs) == 6
 
 
+@pytest.mark.parametrize("burst", [5, 25])
+def test_a_roll_with_a_burst_is_photographs(tmp_path, caplog, burst):
+    """A photographer's folder that begins with a burst, or is one but for a portrait: learned from
+    as a video, it would be cuts only, and the portrait would make all of it unreadable.
+    """
+    rng = np.random.default_rng(0)
+    base = cv2.resize(rng.integers(0, 256, (4, 6, 3), np.uint8), (90, 60))
+    for number in range(25):
+        other = cv2.resize(rng.integers(0, 256, (2, 3, 3), np.uint8), (90, 60))
+        picture = np.roll(base, number, axis=1) if number < burst else other
+        picture = np.rot90(picture) if number == 15 else picture
+        cv2.imwrite(str(tmp_path / f"IMG_{number:04d}.png"), picture)
+
+    corpus = read_corpus(tmp_path)
+
+    assert len(corpus.photographs) == 25
+    assert not corpus.movies
+    assert ("no video, but photographs" in caplog.text) == (burst == 25)
+
+
 def test_a_run_inside_a_corpus_is_not_trained_on(tmp_path, caplog):
     """Gone on with, a run would learn from pictures of its own validation."""
     images(tmp_path / "stills", 2)
