@@ -23,8 +23,17 @@ from sttn.training.panoramas import Panorama
 
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 
-NOT_READABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, OSError)
-"""What reading a zip raises that is damaged, encrypted, or packed by a method unknown here."""
+NOT_READABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
+"""What reading a zip raises that is damaged, in names too, encrypted, or packed by a method unknown
+here."""
 
 SHARD_PATTERN = "shard-*.zip"
 JPEG_QUALITY = 93

@@ -303,6 +303,20 @@ def test_zips_that_python_cannot_open_are_left_out(tmp_path, caplog, of_entry, o
     assert "swan.zip: cannot read frames/00000.jpg" in caplog.text
 
 
+@pytest.mark.parametrize("signature", [b"PK\1\2", b"PK\3\4"])
+def test_zips_whose_names_are_damaged_are_left_out(tmp_path, caplog, signature):
+    """A flipped bit in a name that is said to be UTF-8: it does not end the run either."""
+    images(tmp_path / "bear", 6)
+    with zipfile.ZipFile(tmp_path / "swan.zip", "w") as archive:
+        archive.writestr("wäre.jpg", b"nothing")
+    content = (tmp_path / "swan.zip").read_bytes()
+    place = content.index("ä".encode(), content.index(signature))
+    (tmp_path / "swan.zip").write_bytes(content[:place] + b"\xff" + content[place + 1 :])
+
+    assert len(read_corpus(tmp_path).movies) == 1
+    assert "swan.zip" in caplog.text
+
+
 @pytest.mark.parametrize(
     "content",
     [
