@@ -13,6 +13,7 @@ import tyro
 import yaml
 
 from server.config import ServerConfig
+from server.security import Tokens
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "host_examples" / "deploy"
@@ -61,6 +62,21 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
 
     complaints = [line for line in done.stderr.splitlines() if "sttn-server" in line]
     assert not complaints
+
+
+def test_the_readmes_token_is_one_the_server_takes(tmp_path):
+    """Two commands, typed as they stand there, make a file that nobody else reads."""
+    readme = (ROOT / "README.md").read_text()
+    made, closed = (
+        re.search(rf"^    .*({start}.*)$", readme, re.MULTILINE)[1].replace("/etc/sttn", ".")
+        for start in ("python3 -c", "chmod 600")
+    )
+
+    subprocess.run(f"{made} && {closed}", shell=True, cwd=tmp_path, check=True)
+
+    name, token = (tmp_path / "tokens").read_text().split()
+    owner = Tokens(tmp_path / "tokens").owner([("authorization", f"Bearer {token}")])
+    assert owner == name == "ann"
 
 
 def test_envoy_keeps_long_streams_open_and_asks_for_health():
