@@ -208,7 +208,9 @@ class InpaintClient:
         _require_frame(plate, mask)
         sent = codec.encode_image(plate, ("R", "G", "B"), self._compression)
         # A mask shrinks a hundredfold, so that a changed matte costs next to nothing.
-        hole = codec.encode_image(mask.astype(np.uint8)[..., np.newaxis], ("A",), pb.SHUFFLED_ZLIB)
+        hole = codec.encode_image(
+            mask.astype(np.bool_).view(np.uint8)[..., np.newaxis], ("A",), pb.SHUFFLED_ZLIB
+        )
         contents = {image.digest: content for image, content in (sent, hole)}
         self._server.retrying(lambda: self._send_missing(contents, cancelled), cancelled)
         return pb.ClipFrame(plate=sent[0], mask=hole[0], role=int(role))  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """What an operator may set."""
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from server.protocol.channel import is_local
 from sttn.settings.computing import MemoryBudget, Precision
 from sttn.settings.schedule import DEFAULT_PRESET, PRESETS, Preset
 from sttn.settings.weights import DEFAULT_WEIGHTS, FUSION_WEIGHTS
@@ -142,7 +142,7 @@ class ServerConfig:
         if self.metrics_address is not None:
             _require_port("metrics_address", self.metrics_address)
         if not (
-            _is_local(self.address)
+            is_local(self.address)
             or self.security.closed
             or self.security.allow_anyone_on_the_network
         ):
@@ -182,15 +182,3 @@ def _require_port(name: str, address: str) -> None:
     port = address.rpartition(":")[2]
     if not (port.isdecimal() and int(port) < 2**16):
         raise ValueError(f"{name} must be HOST:PORT with a port of 0 to 65535, got {address}")
-
-
-def _is_local(address: str) -> bool:
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
