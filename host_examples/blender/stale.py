@@ -1,8 +1,9 @@
 """Notices that what was analyzed is no longer what flows into the node, and results that are lost.
 
 The fingerprint covers params, frame range, resolution and every node upstream, in groups too:
-settings, links, unconnected inputs, keys and drivers, and the files, masks and clips that they
-name. It does not follow Render Layers into their scene: after a change there, run the node again.
+settings, links, constants, keys, drivers and strips, and the files, masks and clips that they name.
+It does not follow Render Layers into their scene, nor a clip's tracks: after a change there, run
+the node again.
 
 It has two digests. Values are those of the current frame, for Blender does not tell the keys of a
 mask's shape; so a fingerprint that was right before the frame changed is carried over to the next.
@@ -13,8 +14,10 @@ import glob
 import hashlib
 import json
 import logging
+import operator
 import os
 import re
+from collections import defaultdict
 from typing import Any, TypeGuard
 
 import bpy
@@ -28,15 +31,32 @@ logger = logging.getLogger(__name__)
 _WATCHED = ("NODETREE", "SCENE", "IMAGE", "MASK", "MOVIECLIP", "ACTION")
 # Blender warns where an image without layers is asked which one it shows.
 _ONLY_WHERE = {"layer": "has_layers", "view": "has_views"}
-# What an artist sees, and a render does not.
-_SHOWN_ONLY = re.compile("rna_type|hide|hide_select|select.*")
+_PLAIN = (bool, int, float, str, type(None))
+# What an artist sees, and a render does not; what Blender finds out; tracks, for they are long.
+_LEFT_OUT = re.compile(
+    r".*\.(rna_type|hide|hide_select|select.*|active.*|show_.*|is_valid)"
+    r"|NlaStrip\.(influence|strip_time)|MovieTrackingStabilization\.(rotation_)?tracks"
+)
+# Of what nodes name, what changes its pixels, besides its files.
+_TOLD = {
+    bpy.types.Image: (
+        *("source", "alpha_mode", "colorspace_settings.name", "use_deinterlace"),
+        *("generated_type", "generated_width", "generated_height", "generated_color"),
+    ),
+    bpy.types.MovieClip: (
+        *("frame_start", "frame_offset", "colorspace_settings.name"),
+        *("tracking.stabilization", "tracking.camera"),
+    ),
+    bpy.types.Mask: ("layers",),
+}
 _MESSAGES = {"DONE": "up to date", "STALE": "inputs changed since the last run; run again"}
 _LOST = "the plate shows, for a result is missing:"
 
 
 def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
     """Two digests, one of which changes when a new analysis is needed; blank between them."""
-    upstream = _upstream(node)
+    into = _upstream(node)
+    _, *upstream = into
     render = scene.render
     named = {each for found in upstream for each in _settings(found) if _is_id(each)}
     owners = {found.id_data for found in upstream} | named
@@ -46,37 +66,58 @@ def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
         "scene": [
             *(scene.frame_start, scene.frame_end, render.frame_map_old, render.frame_map_new),
             *(render.resolution_x, render.resolution_y, render.resolution_percentage),
-            render.use_multiview,
+            *(render.use_multiview, render.use_border and _border(render)),
         ],
         "files": sorted(_files(each) for each in named),
         "keys": sorted(([each.name_full, _keys(each)] for each in owners), key=str),
     }
-    return f"{_digest(kept)} {_values(node)}"
+    return f"{_digest(kept)} {_values(into)}"
 
 
-def _values(node: bpy.types.Node) -> str:
-    return _digest([_links(node), [_node(each) for each in _upstream(node)]])
+def _border(render: bpy.types.RenderSettings) -> list[float]:
+    x, y = (render.border_min_x, render.border_max_x), (render.border_min_y, render.border_max_y)
+    return [*x, *y, render.use_crop_to_border]
+
+
+def _values(into: "_LinksInto") -> str:
+    (_, links), *upstream = into.items()
+    return _digest([_told(links), [[*_node(each), _told(led)] for each, led in upstream]])
 
 
 def _digest(told: object) -> str:
     return hashlib.blake2b(json.dumps(told, default=str).encode(), digest_size=16).hexdigest()
 
 
-def _upstream(node: bpy.types.Node) -> list[bpy.types.Node]:
-    # In the order of their names; a group's nodes, too, whether they are connected or not.
-    found: dict[tuple[str, str], bpy.types.Node] = {}
-    waiting = _sources(node)
+_LinksInto = dict[bpy.types.Node, list[bpy.types.NodeLink]]
+
+
+def _upstream(node: bpy.types.Node) -> _LinksInto:
+    # The node itself, then those upstream in the order of their names; a group's, too, whether they
+    # are connected or not.
+    links_of = functools.cache(_links)
+    found: _LinksInto = {}
+    waiting = [node]
     while waiting:
         each = waiting.pop()
-        name = each.id_data.name_full, each.name
-        if name not in found:
-            found[name] = each
-            waiting += _sources(each) + _inside(each)
-    return [found[name] for name in sorted(found)]
+        if each not in found:
+            found[each] = links_of(each.id_data)[each]
+            waiting += [link.from_node for link in found[each]]
+            waiting += _inside(each) if each != node else []
+    ordered = sorted(found, key=lambda each: (each != node, each.id_data.name_full, each.name))
+    return {each: found[each] for each in ordered}
 
 
-def _sources(node: bpy.types.Node) -> list[bpy.types.Node]:
-    return [link.from_node for socket in node.inputs for link in socket.links]
+def _links(tree: bpy.types.NodeTree) -> _LinksInto:
+    # All at once, for Blender looks through all of them to tell one socket's.
+    into: _LinksInto = defaultdict(list)
+    for link in tree.links:
+        into[link.to_node].append(link)
+    return into
+
+
+def _told(links: list[bpy.types.NodeLink]) -> list[tuple[str, str, str, bool]]:
+    ends = [(each.to_socket, each.from_node, each.from_socket, each.is_muted) for each in links]
+    return sorted((to.identifier, node.name, out.identifier, off) for to, node, out, off in ends)
 
 
 def _inside(node: bpy.types.Node) -> list[bpy.types.Node]:
@@ -99,38 +140,38 @@ def _settings(struct: bpy.types.bpy_struct) -> list[Any]:
 def _names(kind: type[bpy.types.bpy_struct]) -> list[str]:
     # What every node has, too, is left out: name, place, color ...
     common = bpy.types.Node.bl_rna.properties if issubclass(kind, bpy.types.Node) else ()
-    names = [each.identifier for each in kind.bl_rna.properties]
-    return [each for each in names if each not in common and not _SHOWN_ONLY.fullmatch(each)]
+    names = [each.identifier for each in kind.bl_rna.properties if each.identifier not in common]
+    return [each for each in names if not _LEFT_OUT.fullmatch(f"{kind.__name__}.{each}")]
 
 
 def _node(node: bpy.types.Node) -> list[object]:
-    constants = [getattr(socket, "default_value", None) for socket in node.inputs]
-    told = [_value(each) for each in (*_settings(node), *constants)]
-    return [node.name, node.mute, told, _links(node)]
-
-
-def _links(node: bpy.types.Node) -> list[list[str]]:
-    return [
-        [link.from_node.name, link.from_socket.identifier]
-        for socket in node.inputs
-        for link in socket.links
-    ]
+    # Some nodes, as Value, keep in an output what they give.
+    sockets = (*node.inputs, *node.outputs)
+    constants = [getattr(socket, "default_value", None) for socket in sockets]
+    return [node.name, node.mute, [_value(each) for each in (*_settings(node), *constants)]]
 
 
 def _value(value: object) -> object:
-    if _is_id(value) and not isinstance(value, bpy.types.Mask):
-        return [value.name, _path(value)]
-    if isinstance(value, bool | int | float | str | None):
+    if isinstance(value, _PLAIN):  # first, for a tree has thousands
         return value
-    if isinstance(value, bpy.types.Mask):
-        return _value(value.layers)
-    if isinstance(value, bpy.types.MaskSplinePoint):
-        return _point(value)
     if isinstance(value, bpy.types.bpy_struct):
-        return [_value(each) for each in _settings(value)]
+        return _struct(value)
     # Vectors and colors have a length, but count as no sequences.
     several: Any = value if hasattr(value, "__len__") else ()
     return [_value(each) for each in several] or str(type(value))
+
+
+def _struct(struct: bpy.types.bpy_struct) -> list[object]:
+    if isinstance(struct, bpy.types.MaskSplinePoint):
+        return _point(struct)
+    if isinstance(struct, bpy.types.FCurve):
+        return _curve(struct)
+    if isinstance(struct, bpy.types.Action):
+        return [_curve(each) for each in _curves(struct)]
+    if _is_id(struct):
+        told = [operator.attrgetter(name)(struct) for name in _TOLD.get(type(struct), ())]
+        return [struct.name, _path(struct), *map(_value, told)]
+    return [_value(each) for each in _settings(struct)]
 
 
 def _point(point: bpy.types.MaskSplinePoint) -> list[object]:
@@ -162,27 +203,43 @@ def _files(named: bpy.types.ID) -> list[tuple[str, float]]:
 
 
 def _found(pattern: str) -> list[tuple[str, float]]:
-    return [(path, os.path.getmtime(path)) for path in sorted(glob.glob(pattern))]
+    return [(path, _time(path)) for path in sorted(glob.glob(pattern))]
+
+
+def _time(path: str) -> float:
+    try:
+        return os.path.getmtime(path)
+    except OSError:  # a dangling link, or deleted meanwhile
+        return 0.0
 
 
 def _keys(owner: bpy.types.ID) -> list[object]:
     animated = getattr(owner, "animation_data", None)
     if animated is None:
         return []
-    layers = animated.action.layers if animated.action else []
-    strips = [strip for layer in layers for strip in layer.strips]
-    bags = [bag for strip in strips for bag in strip.channelbags]
-    curves = [*animated.drivers, *(curve for bag in bags for curve in bag.fcurves)]
+    told = [*animated.drivers, *(_curves(animated.action) if animated.action else ())]
+    if animated.nla_tracks:
+        told += [*animated.nla_tracks, animated.use_nla, animated.action_influence]
+        told += [animated.action_blend_type, animated.action_extrapolation]
+    return [_value(each) for each in told]
+
+
+def _curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    strips = [strip for layer in action.layers for strip in layer.strips]
+    return [curve for strip in strips for bag in strip.channelbags for curve in bag.fcurves]
+
+
+def _curve(curve: bpy.types.FCurve) -> list[object]:
     return [
+        *(curve.data_path, curve.array_index, curve.mute, curve.extrapolation),
+        *(curve.driver and curve.driver.expression, _value(curve.modifiers)),
         [
-            *(curve.data_path, curve.array_index, curve.mute, curve.extrapolation),
-            curve.driver and curve.driver.expression,
             [
-                [*key.co, *key.handle_left, *key.handle_right, key.interpolation]
-                for key in curve.keyframe_points
-            ],
-        ]
-        for curve in curves
+                *(*key.co, *key.handle_left, *key.handle_right, key.interpolation),
+                *(key.easing, key.back, key.amplitude, key.period),
+            ]
+            for key in curve.keyframe_points
+        ],
     ]
 
 
@@ -227,14 +284,17 @@ def mark(scene: bpy.types.Scene) -> None:
 
 
 _left: dict[int, str] = {}
-"""Digests of values at the frame that is being left, by the node's place in memory."""
+"""Digests of values that are right at the frame being left, by the node's place in memory."""
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def leave_frame(scene: bpy.types.Scene, *_: object) -> None:
     """Before the frame changes: know what was right there."""
     _left.clear()
-    _left.update({node.as_pointer(): _values(node) for node in _analyzed_nodes(scene)})
+    for node in _analyzed_nodes(scene):
+        values, settings = _values(_upstream(node)), node.node_tree.sttn
+        if settings.analyzed.endswith(values) or settings.analyzing.endswith(values):
+            _left[node.as_pointer()] = values
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
@@ -242,10 +302,10 @@ def reach_frame(scene: bpy.types.Scene, *_: object) -> None:
     """After the frame changed, which by itself makes nothing out of date."""
     for node in _analyzed_nodes(scene):
         left, settings = _left.get(node.as_pointer()), node.node_tree.sttn
-        for name in ("analyzed", "analyzing"):
+        now = left and _values(_upstream(node))
+        for name in ("analyzed", "analyzing") if now != left else ():
             kept, _, values = getattr(settings, name).partition(" ")
-            now = _values(node)
-            if values == left != now:
+            if values == left:
                 setattr(settings, name, f"{kept} {now}")
 
 

@@ -187,6 +187,10 @@ def staleness(folder: Path, server: str) -> dict:
     facts["other_frame"] = state()
     os.utime(plate, ns=times)
     facts["other_frame_back"] = state()
+    (folder / f"plate.{LAST + 1}.exr").symlink_to("gone")
+    facts["dangling"] = state()
+    (folder / f"plate.{LAST + 1}.exr").unlink()
+    facts["dangling_back"] = state()
     bpy.data.images[0].filepath = str(folder / f"plate.{FIRST + 1}.exr")
     facts["plate"] = state()
     facts["no_file"] = [*stale._value(scene), *stale._files(scene)]
@@ -194,6 +198,64 @@ def staleness(folder: Path, server: str) -> dict:
     facts["removed"] = [state(), settings.message]
     facts["run"] = attempt(lambda: bpy.ops.sttn.inpaint("EXEC_DEFAULT"))
     return facts
+
+
+def noticed(folder: Path, server: str) -> dict:
+    """Which of many changes upstream the fingerprint tells, and how often it asks a socket."""
+    from host_examples.blender import stale
+
+    scene, node = masked(folder, server)
+    tree = node.id_data
+    value, blur = tree.nodes.new("ShaderNodeValue"), tree.nodes.new("CompositorNodeBlur")
+    clip_node = tree.nodes.new("CompositorNodeMovieClip")
+    clip_node.clip = clip = bpy.data.movieclips.load(str(folder / f"plate.{FIRST}.exr"))
+    held = tree.links.new(value.outputs[0], node.inputs["Hold Out"])
+    tree.links.new(clip_node.outputs[0], blur.inputs[0])
+    tree.links.new(blur.outputs[0], node.inputs["Matte"])
+    image, stabilization = bpy.data.images[0], clip.tracking.stabilization
+    value.outputs[0].keyframe_insert("default_value", frame=FIRST)
+    animated = tree.animation_data
+    action = animated.action
+    (curve,) = action.layers[0].strips[0].channelbags[0].fcurves
+    track = animated.nla_tracks.new()
+
+    def push_down() -> None:
+        track.strips.new("Pushed", FIRST, action)
+        animated.action = None
+
+    changes = {
+        "easing": lambda: setattr(curve.keyframe_points[0], "easing", "EASE_IN"),
+        "modifier": lambda: curve.modifiers.new("CYCLES"),
+        "modified": lambda: setattr(curve.modifiers[0], "cycles_after", 2),
+        "strip": push_down,
+        "strip_moved": lambda: setattr(track.strips[0], "frame_start", FIRST - 2),
+        "key_in_a_strip": lambda: curve.keyframe_points.insert(FIRST + 2, 3),
+        "value": lambda: setattr(value.outputs[0], "default_value", 0.25),
+        "muted_link": lambda: setattr(held, "is_muted", True),
+        "image_space": lambda: setattr(image.colorspace_settings, "name", "sRGB"),
+        "image_alpha": lambda: setattr(image, "alpha_mode", "CHANNEL_PACKED"),
+        "image_source": lambda: setattr(image, "source", "FILE"),
+        "clip_space": lambda: setattr(clip.colorspace_settings, "name", "sRGB"),
+        "clip_start": lambda: setattr(clip, "frame_start", 7),
+        "clip_offset": lambda: setattr(clip, "frame_offset", 3),
+        "stabilized": lambda: setattr(stabilization, "use_2d_stabilization", True),
+        "distortion": lambda: setattr(clip.tracking.camera, "k1", 0.5),
+        "border": lambda: setattr(scene.render, "use_border", True),
+        "cropped": lambda: setattr(scene.render, "use_crop_to_border", True),
+    }
+
+    def is_told(change) -> bool:
+        before = stale.fingerprint(scene, node)
+        change()
+        return before != stale.fingerprint(scene, node)
+
+    missed = [name for name, change in changes.items() if not is_told(change)]
+    asked = []
+    links = bpy.types.NodeSocket.links
+    bpy.types.NodeSocket.links = property(lambda socket: asked.append(socket) or links.fget(socket))
+    stale.fingerprint(scene, node)
+    bpy.types.NodeSocket.links = links
+    return {"missed": missed, "sockets_asked": len(asked)}
 
 
 def followed(folder: Path, server: str) -> dict:

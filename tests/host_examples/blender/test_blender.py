@@ -124,8 +124,8 @@ def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, sho
 
 
 def test_changed_inputs_make_it_stale(facts):
-    """Params, the mask and every frame of the plate's are noticed; taking a change back counts. So
-    is a group that somebody took apart, at every later change too.
+    """Params, the mask and every frame of the plate's are noticed, a dangling link among them, too;
+    taking a change back counts. So is a group that somebody took apart, at every later change too.
     """
     told = facts("staleness")
 
@@ -143,8 +143,19 @@ def test_changed_inputs_make_it_stale(facts):
         "mask_fill": "STALE",
         "other_frame": "STALE",
         "other_frame_back": "DONE",
+        "dangling": "STALE",
+        "dangling_back": "DONE",
         "plate": "STALE",
     }
+
+
+def test_what_changes_pixels_upstream_is_noticed(blender, address, shot):
+    """Artists trust Done: settings of images, clips and animation count as nodes do. They scrub
+    large trees: no socket is asked for its links, for which Blender looks through all the tree's.
+    """
+    told = played(blender, address, "noticed", shot)
+
+    assert told == {"missed": [], "sockets_asked": 0}
 
 
 def test_what_is_followed_upstream(blender, address, shot):
