@@ -46,6 +46,7 @@ def blender(bpy_python: Path, extension: Path, tmp_path_factory: pytest.TempPath
             text=True,
             env={**os.environ, "BLENDER_USER_RESOURCES": str(resources), "PYTHONPATH": ""},
             check=False,
+            timeout=600,  # one that hangs fails by itself
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         return done
