@@ -15,7 +15,7 @@ from server.admin import AdminService
 from server.config import ServerConfig
 from server.folders import store_folder
 from server.health import Health
-from server.listening import listen, server_options
+from server.listening import leave, listen, server_options
 from server.metrics import Metrics
 from server.plates import PlateStore
 from server.protocol import inpaint_pb2, inpaint_pb2_grpc
@@ -76,6 +76,8 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
         workers = Workers(make_models, config, folder, metrics)
         server = grpc.aio.server(interceptors=[gate], options=server_options(config))
         address = listen(server, config)
+        not_serving = stack.enter_context(contextlib.ExitStack())
+        not_serving.callback(leave, address)
         if config.metrics_address is not None:
             metrics.serve(config.metrics_address)
         stack.callback(workers.stop_all)
@@ -99,6 +101,7 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
             names += ["grpc.health.v1.Health", reflection.SERVICE_NAME]
             reflection.enable_server_reflection(names, server)
         await server.start()
+        not_serving.pop_all()
         stack.push_async_callback(server.stop, 0.5)
         for chore in (
             scheduler.load_missing(),

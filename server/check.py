@@ -40,6 +40,8 @@ def check(config: ServerConfig) -> int:
 
 def _findings(config: ServerConfig) -> Iterator[tuple[bool, str]]:
     yield _finding(partial(_address, config.address))
+    if config.metrics_address is not None:
+        yield _finding(partial(_address, config.metrics_address))
     yield _finding(partial(_store, config))
     yield _finding(partial(_memory, config))
     yield _finding(partial(_open_files, config.limits.uploads))

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -59,6 +60,12 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
+def leave(address: str) -> None:
+    """Remove the socket of a server that ends before it serves, as gRPC does of one that did."""
+    if address.startswith("unix:"):
+        Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+
+
 def require_free(address: str) -> None:
     """Make sure that nobody else listens: at any of what a name stands for, since gRPC is content
     with one of them, and clients might reach another program at the others.
@@ -76,10 +83,17 @@ def require_free(address: str) -> None:
             _require_free_port(*address.rpartition(":")[::2])
     except OSError as error:
         raise StartError(f"cannot listen on {address}: {error.strerror or error}") from None
+    except UnicodeError:  # by the host's name
+        raise StartError(f"cannot listen on {address}: no host is called so") from None
 
 
 def _require_free_socket(path: Path) -> None:
-    path.parent.stat()
+    if not stat.S_ISDIR(path.parent.stat().st_mode):
+        raise OSError(errno.ENOTDIR, f"{path.parent} is no folder")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OSError(errno.EACCES, f"you may not write into {path.parent}")
+    if path.exists() and not path.is_socket():
+        raise OSError(errno.EEXIST, "what lies there is no socket")
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(str(path)) == 0:
             raise OSError(errno.EADDRINUSE, "another server listens there")

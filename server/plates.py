@@ -44,7 +44,7 @@ class PlateStore:
         self._idle_bytes = 0
         # The same as a heap; what was used again since is in it more than once.
         self._order: list[tuple[float, str]] = []
-        self._uploading: set[str] = set()
+        self._uploading: dict[str, Upload | None] = {}
         self._used = 0
         self.spare: Callable[[], list[Job]] = list
         """Ended jobs whose contents may go where room is needed, in the order of going."""
@@ -122,11 +122,11 @@ class PlateStore:
             )
         part = path.with_name(path.name + ".part")
         expected = max(0, header.size - self._sizes.get(part.name, 0))
-        self._uploading.add(header.digest)
+        self._uploading[header.digest] = None
         self.pin([path.name, part.name])
         try:
             with self.reserved(expected):
-                upload = Upload(part, header)
+                self._uploading[header.digest] = upload = Upload(part, header)
                 try:
                     yield upload
                 finally:
@@ -135,7 +135,7 @@ class PlateStore:
                         self._settle(file)
         finally:
             self.unpin([path.name, part.name])
-            self._uploading.discard(header.digest)
+            del self._uploading[header.digest]
 
     def adopt(self, name: str, file: str) -> None:
         """Give a content that a worker wrote its name, and take it into account.
@@ -167,14 +167,18 @@ class PlateStore:
         Raises:
             StoreFullError: it does not fit, even without what no job needs; nothing is evicted.
         """
-        # What else lies on its disk may leave less than was asked for.
-        room = min(self.limit_bytes, self._used + shutil.disk_usage(self.folder).free)
+        room = self._room()
         free = room - self._reserved - size
         store = f"the server's plate store of {self.limit_bytes / 1e9:.3g} GB"
         together = size + sum(self._sizes.get(name, 0) for name in set(beside))
         if together > self.limit_bytes:
             raise StoreFullError(
                 f"{store} never holds {together / 1e9:.3g} GB; start the server with a larger store"
+            )
+        if together > room:
+            raise StoreFullError(
+                f"{store} has room for {room / 1e9:.3g} GB on its disk, never for "
+                f"{together / 1e9:.3g} GB; make room there"
             )
         spare = self.spare() if self._used > free else []
         pinned = self._used - self._idle_bytes
@@ -198,6 +202,20 @@ class PlateStore:
                     f"the server can make no room in its store: {error.strerror}"
                 ) from error
         self._reserved += size
+
+    def _room(self) -> int:
+        # What else lies on its disk may leave less than was asked for.
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError:  # which the next write will tell
+            return self.limit_bytes
+        # Reserved as long as they are open, and on disk already.
+        written = sum(
+            max(0, upload.committed - self._sizes.get(f"{name}.part", 0))
+            for name, upload in self._uploading.items()
+            if upload is not None
+        )
+        return min(self.limit_bytes, self._used + written + free)
 
     def release(self, size: int) -> None:
         """Take a reservation back."""

@@ -99,7 +99,7 @@ class Scheduler:
         for model in sorted(named.difference(self._workers.loaded)):
             try:
                 await self._load(model)
-            except ModelError as error:
+            except (ModelError, OSError) as error:  # such as a folder that cannot be listed
                 for job in [job for job in self._turns if job.request.model == model]:
                     self._turns.remove(job)
                     self._end(job, _failed(str(error), STATUS_CODES[ModelError].name))

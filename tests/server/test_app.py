@@ -187,6 +187,23 @@ def test_a_port_that_is_taken_at_one_of_two_addresses_is_not_listened_on(taken):
             require_free(address.replace("localhost", "[::1]"))
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("unix:{}/file", "what lies there is no socket"),
+        ("unix:{}/file/s.sock", "is no folder"),
+        ("unix:{}/nowhere/s.sock", "No such file or directory"),
+        ("a..b:50071", "no host is called so"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_told(tmp_path, address, told):
+    """With its own reason, by --check and at the start."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StartError, match=told):
+        require_free(address.format(tmp_path))
+
+
 def test_grpc_knows_every_option_that_it_is_given():
     """It says nothing of those that it does not: one misspelled name sent waiting clients away."""
     known = Path(cygrpc.__file__).read_bytes()

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -154,7 +155,10 @@ def test_a_server_that_hangs_while_it_starts_can_be_stopped(tmp_path, ended_by):
     weights.touch()
     by_signal = ended_by == "a signal"
     config = ServerConfig(
-        address="localhost:0", device="cpu", weights=weights, until_stdin_closes=not by_signal
+        address=f"unix:{tmp_path}/s.sock",
+        device="cpu",
+        weights=weights,
+        until_stdin_closes=not by_signal,
     )
 
     async def started_and_stopped():
@@ -179,6 +183,7 @@ def test_a_server_that_hangs_while_it_starts_can_be_stopped(tmp_path, ended_by):
         os.close(descriptor)
 
     assert not multiprocessing.active_children()
+    assert not (tmp_path / "s.sock").exists()
 
 
 def test_a_cancel_that_came_too_late_cancels_nothing_later(fake_engine):
@@ -1281,3 +1286,16 @@ def test_check_counts_what_the_store_holds_already(capsys, tmp_path, monkeypatch
 
     lines = [line for line in capsys.readouterr().out.splitlines() if "store" in line]
     assert [line.split()[0] for line in lines] == ["ok", "FAIL"]
+
+
+def test_check_looks_at_the_port_of_the_metrics(capsys, tmp_path):
+    """What else would be noticed at the start, in the middle of the night."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        metrics = f"127.0.0.1:{taken.getsockname()[1]}"
+        check(
+            ServerConfig(
+                address=f"unix:{tmp_path}/s.sock", metrics_address=metrics, device="cuda:63"
+            )
+        )
+
+    assert f"FAIL  cannot listen on {metrics}: Address already in use" in capsys.readouterr().out

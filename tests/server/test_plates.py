@@ -226,6 +226,34 @@ def test_a_disk_smaller_than_the_stores_limit_evicts_too(tmp_path, monkeypatch):
     assert full.value.retry_seconds == 5
 
 
+def test_what_open_uploads_have_written_counts_once(tmp_path, monkeypatch):
+    """An artist sends while a disk is nearly full; and what no disk of this size holds is refused
+    for good, since waiting would not help."""
+    data = content(1, 6000)
+    name = codec.digest(data)
+    store = PlateStore(tmp_path, limit_bytes=10**9, expire_seconds=1e9)
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda folder: SimpleNamespace(
+            free=10_000 - sum(path.stat().st_size for path in folder.iterdir())
+        ),
+    )
+
+    with store.upload(pb.UploadHeader(digest=name, size=len(data))) as upload:
+        upload.extend(data[:5000])
+        store.reserve(4000)
+        store.release(4000)
+        upload.extend(data[5000:])
+        upload.finish(tmp_path / name)
+    store.reserve(4000)
+    with pytest.raises(StoreFullError, match="never for 2e-05 GB") as full:
+        store.reserve(20_000)
+
+    assert name in store
+    assert full.value.retry_seconds is None
+
+
 def ended(store, names, ended_at):
     """A job that has ended, and may be forgotten where room is needed."""
     frames = [

@@ -9,6 +9,9 @@ import grpc
 import numpy as np
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from node.client import InpaintClient
 from node.errors import HostError, JobError, ServerUnreachableError
@@ -224,6 +227,27 @@ def test_a_renewed_certificate_counts_once_its_key_is_there_too(tmp_path, caplog
 
     told = [record.message for record in caplog.records if "certificates stay" in record.message]
     assert len(told) == 1
+
+
+def test_a_short_key_is_as_good_as_before(tmp_path):
+    """Of a device's own certificate, say; how weak one may be is not looked at twice."""
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(1))
+    ).sign(key, hashes.SHA256())
+    own = SecurityConfig(certificate=tmp_path / "own.pem", key=tmp_path / "own.key")
+    own.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    own.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+    assert server_credentials(own) is not None
 
 
 @pytest.mark.parametrize(
