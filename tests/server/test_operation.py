@@ -19,6 +19,7 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import grpc
 import numpy as np
@@ -1151,9 +1152,16 @@ def test_a_model_that_jobs_name_is_not_let_go(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("there", "outcome"), [(True, pb.Finished.COMPLETED), (False, pb.Finished.FAILED)]
+    ("models_are", "outcome", "told"),
+    [
+        ("there", pb.Finished.COMPLETED, ""),
+        ("gone", pb.Finished.FAILED, "no model 'sharp' in the server's folder"),
+        ("on a share that fails", pb.Finished.FAILED, "Stale file handle"),
+    ],
 )
-def test_a_restarted_server_loads_what_waiting_jobs_name(tmp_path, there, outcome):
+def test_a_restarted_server_loads_what_waiting_jobs_name(
+    tmp_path, monkeypatch, models_are, outcome, told
+):
     """A job that was accepted is carried out, or ends with a reason where the file is gone."""
     engine = FakeEngine()
     store = StoreConfig(folder=tmp_path / "store")
@@ -1166,8 +1174,11 @@ def test_a_restarted_server_loads_what_waiting_jobs_name(tmp_path, there, outcom
             stub.Submit(pb.SubmitRequest(job_id="shot", frames=frames, model="sharp"))
     engine.hold.set()
     models = tmp_path / "models"
-    if not there:
+    if models_are == "gone":
         (models / "sharp.safetensors").unlink()
+    elif models_are != "there":
+        stale = OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        monkeypatch.setattr(workers.Workers, "available", Mock(side_effect=stale))
     with (
         server(engine, store=store, models=models) as (address, _),
         grpc.insecure_channel(address) as channel,
@@ -1176,7 +1187,7 @@ def test_a_restarted_server_loads_what_waiting_jobs_name(tmp_path, there, outcom
         end = list(stub.Watch(pb.WatchRequest(job_id="shot")))[-1].finished
 
     assert end.outcome == outcome
-    assert there or "no model 'sharp' in the server's folder" in end.message
+    assert told in end.message
 
 
 def test_a_restarted_server_answers_while_it_loads_what_waiting_jobs_name(tmp_path, soon):
