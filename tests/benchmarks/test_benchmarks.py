@@ -13,6 +13,8 @@ from tests.benchmarks import edges
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+ALONE = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin", "OMP_NUM_THREADS": "1"}
+"""Networks this small wait for one another's threads."""
 pytestmark = pytest.mark.slow
 
 
@@ -20,7 +22,7 @@ def run(script: str, folder: Path, *options: str) -> tuple[str, dict]:
     done = subprocess.run(
         [sys.executable, str(HERE / script), "--json", str(folder / "out.json"), *options],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
+        env=ALONE,
         capture_output=True,
         text=True,
         check=False,
@@ -62,7 +64,7 @@ def test_memory_does_not_grow_with_length():
         done = subprocess.run(
             [sys.executable, str(HERE / "growth.py"), "--network", "tiny"]
             + ["--device", "cpu", "--point", json.dumps(point)],
-            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"},
+            env=ALONE,
             capture_output=True,
             text=True,
             check=True,
