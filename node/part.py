@@ -1,5 +1,6 @@
 """One part of the plate on its way to the network and back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ class Part:
         *,
         seed: tuple[int, int],
         grain: float,
-        real: Float,
+        real: Callable[[], Float],
         detail: Float | None = None,
     ) -> Float:
         """Completed pixels at the plate's size.
@@ -73,7 +74,7 @@ class Part:
             grain: Share of the plate's grain that the fill has in the end, as far as it does not
                 have more by itself.
             real: (H, W, 1) of what is composited, in [0, 1], how much of it other frames show: what
-                was fetched brings grain along.
+                was fetched brings grain along. Asked where grain is laid only.
             detail: (H, W, 3) of what is composited, what was fetched from plates beyond the model
                 raster.
 
@@ -86,13 +87,12 @@ class Part:
         fine = np.zeros_like(code) if detail is None else detail * np.float32(self.peak)
         if self.grain is None:
             return decode(np.clip(code + fine, 0, BRIGHTEST))
-        has = real * own_grain(code, self.grain, self.track.scale)
         fine, stays = without_grain(fine, self.grain, code)
-        has = has + np.square(stays)
-        code = np.clip(code + fine, 0, BRIGHTEST)
+        result = np.clip(code + fine, 0, BRIGHTEST)
         if grain > 0:
-            code = self.grain.laid(code, seed, np.sqrt(np.maximum(grain**2 - has, 0)))
-        return decode(code)
+            has = real() * own_grain(code, self.grain, self.track.scale) + np.square(stays)
+            result = self.grain.laid(result, seed, np.sqrt(np.maximum(grain**2 - has, 0)))
+        return decode(result)
 
     def composited(self, index: int) -> Region:
         """What of the crop is composited."""

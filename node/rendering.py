@@ -83,7 +83,7 @@ def _fill(
         index,
         seed=(number, frame),
         grain=shot.params.grain,
-        real=1 - _made_up(shot, frame, number, part, index, completed),
+        real=lambda: 1 - _made_up(shot, frame, number, part, index, completed),
         detail=_detail(shot, number, part, index, completed),
     )
 
