@@ -15,6 +15,7 @@ from sttn.propagation import Fusion
 from sttn.propagation.fusion import NEVER, FusionConfig
 from sttn.training.examples import Example, read_examples
 from sttn.training.recipes import require_learning
+from sttn.training.state import all_finite
 
 TOLD = 12
 """Numbers of a candidate that say what was found; the last one, its kind, always stands."""
@@ -114,7 +115,7 @@ def train_fusion(
         torch.nn.utils.clip_grad_norm_(fusion.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if not all(bool(parameter.isfinite().all()) for parameter in fusion.parameters()):
+        if not all_finite(list(fusion.parameters())):
             raise TrainingError(
                 f"weights after step {step + 1} are not finite; lower learning_rate"
             )
