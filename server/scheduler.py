@@ -242,10 +242,8 @@ class Scheduler:
             if len(done) == job.wanted:  # the process died with its last word
                 self._end(job, pb.Finished(outcome=pb.Finished.COMPLETED))
                 continue
-            key, unproven = (
-                self._workers.key(job.request.model),
-                self._store.unproven(job.digests()),
-            )
+            key = self._workers.key(job.request.model)
+            unproven = self._store.unproven(job.digests())
             request = job.request.SerializeToString()
             self._workers.run(worker, Run(job.job_id, key, request, done, unproven))
             for ahead, other in enumerate(self._turns):
