@@ -2,6 +2,7 @@
 
 import time
 import zlib
+from contextlib import contextmanager
 
 import grpc
 import numpy as np
@@ -304,15 +305,21 @@ def test_a_job_nobody_watches_is_cancelled(fake_engine):
     assert events[-1].finished.message == "nobody watched for 0.2 s"
 
 
-def test_a_full_queue_refuses_and_says_so(fake_engine):
-    """The limit is clear and harms no running job."""
-    fake_engine.hold.clear()
+@contextmanager
+def queueing(engine, length):
+    """A server whose first job runs until it is let go; what submits, and a frame that is there."""
+    engine.hold.clear()
     with (
-        serving(fake_engine, limits=LimitsConfig(queue_length=1)) as address,
+        serving(engine, limits=LimitsConfig(queue_length=length)) as address,
         grpc.insecure_channel(address) as channel,
     ):
-        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
         frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+        yield inpaint_pb2_grpc.InpaintStub(channel), frame
+
+
+def test_a_full_queue_refuses_and_says_so(fake_engine):
+    """The limit is clear and harms no running job."""
+    with queueing(fake_engine, 1) as (inpaint, frame):
         inpaint.Submit(pb.SubmitRequest(job_id="a", frames=[frame]))
         time.sleep(0.2)
         inpaint.Submit(pb.SubmitRequest(job_id="b", frames=[frame]))
@@ -332,13 +339,7 @@ def test_a_full_queue_refuses_and_says_so(fake_engine):
 
 def test_a_farm_leaves_an_artist_a_place_whose_true_number_is_told(fake_engine):
     """A hundred shots from one owner overnight; and memory ends however many names clients take."""
-    fake_engine.hold.clear()
-    with (
-        serving(fake_engine, limits=LimitsConfig(queue_length=2)) as address,
-        grpc.insecure_channel(address) as channel,
-    ):
-        inpaint = inpaint_pb2_grpc.InpaintStub(channel)
-        frame = uploaded_frame(inpaint_pb2_grpc.PlatesStub(channel))
+    with queueing(fake_engine, 2) as (inpaint, frame):
 
         def submit(owner, number=0):
             job_id = f"{owner}{number}"
