@@ -214,8 +214,7 @@ class Workers:
         """End the process that runs a job, and does not hear that it shall stop."""
         for worker in self.all:
             if worker.job_id == job_id and worker.process is not None:
-                worker.error = f"the model process did not stop the cancelled job {job_id}"
-                worker.process.kill()
+                self._kill(worker, f"the model process did not stop the cancelled job {job_id}")
 
     async def load(self, name: str) -> None:
         """Hold one more model, on every device; jobs that run are finished first.
@@ -363,9 +362,7 @@ class Workers:
             worker.ready, worker.failures, worker.error = True, 0, ""
             self.on_idle()
         else:
-            assert worker.process is not None
-            worker.error = errors[0]
-            worker.process.kill()  # and started again, until it finds what it needs
+            self._kill(worker, errors[0])  # and started again, until it finds what it needs
 
     def _difference(self, model: Model, digest: str) -> str | None:
         # Why a file must not be held under a name: other devices hold another one.
@@ -379,6 +376,12 @@ class Workers:
             logger.warning("%s was written over: %s is what is there now", model.path, name)
         model.digest = digest
         return None
+
+    def _kill(self, worker: Worker, error: str) -> None:
+        # Not up from here on: a load asked for before it is dead does not wait for it in vain.
+        assert worker.process is not None
+        worker.error, worker.up = error, False
+        worker.process.kill()
 
     def _on_death(self, worker: Worker) -> None:
         died_of, worker.job_id = worker.job_id, None

@@ -18,6 +18,7 @@ import time
 import urllib.request
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -1034,9 +1035,15 @@ def test_a_load_whose_caller_gave_up_is_known_when_it_is_there(tmp_path):
     assert "sharp" not in left.loaded
 
 
-def test_all_devices_hold_the_same_weights_under_a_name(tmp_path, soon):
+def test_all_devices_hold_the_same_weights_under_a_name(tmp_path, soon, monkeypatch):
     """A reload that only one GPU has room for, a file written over: no shot gets two looks."""
     from server.protocol.channel import Access, open_channel
+
+    at_once = ModelProcess.kill
+
+    def slowly(process):
+        os.kill(process.pid, signal.SIGSTOP)
+        Timer(0.5, at_once, [process]).start()
 
     weights, name = tmp_path / "sharp.safetensors", pb.LoadModelRequest(name="sharp")
     weights.write_text("0.1")
@@ -1070,6 +1077,7 @@ def test_all_devices_hold_the_same_weights_under_a_name(tmp_path, soon):
         assert made_by_both(0.1)
 
         weights.write_text("0.5")
+        monkeypatch.setattr(ModelProcess, "kill", slowly)  # it answers no more, and is not gone yet
         kill(second)
         eventually(lambda: "is not the file any more that other devices hold" in second.error)
         admin.LoadModel(name, timeout=30)
