@@ -1,4 +1,4 @@
-"""The material a run trains on, held in memory.
+"""The material a run trains on, held in memory, but for the movies of shards.
 
 A corpus is a folder. Below it, in any depth, linked folders included: photographs; equirectangular
 panoramas, .hdr and .exr; movies; folders of numbered frames, as DAVIS has them; zips of numbered
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -44,7 +44,9 @@ from sttn.footage import (
 )
 from sttn.scene_linear import SCENE_LINEAR_SUFFIXES
 from sttn.training.panoramas import Panorama, read_panorama
-from sttn.training.shards import SHARD_PATTERN, Material, read_frames_zip, read_shard
+from sttn.training.shards import SHARD_PATTERN, Material, Movie, read_frames_zip, read_shard
+
+Kind = TypeVar("Kind")
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ class Corpus:
 
     photographs: list[Image]
     """(H, W, 3) uint8 RGB each, of any size."""
-    movies: list[Image]
+    movies: list[Movie]
     """(T, H, W, 3) uint8 RGB each, of any size and length."""
     objects: list[NDArray[np.bool_]] = field(default_factory=list)
     """(T, H, W) each, True where an object is."""
@@ -131,9 +133,10 @@ class Corpus:
     @property
     def shape(self) -> CorpusShape:
         """The sizes of everything in it."""
+        sizes = [movie.shape for movie in self.movies]
         return CorpusShape(
             photographs=tuple(image.shape[:2] for image in self.photographs),
-            movies=tuple(movie.shape[:3] for movie in self.movies),
+            movies=tuple((length, height, width) for length, height, width, _ in sizes),
             panoramas=len(self.panoramas),
         )
 
@@ -159,7 +162,7 @@ class Corpus:
         return training, held_out
 
 
-def _divided(kind: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+def _divided(kind: list[Kind]) -> tuple[list[Kind], list[Kind]]:
     """What is trained on, and what is held out: nothing where there is little."""
     if len(kind) < HELD_OUT_EVERY:
         return kind, []

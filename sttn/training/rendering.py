@@ -71,8 +71,8 @@ def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tenso
 def _cut(excerpt: Excerpt, corpus: Corpus, size: tuple[int, ...], device: torch.device) -> Tensor:
     """(T, 3, H, W) in [0, 1]."""
     left, top, width, height = excerpt.box
-    movie = corpus.movies[excerpt.movie]
-    frames = movie[excerpt.frames, top : top + height, left : left + width]
+    frames = corpus.movies[excerpt.movie][excerpt.frames]
+    frames = frames[:, top : top + height, left : left + width]
     images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 255
     return functional.interpolate(images, size=size, mode="bilinear", antialias=True)
 

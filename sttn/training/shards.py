@@ -1,7 +1,8 @@
 """Shards: zips of JPEG images that a training machine reads with numpy and cv2 alone.
 
 Entries are ``photograph/NAME.jpg``, ``movie/NAME/00000000.jpg``, ``objects/NAME/00000000.png`` and
-``panorama/NAME.npy``.
+``panorama/NAME.npy``. Movies stay there and are decoded clip by clip: what the system keeps of a
+file in memory, it keeps once for all processes that read it.
 """
 
 import io
@@ -9,9 +10,11 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -39,13 +42,53 @@ SHARD_PATTERN = "shard-*.zip"
 JPEG_QUALITY = 93
 
 
+class Movie(Protocol):
+    """Frames (T, H, W, 3) uint8 RGB: an array, or something that looks them up."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, 3)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: NDArray[np.int64], /) -> Image: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedMovie:
+    """A movie that stays in its shard; not for processes that are forked from this one."""
+
+    path: Path = field(repr=False)
+    archive: zipfile.ZipFile = field(repr=False)
+    names: tuple[str, ...]
+    """Of the frames, in order."""
+    checksums: tuple[int, ...]
+    """Of their files, so that what prints alike holds the same pixels."""
+    shape: tuple[int, ...]
+    """(T, H, W, 3)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, places: NDArray[np.int64], /) -> Image:
+        """The frames (N, H, W, 3) at (N,) places.
+
+        Raises:
+            FootageError: one cannot be read or decoded, or differs from another in size.
+        """
+        names = [self.names[place] for place in places]
+        with ThreadPoolExecutor(len(names)) as threads:
+            frames = list(threads.map(partial(_decoded, self.path, self.archive), names))
+        return _stacked(self.path, frames)
+
+
 @dataclass(kw_only=True)
 class Material:
     """What a file or a shard holds."""
 
     photographs: list[Image] = field(default_factory=list)
     """(H, W, 3) uint8 RGB each."""
-    movies: list[Image] = field(default_factory=list)
+    movies: list[Movie] = field(default_factory=list)
     """(T, H, W, 3) uint8 RGB each."""
     objects: list[NDArray[np.bool_]] = field(default_factory=list)
     """(T, H, W) each, True where an object is."""
@@ -98,7 +141,8 @@ def _entries(pieces: Iterable[tuple[str, Material]]) -> Iterator[list[tuple[str,
         for movie in material.movies:
             number += 1
             at = f"movie/{number:06d}-{name}"
-            yield [(f"{at}/{index:08d}.jpg", _encoded(one)) for index, one in enumerate(movie)]
+            places = np.arange(len(movie))[:, np.newaxis]
+            yield [(f"{at}/{n[0]:08d}.jpg", _encoded(movie[n][0])) for n in places]
         for drawn in material.objects:
             number += 1
             at = f"objects/{number:06d}-{name}"
@@ -136,35 +180,49 @@ def _size(archive: zipfile.ZipFile) -> int:
 
 
 def read_shard(path: Path) -> Material:
-    """What a shard holds.
+    """What a shard holds; its movies stay there, and it stays open.
 
     Raises:
         FootageError: not a shard, or something in it cannot be decoded.
     """
     photographs: list[Image] = []
-    movies: dict[str, list[Image]] = {}
+    movies: dict[str, list[str]] = {}
     objects: dict[str, list[NDArray[np.bool_]]] = {}
     panoramas: list[Panorama] = []
-    with _opened(path) as archive:
-        for name in sorted(archive.namelist()):
-            kind, _, rest = name.partition("/")
-            video = rest.partition("/")[0]
-            if kind == "photograph":
-                photographs.append(_decoded(path, archive, name))
-            elif kind == "movie":
-                movies.setdefault(video, []).append(_decoded(path, archive, name))
-            elif kind == "objects":
-                drawn = _decoded(path, archive, name).max(axis=-1) > 0
-                objects.setdefault(video, []).append(drawn)
-            elif kind == "panorama":
-                panoramas.append(_loaded(path, archive, name))
-            else:
-                raise FootageError(f"{path} is not a shard: it holds {name}")
+    archive = _opened(path)
+    for name in sorted(archive.namelist()):
+        kind, _, rest = name.partition("/")
+        video = rest.partition("/")[0]
+        if kind == "photograph":
+            photographs.append(_decoded(path, archive, name))
+        elif kind == "movie":
+            movies.setdefault(video, []).append(name)
+        elif kind == "objects":
+            drawn = _decoded(path, archive, name).max(axis=-1) > 0
+            objects.setdefault(video, []).append(drawn)
+        elif kind == "panorama":
+            panoramas.append(_loaded(path, archive, name))
+        else:
+            raise FootageError(f"{path} is not a shard: it holds {name}")
     return Material(
         photographs=photographs,
-        movies=[_stacked(path, frames) for frames in movies.values()],
+        movies=[_packed(path, archive, names) for names in movies.values()],
         objects=[_stacked(path, masks) for masks in objects.values()],
         panoramas=panoramas,
+    )
+
+
+def _packed(path: Path, archive: zipfile.ZipFile, names: list[str]) -> PackedMovie:
+    # Every frame is looked at, in small: damage is found now and not days later.
+    look = partial(_decoded, path, archive, way=cv2.IMREAD_REDUCED_COLOR_8)
+    with ThreadPoolExecutor() as threads:
+        _require_one_size(path, threads.map(look, names))
+    return PackedMovie(
+        path=path,
+        archive=archive,
+        names=tuple(names),
+        checksums=tuple(archive.getinfo(name).CRC for name in names),
+        shape=(len(names), *_decoded(path, archive, names[0]).shape),
     )
 
 
@@ -197,9 +255,13 @@ def images_in_zip(path: Path) -> list[PurePosixPath]:
 
 
 def _stacked(path: Path, frames: list[NDArray[Pixel]]) -> NDArray[Pixel]:
+    _require_one_size(path, frames)
+    return np.stack(frames)
+
+
+def _require_one_size(path: Path, frames: Iterable[NDArray[Pixel]]) -> None:
     if len({frame.shape for frame in frames}) > 1:
         raise FootageError(f"the images in {path} differ in size")
-    return np.stack(frames)
 
 
 def _is_image(path: PurePosixPath) -> bool:
@@ -230,9 +292,9 @@ def _loaded(path: Path, archive: zipfile.ZipFile, name: str) -> Panorama:
     return panorama.astype(np.float16, copy=False)
 
 
-def _decoded(path: Path, archive: zipfile.ZipFile, name: str) -> Image:
+def _decoded(path: Path, archive: zipfile.ZipFile, name: str, way: int = cv2.IMREAD_COLOR) -> Image:
     content = np.frombuffer(_content(path, archive, name), np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    pixels = cv2.imdecode(content, way) if len(content) else None
     if pixels is None:
         raise FootageError(f"{path}: cannot decode {name}")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
