@@ -10,12 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sttn.device import choose_precision
 from sttn.errors import TrainingError
 from sttn.propagation import Fusion
 from sttn.propagation.fusion import NEVER, FusionConfig
+from sttn.settings.computing import Precision
 from sttn.training.examples import Example, read_examples
 from sttn.training.recipes import require_learning
 from sttn.training.state import all_finite
+
+CPU = torch.device("cpu")
+"""Where the network is trained: it is small."""
 
 TOLD = 12
 """Numbers of a candidate that say what was found; the last one, its kind, always stands."""
@@ -50,8 +55,9 @@ class FusingConfig:
     """Pixels of an example's sides."""
     learning_rate: float = 2e-3
     """AdamW's at its highest; it falls by a cosine."""
-    bfloat16: bool = True
-    """Run the network in bfloat16; weights and losses are float32."""
+    precision: Precision = "auto"
+    """What the network computes in; auto takes bfloat16 where that is faster. Weights and losses
+    are float32."""
     seed: int = 0
     """The same seed sees the same examples in the same order."""
 
@@ -96,6 +102,7 @@ def train_fusion(
     examples = [example for path in files for example in read_examples(path)]
     if not examples:
         raise TrainingError("no clip had a hole worth learning from; gather more of them")
+    rounded = choose_precision(config.precision, CPU) is torch.bfloat16
     torch.manual_seed(config.seed)
     rng, lots = np.random.default_rng(config.seed), random.Random(config.seed)
     fusion = Fusion(FusionConfig(width=config.width))
@@ -108,7 +115,7 @@ def train_fusion(
     figures: list[tuple[float, float]] = []
     for step in range(config.steps):
         batch = _drawn(lots.choices(examples, k=config.batch), config.crop, rng)
-        close, squared = _errors(fusion, batch, config.bfloat16)
+        close, squared = _errors(fusion, batch, rounded)
         loss = (close + LOGARITHM_WEIGHT * torch.log(squared + 1e-5)).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -120,16 +127,16 @@ def train_fusion(
                 f"weights after step {step + 1} are not finite; lower learning_rate"
             )
         with torch.no_grad():
-            before = _errors(untrained, batch, config.bfloat16)[1]
+            before = _errors(untrained, batch, rounded)[1]
         figures.append((_decibel(squared.detach()), _decibel(before)))
         told(step + 1, *figures[-1])
     last = np.mean(figures[-max(1, config.steps // 10) :], axis=0)
     return fusion.eval(), float(last[0]), float(last[1])
 
 
-def _errors(fusion: Fusion, batch: _Batch, bfloat16: bool) -> tuple[Tensor, Tensor]:
+def _errors(fusion: Fusion, batch: _Batch, rounded: bool) -> tuple[Tensor, Tensor]:
     """Charbonnier's and the squared error of every example, means over its hole, (B,)."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+    with torch.autocast(CPU.type, torch.bfloat16, enabled=rounded):
         weights = fusion(batch.offered, batch.shared, batch.scores)
     merged = (weights[:, :, None] * batch.pixels).sum(1)
     squared = (merged - batch.truth).square()

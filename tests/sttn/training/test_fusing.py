@@ -1,5 +1,7 @@
 """Training of the network that decides which real pixels to believe."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +49,7 @@ def test_examples_hold_what_the_network_sees_and_the_truth(files):
 
 def test_training_changes_what_is_believed(files):
     """Weights leave the mean by evidence and agreement, all of them finite, the same twice."""
-    config = FusingConfig(steps=4, batch=2, crop=48, bfloat16=False)
+    config = FusingConfig(steps=4, batch=2, crop=48, precision="float32")
     told = []
 
     fusion, psnr, untrained = train_fusion(files, config, lambda *t: told.append(t))
@@ -57,6 +59,21 @@ def test_training_changes_what_is_believed(files):
     assert np.isfinite([psnr, untrained]).all()
     assert fusion.score.weight.abs().max() > 0
     for a, b in zip(fusion.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("ratio", "chosen"), [(0.0, "float32"), (2.0, "bfloat16")])
+def test_auto_trains_in_what_is_faster_here(files, monkeypatch, ratio, chosen):
+    """A CPU that can only emulate bfloat16 took seven times as long for every step in it."""
+    monkeypatch.setattr("sttn.device.bfloat16_speed", lambda: ratio)
+    short = FusingConfig(steps=1, batch=1, crop=16)
+
+    trained, asked = (
+        train_fusion(files, config, lambda *_: None)[0]
+        for config in (short, replace(short, precision=chosen))
+    )
+
+    for a, b in zip(trained.parameters(), asked.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
