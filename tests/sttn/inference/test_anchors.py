@@ -1,6 +1,7 @@
 """What no frame shows is made up once and carried along: it must neither swim nor pop."""
 
 from threading import Event
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -35,19 +36,40 @@ def gravel() -> tuple[np.ndarray, np.ndarray]:
     return frames, masks
 
 
+class Filled(NamedTuple):
+    """What the presets' own settings make of a clip."""
+
+    frames: np.ndarray
+    origins: dict[int, np.ndarray]
+    """By frame."""
+    asked: int
+    """Frames that the network made up."""
+
+
+@pytest.fixture(scope="module")
+def filled(gravel, generator) -> Filled:
+    """The gravel, once for all who look at it."""
+    frames, masks = gravel
+    decoded, decode, origins = [], generator.decode, {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generator, "decode", lambda x, **k: decoded.append(len(x)) or decode(x, **k))
+        fills = dict(completed_frames(frames, masks, generator, origins=origins.__setitem__))
+    return Filled(np.stack([fills[index] for index in range(len(frames))]), origins, sum(decoded))
+
+
 def sharpness(frames: np.ndarray, masks: np.ndarray) -> float:
     gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames)
     edges = np.stack([np.abs(cv2.Laplacian(each, cv2.CV_32F)) for each in gray])
     return float(edges[masks].mean())
 
 
-def test_gravel_goes_on_under_a_matte_that_never_moves(gravel, generator):
+def test_gravel_goes_on_under_a_matte_that_never_moves(gravel, generator, filled):
     """The plainest removal: something lies on the ground, the camera stands."""
     frames, masks = gravel
     beside = np.roll(masks, 45, axis=2)
 
+    result = filled.frames
     soft = complete(frames, masks, generator, WindowConfig(texture=False))
-    result = complete(frames, masks, generator)
 
     np.testing.assert_array_equal(result[~masks], frames[~masks])
     assert sharpness(result, masks) > 0.6 * sharpness(frames, beside)
@@ -57,30 +79,21 @@ def test_gravel_goes_on_under_a_matte_that_never_moves(gravel, generator):
     assert changes.mean(1).max() < 1.5
 
 
-def test_a_blurred_frame_lends_no_texture(gravel, generator):
+def test_a_blurred_frame_lends_no_texture(gravel, generator, filled):
     """Somebody bumped into the tripod as the camera began to run."""
     frames, masks = gravel
     shaken = frames.copy()
     shaken[0] = cv2.blur(frames[0], (9, 9))
     shaken[masks] = 0
 
-    steady, result = (complete(each, masks, generator)[4:] for each in (frames, shaken))
+    result = complete(shaken, masks, generator)
 
-    assert sharpness(result, masks[4:]) > 0.9 * sharpness(steady, masks[4:])
+    assert sharpness(result[4:], masks[4:]) > 0.9 * sharpness(filled.frames[4:], masks[4:])
 
 
-def test_the_network_is_asked_once_in_a_while(gravel, generator, monkeypatch):
+def test_the_network_is_asked_once_in_a_while(filled):
     """What it makes up is carried along, so it costs less than frame by frame."""
-    frames, masks = gravel
-    decoded = []
-    decode = generator.decode
-    monkeypatch.setattr(
-        generator, "decode", lambda x, **k: decoded.append(len(x)) or decode(x, **k)
-    )
-
-    complete(frames, masks, generator)
-
-    assert 1 <= sum(decoded) <= 1 + len(frames) // SPACING
+    assert 1 <= filled.asked <= 1 + len(filled.frames) // SPACING
 
 
 def test_cancelling_does_not_wait_for_texture(gravel, generator, monkeypatch):
@@ -122,31 +135,26 @@ def test_cancelling_does_not_wait_for_an_anchors_real_pixels(gravel, generator, 
     assert in_time == [True]
 
 
-def test_frames_done_before_change_nothing_in_those_that_follow(gravel, generator):
+def test_frames_done_before_change_nothing_in_those_that_follow(gravel, generator, filled):
     """A farm that goes on after a crash must not show where."""
-    frames, masks = gravel
-    whole = complete(frames, masks, generator)
+    rest = complete(*gravel, generator, handles=range(23))
 
-    rest = complete(frames, masks, generator, handles=range(23))
-
-    np.testing.assert_array_equal(rest, whole[23:])
+    np.testing.assert_array_equal(rest, filled.frames[23:])
 
 
-def test_made_up_places_tell_where_their_texture_is_from(gravel, generator):
+def test_made_up_places_tell_where_their_texture_is_from(gravel, filled):
     """Plates larger than the model raster get their fine detail from there."""
     frames, masks = gravel
-    told = {}
-    fills = dict(completed_frames(frames, masks, generator, origins=told.__setitem__))
 
     for index in (0, 7, SPACING, 25):
-        frame, x, y, share, real = np.moveaxis(told[index], -1, 0)
+        frame, x, y, share, real = np.moveaxis(filled.origins[index], -1, 0)
         np.testing.assert_array_equal(real, ~masks[index], "no frame shows what is behind")
         sure = masks[index] & (share > 0.5)
         assert sure.sum() > 0.5 * masks[index].sum()
         places = np.rint([y[sure], x[sure]]).astype(int)
         assert not masks[frame[sure].astype(int), places[0], places[1]].any()
         shown = frames[frame[sure].astype(int), places[0], places[1]].astype(float)
-        assert np.abs(shown - fills[index][sure]).mean() < 20
+        assert np.abs(shown - filled.frames[index][sure]).mean() < 20
 
 
 def test_an_artists_frame_is_an_anchor_as_it_is(gravel, generator):
