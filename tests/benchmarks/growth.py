@@ -19,7 +19,7 @@ from sttn.inference import PRESETS, completed_frames
 from tests.benchmarks.footage import drawn_clip
 from tests.benchmarks.measures import NETWORKS, PeakMemory, machine, network, seconds
 
-STANDARD = {"frames": 50, "width": 432, "height": 240, "hole": 0.1}
+STANDARD = {"frames": 50, "hole": 0.1}
 SERIES = {
     "frames": [{"frames": n} for n in (12, 25, 50, 100, 200, 2000)],
     "raster": [
@@ -118,7 +118,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     for name in options.series:
         series[name] = []
         for change in SERIES[name]:
-            point = {**STANDARD, **change}
+            point = {**STANDARD, "width": options.width, "height": options.height, **change}
             point["frames"] = max(2, round(point["frames"] * options.scale))
             series[name].append(measure_apart(point, options))
             print(series[name][-1], file=sys.stderr)
@@ -134,6 +134,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--series", nargs="+", choices=SERIES, default=list(SERIES))
     parser.add_argument("--scale", type=float, default=1.0, help="shorter or longer clips")
+    parser.add_argument("--width", type=int, default=432, help="of all but the series raster")
+    parser.add_argument("--height", type=int, default=240, help="likewise")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--plot", type=Path, help="also draw them, a PNG; needs matplotlib")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)

@@ -48,9 +48,9 @@ def test_engine_is_compared_with_the_plain_path(tmp_path):
 
 def test_growth_is_measured_and_told(tmp_path):
     """One row per point, and a sentence about memory."""
-    printed, result = run(
-        "growth.py", tmp_path, "--network", "tiny", "--series", "frames", "--scale", "0.01"
-    )
+    small = ["--network", "tiny", "--width", "96", "--height", "48", "--device", "cpu"]
+
+    printed, result = run("growth.py", tmp_path, *small, "--series", "frames", "--scale", "0.01")
 
     assert [point["frames"] for point in result["series"]["frames"]] == [2, 2, 2, 2, 2, 20]
     assert "20 frames take" in printed
