@@ -25,13 +25,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Tests that run in the background of a shell would start processes that cannot be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONGEST = ("test_readme.py", "test_benchmarks.py")
-"""Files that take minutes each."""
+LONGEST = (
+    "test_readme.py",
+    "test_benchmarks.py",
+    "test_blender.py",
+    "test_trainer.py",
+    "test_real_footage.py",
+    "test_anchors.py",
+    "test_hostile.py",
+)
+"""Files that take a minute and more each, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let what takes longest begin first, so that files run two at a time end together."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 SHARED = Path(__file__).parents[2] / "shared"
