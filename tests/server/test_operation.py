@@ -54,9 +54,8 @@ from tests.server.engines import (
     FakeModels,
     NumberModels,
     RecordingEngine,
-    WorkingEngine,
 )
-from tests.server.process import ROOT, server_process
+from tests.server.process import ROOT, server_process, unused_ports
 from tests.server.test_service import refusal, upload
 
 PLATE = np.full((48, 48, 3), 0.5, np.float32)
@@ -71,16 +70,23 @@ def jobs_of(*names):
 # Drain
 
 
+def drain(process, address):
+    """Have the supervisor stop a server; returns once it has heard."""
+    process.send_signal(signal.SIGTERM)
+    with grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        eventually(lambda: stub.GetStatus(pb.GetStatusRequest(), timeout=30).draining)
+
+
 def test_a_drain_finishes_what_is_there_and_refuses_what_comes(tmp_path):
     """The supervisor's SIGTERM in the middle of the afternoon: no finished frame is lost."""
     address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
-    with server_process(address, log, "--seconds", "0.05") as process:
+    with server_process(address, log, "--seconds", "0.05", "--drain-seconds", "60") as process:
         with InpaintClient(address, patience_seconds=0.2) as client:
             frames = client.inpaint([PLATE] * 20, [MASK] * 20)
             received = [next(frames)[0]]
 
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            drain(process, address)
             with (
                 InpaintClient(address, patience_seconds=0.2) as late,
                 pytest.raises(ServerLostError, match="takes no new jobs"),
@@ -118,8 +124,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
         sent = client.send(PLATE, MASK)
         stub = inpaint_pb2_grpc.InpaintStub(channel)
         stub.Submit(pb.SubmitRequest(job_id="long", frames=[sent] * 100))
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        drain(process, address)
         assert process.poll() is None
 
         process.send_signal(signal.SIGTERM)
@@ -251,7 +256,8 @@ def test_a_job_put_back_is_next():
 
 def test_several_devices_work_at_once():
     """Two workers, two jobs, neither waits."""
-    engine = WorkingEngine(0.3)
+    engine = FakeEngine()
+    engine.hold.clear()
     with server(engine, workers=2) as (address, running), InpaintClient(address) as client:
         sent = client.send(PLATE, MASK)
         with grpc.insecure_channel(address) as channel:
@@ -518,9 +524,10 @@ def test_reflection_can_be_switched_off(reflecting):
     assert code is (grpc.StatusCode.OK if reflecting else grpc.StatusCode.UNIMPLEMENTED)
 
 
-def test_prometheus_finds_its_figures(unused_port):
+def test_prometheus_finds_its_figures():
     """Jobs by outcome, frames, disk, refusals."""
-    where = f"localhost:{unused_port}"
+    (port,) = unused_ports(1)
+    where = f"localhost:{port}"
     with (
         serving(FakeEngine(), metrics_address=where) as address,
         InpaintClient(address) as client,
@@ -532,15 +539,6 @@ def test_prometheus_finds_its_figures(unused_port):
     assert 'sttn_jobs_total{outcome="completed"} 1.0' in text
     assert "sttn_frames_total 1.0" in text
     assert "sttn_store_bytes" in text
-
-
-@pytest.fixture
-def unused_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 # Logs and journal
@@ -743,7 +741,7 @@ def test_a_disk_that_deletes_nothing_for_a_moment_ends_neither_housekeeping_nor_
         unlink(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", unlinking)
-    store = StoreConfig(folder=tmp_path, expire_hours=0.5 / 3600)
+    store, now = StoreConfig(folder=tmp_path, expire_hours=72), time.time
     limits = LimitsConfig(kept_jobs=1)
     with (
         serving(FakeEngine(), store=store, limits=limits) as address,
@@ -755,8 +753,9 @@ def test_a_disk_that_deletes_nothing_for_a_moment_ends_neither_housekeeping_nor_
         for name in "abc":
             stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent]))
         list(stub.Watch(pb.WatchRequest(job_id="c"), timeout=30))
-        eventually(lambda: "Read-only file system" in caplog.text)
-        time.sleep(0.2)  # a few rounds more
+        monkeypatch.setattr(time, "time", lambda: now() + 73 * 3600)
+        told = "what has expired cannot be deleted now: [Errno 30] Read-only file system"
+        eventually(lambda: caplog.text.count(told) > 3)  # a few rounds
         read_only.clear()
 
         eventually(lambda: not [path for path in tmp_path.iterdir() if len(path.name) == 64])
