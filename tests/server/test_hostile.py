@@ -106,18 +106,22 @@ inpaint_pb2_grpc.PlatesStub(grpc.insecure_channel("{address}")).Upload(requests(
 
 def test_a_client_whose_job_waits_may_ask_often_whether_the_server_lives(monkeypatch):
     """An hour in the queue: nothing but pings travels, and nobody is sent away for them."""
-    monkeypatch.setattr(client_side, "KEEPALIVE_SECONDS", 0.5)
+    monkeypatch.setattr(client_side, "KEEPALIVE_SECONDS", 1.1)
+    options = dict(client_side.channel_options())
+    for name in ("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"):
+        options[name] = 20_000  # no moment in which this machine is busy ends the connection
+    monkeypatch.setattr(client_side, "channel_options", lambda: list(options.items()))
     engine = FakeEngine()
     engine.hold.clear()
     plate, mask = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
-    limits = LimitsConfig(keepalive_seconds=1)
+    limits = LimitsConfig(keepalive_seconds=4)
     with (
         serving(engine, limits=limits) as address,
         InpaintClient(address, patience_seconds=0) as client,
         ThreadPoolExecutor(1) as artist,
     ):
         completed = artist.submit(lambda: dict(client.inpaint([plate], [mask])))
-        time.sleep(4)
+        time.sleep(7)  # of six pings the fourth would be the last
         engine.hold.set()
 
         assert list(completed.result()) == [0]
@@ -259,7 +263,7 @@ def test_too_many_uploads_at_once_are_sent_away_with_a_time_to_come_back():
         grpc.insecure_channel(address) as channel,
     ):
         plates = inpaint_pb2_grpc.PlatesStub(channel)
-        running, release = slow_upload(plates)
+        running, release = slow_upload(channel)
         with pytest.raises(grpc.RpcError) as refused:
             upload(plates, b"abc")
         release()
@@ -296,7 +300,7 @@ def test_an_upload_that_sends_nothing_loses_its_place_and_keeps_its_bytes():
         grpc.insecure_channel(address) as channel,
     ):
         plates = inpaint_pb2_grpc.PlatesStub(channel)
-        idle, release = slow_upload(plates)
+        idle, release = slow_upload(channel)
 
         code, details = refusal(idle.result)
 
@@ -319,7 +323,7 @@ def test_a_client_waits_while_the_store_is_full_for_a_moment(monkeypatch):
         InpaintClient(address, patience_seconds=20) as client,
         ThreadPoolExecutor(1) as artist,
     ):
-        other, release = slow_upload(inpaint_pb2_grpc.PlatesStub(channel))
+        other, release = slow_upload(channel)
         sent = artist.submit(client.send, *frame)
         refused = "sttn_refused_calls_total", {"code": "RESOURCE_EXHAUSTED"}
         eventually(lambda: running.metrics.registry.get_sample_value(*refused))
@@ -333,7 +337,7 @@ def test_two_clients_with_the_same_plate_do_not_mix_their_bytes():
     """The second is told to ask again, and finds it there."""
     with serving(FakeEngine()) as address, grpc.insecure_channel(address) as channel:
         plates = inpaint_pb2_grpc.PlatesStub(channel)
-        running, release = slow_upload(plates)
+        running, release = slow_upload(channel)
 
         code, _ = refusal(lambda: upload(plates, bytes(2 * codec.CHUNK_BYTES)))
 
@@ -346,7 +350,7 @@ def test_two_clients_with_the_same_plate_do_not_mix_their_bytes():
     assert not missing.missing
 
 
-def slow_upload(plates):
+def slow_upload(channel):
     """An upload that stays open until it is released."""
     content = bytes(2 * codec.CHUNK_BYTES)
     begun, go_on = os.pipe(), os.pipe()
@@ -361,9 +365,10 @@ def slow_upload(plates):
         yield pb.UploadRequest(chunk=second)
         yield pb.UploadRequest(finish=pb.UploadFinish())
 
-    running = plates.Upload.future(requests())
+    running = inpaint_pb2_grpc.PlatesStub(channel).Upload.future(requests())
     os.read(begun[0], 1)
-    time.sleep(0.2)
+    status = inpaint_pb2_grpc.InpaintStub(channel).GetStatus
+    eventually(lambda: status(pb.GetStatusRequest()).uploads)
     return running, lambda: os.write(go_on[1], b"x")
 
 
@@ -570,7 +575,7 @@ def test_cancelling_a_long_job_takes_one_step():
     """The GPU is free for the next artist after the frame under way."""
     plates = np.zeros((200, 48, 48, 3), np.float32)
     masks = np.ones((200, 48, 48), np.bool_)
-    with serving(WorkingEngine(0.05)) as address, InpaintClient(address) as client:
+    with serving(WorkingEngine(0.2)) as address, InpaintClient(address) as client:
         frames = client.inpaint(plates, masks)
         next(frames)
 
