@@ -57,8 +57,7 @@ class Artist(threading.Thread):
     def run(self):
         plates, masks = clip()
         try:
-            with InpaintClient(self._address, patience_seconds=40) as client:
-                self.connected = True
+            with InpaintClient(self._address, connect_seconds=40, patience_seconds=40) as client:
                 for index, frame in client.inpaint(plates, masks, progress=self.told):
                     self.results[index] = frame
         except Exception as error:
@@ -90,7 +89,7 @@ def test_a_server_killed_and_started_again(tmp_path, keeps, reached):
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
     with server_process(address, log, "--seconds", "0.02", *options):
-        artist.join(60)
+        artist.join(120)
 
     assert artist.error is None
     require_completed(artist.results, *clip())
@@ -111,7 +110,7 @@ def test_a_server_killed_again_and_again_at_any_moment(tmp_path):
             process.send_signal(signal.SIGKILL)
             deaths += 1
     with server_process(address, log, "--store", str(tmp_path / "store")):
-        artist.join(60)
+        artist.join(120)
 
     assert artist.error is None
     require_completed(artist.results, *clip())
