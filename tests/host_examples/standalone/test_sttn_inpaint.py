@@ -21,8 +21,9 @@ from host_examples.standalone.images import ImageWriter
 from host_examples.standalone.local_server import local_server
 from node.client import InpaintClient
 from node.errors import ServerUnreachableError
-from tests.conftest import FakeEngine, serving
+from tests.conftest import FakeEngine, eventually, serving
 from tests.server.engines import ScenesEngine
+from tests.server.process import server_process
 
 COMMAND = [sys.executable, "-m", "host_examples.standalone"]
 
@@ -243,18 +244,10 @@ def test_cuts_and_what_is_made_up_are_told_at_the_end(shot):
 
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_is_told(shot):
-    """kill -9 on the real server: one line, exit code 2, finished frames stay."""
+    """kill -9 on the server: one line, exit code 2, finished frames stay."""
     for frame in range(1005, 1033):
         os.link(shot / f"plate.{frame - 4}.exr", shot / f"plate.{frame}.exr")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "server", "--address", f"unix:{shot}/s.sock"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with server:
-        assert server.stdout is not None
-        assert server.stdout.readline().startswith("listening")
+    with server_process(f"unix:{shot}/s.sock", shot / "log", "--seconds", "1") as server:
         host = subprocess.Popen(
             [
                 *COMMAND,
@@ -287,24 +280,24 @@ def test_the_started_server_dies_with_its_host(shot):
         ],
         stderr=subprocess.DEVNULL,
     )
-    children: list[str] = []
+    children: list[psutil.Process] = []
     while not children and process.poll() is None:
         time.sleep(0.05)
-        children = subprocess.run(
-            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
-        ).stdout.split()
+        children = psutil.Process(process.pid).children()
     assert children
 
     process.send_signal(signal.SIGKILL)
     process.wait()
 
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{children[0]}").exists() and time.monotonic() < deadline:
-        if "Z" in Path(f"/proc/{children[0]}/stat").read_text().rpartition(")")[2][:3]:
-            break
-        time.sleep(0.1)
-    else:
-        assert not Path(f"/proc/{children[0]}").exists()
+    eventually(lambda: not runs(children[0]), seconds=60)
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether a process has not ended; one that nobody has waited for has."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.slow
