@@ -7,6 +7,7 @@ once a file type is chosen, and on which thread each call may be made. It render
 
 import queue
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -162,9 +163,10 @@ class FakeNuke(types.ModuleType):
                 call()
         self.this = None
 
-    def run_main_loop(self, until, seconds=60):
+    def run_main_loop(self, until, seconds=240):
         """Carry out what threads ask of the main thread, as Nuke's event loop does."""
-        for _ in range(int(seconds / 0.02)):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             if until():
                 return
             try:
