@@ -1,6 +1,6 @@
 """Real pixels before the network: what is left for it, and how both meet."""
 
-from threading import Lock, current_thread
+from threading import Event, Lock, current_thread
 from threading import enumerate as threads
 from time import sleep
 
@@ -145,17 +145,22 @@ def test_cancelling_does_not_wait_for_the_network_or_leave_threads_behind(panned
 def test_what_is_looked_for_ends_with_the_next_frame_it_reads(panned, generator):
     """A long shot on a slow disk: nobody waits for forty frames that nobody wants."""
     frames, masks, _ = panned
-    read = []
+    read, heard = [], Event()
 
     class Slow(list):
         def __getitem__(self, index):
             read.append(index)
             sleep(0.05)
+            if len(set(read)) > 3:
+                heard.wait(20)
             return super().__getitem__(index)
 
-    completed = completed_frames(
-        Slow(frames), masks, generator, cancelled=lambda: len(set(read)) > 3
-    )
+    def cancelled():
+        if len(set(read)) > 3:
+            heard.set()
+        return heard.is_set()
+
+    completed = completed_frames(Slow(frames), masks, generator, cancelled=cancelled)
     with pytest.raises(CancelledError):
         next(completed)
 

@@ -239,10 +239,12 @@ def test_arrays_on_disk_share_few_files_which_go_with_them(monkeypatch):
 
 def test_a_value_is_made_once_whoever_asks():
     """And an error reaches everybody who waits for it."""
-    made, barrier = [], Barrier(4)
+    made, asked, barrier = [], [], Barrier(4)
 
     def make(key):
         made.append(key)
+        while len(asked) % 4:
+            sleep(0.001)
         sleep(0.05)
         if key == 2:
             raise ValueError("unreadable")
@@ -252,6 +254,7 @@ def test_a_value_is_made_once_whoever_asks():
 
     def ask(key):
         barrier.wait()
+        asked.append(key)
         try:
             return recent[key]
         except ValueError as error:
