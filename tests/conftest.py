@@ -92,18 +92,22 @@ def server_of(config: ServerConfig, make_models: MakeModels) -> Iterator[tuple[s
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
-    assert ready.wait(60)
+    assert ready.wait(120)
     try:
         yield started[0].address, started[0]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
+        thread.join(120)
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
 
-def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until something holds that is under way."""
+def eventually(holds: Callable[[], object], seconds: float = 45) -> None:
+    """Wait until something holds that is under way.
+
+    Long enough for a process to start on a busy machine; shorter than a server waits, by itself,
+    for a client that is gone (``LimitsConfig.abandoned_seconds``).
+    """
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until
