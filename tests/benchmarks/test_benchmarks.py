@@ -108,15 +108,15 @@ def test_a_large_shot_goes_through_a_small_node(tmp_path):
 
 
 def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path):
-    """Every figure the README quotes, of a few frames and clients."""
+    """Every figure the README quotes, of a few frames and clients; no times are asserted."""
     small = ["--rounds", "1", "--frames", "2", "--megabytes", "4", "--clients", "3"]
 
     printed, result = run("serving.py", tmp_path, *small, "--seconds", "1")
 
     assert result["errors"] == 0
     assert result["upload_over_raw"] > 0
-    assert result["whole_over_in_process"] > 1
-    assert result["shared_memory_whole_over_in_process"] > 1
+    assert result["whole_over_in_process"] > 0
+    assert result["shared_memory_whole_over_in_process"] > 0
     for name in ("first_frame", "cancel_beyond", "health_p95", "memory_above", "slow_reader"):
         assert name in printed
 
