@@ -95,7 +95,7 @@ with client(sys.argv[1], Path(sys.argv[2])) as artist:
 
 def client(address, facility, token="token"):
     access = Access(authority=facility / "authority.pem", token_file=facility / token)
-    return InpaintClient(address, access=access, connect_seconds=20)
+    return InpaintClient(address, access=access, connect_seconds=60)
 
 
 def clip(count):
