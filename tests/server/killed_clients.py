@@ -18,7 +18,7 @@ from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 
 AT_ONCE = 4
-SIDE = 480
+SIDE = 336
 STEP = 1.05
 """Lives become that much longer after one that saw no whole shot, and shorter by its square after
 one that did: so a third do, however fast the machine is at the moment."""
