@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,7 +147,8 @@ def _new_folder(group: nuke.Group) -> str:
     parent = os.path.join(base, group.fullName())
     try:
         os.makedirs(parent, exist_ok=True)
-        # Nuke wants forward slashes, on Windows too.
-        return Path(tempfile.mkdtemp(prefix="run-", dir=parent)).as_posix()
+        folder = os.path.join(parent, f"run-{uuid.uuid4().hex}")
+        os.mkdir(folder)  # for whoever the umask lets in: another account may render
     except OSError as error:
         raise ValueError(f"cannot write to {parent}: {error}; choose another folder") from error
+    return Path(folder).as_posix()  # Nuke wants forward slashes, on Windows too

@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -300,11 +301,24 @@ def test_paths_have_forward_slashes_on_windows(nuke, process, group, monkeypatch
     """Nuke takes a backslash in a file knob for an escape."""
     job = sys.modules["host_examples.nuke.job"]
     monkeypatch.setattr(job, "Path", PureWindowsPath)
-    monkeypatch.setattr(job.tempfile, "mkdtemp", lambda **_: "C:\\shots\\run-1")
+    monkeypatch.setenv("NUKE_TEMP_DIR", "C:\\shots")
+    for name in ("mkdir", "makedirs"):
+        monkeypatch.setattr(job.os, name, lambda *_, **__: None)
 
     prepared = job.Job(group)
 
-    assert prepared.results == "C:/shots/run-1/result.####.exr"
+    assert re.fullmatch("C:/shots/sttn/STTN_Inpaint/run-[^/]+/result.####.exr", prepared.results)
+
+
+def test_other_accounts_may_read_a_runs_folder(process, group):
+    """A farm renders what an artist processed, where the artist's umask lets it."""
+    before = os.umask(0o027)
+    try:
+        prepared = sys.modules["host_examples.nuke.job"].Job(group)
+    finally:
+        os.umask(before)
+
+    assert Path(prepared.results).parent.stat().st_mode & 0o777 == 0o750
 
 
 @pytest.fixture
