@@ -9,6 +9,7 @@ several machines may render some each; what is there already is not rendered aga
 """
 
 import argparse
+import os
 import re
 import shutil
 import time
@@ -116,9 +117,26 @@ def _are_frames(images: list[Path]) -> bool:
 
 
 def _files(folder: Path, suffixes: set[str], output: Path) -> list[Path]:
-    """What a folder has of some kinds; what was rendered into it is no material."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    return sorted(path for path in found if output.absolute() not in path.absolute().parents)
+    """What a folder has of some kinds, linked folders included, each folder once.
+
+    What was rendered into it is no material.
+    """
+    found: list[Path] = []
+    entered = {os.path.realpath(output)}
+    roots = [folder]
+    for root in roots:
+        for place, folders, files in os.walk(root):
+            if (real := os.path.realpath(place)) in entered:
+                folders.clear()
+                continue
+            entered.add(real)
+            folders.sort()
+            # After all others, so that what is linked to from beside it keeps its own path.
+            roots += [path for name in folders if (path := Path(place, name)).is_symlink()]
+            found += [
+                path for name in files if (path := Path(place, name)).suffix.lower() in suffixes
+            ]
+    return sorted(found)
 
 
 def main() -> None:

@@ -27,13 +27,17 @@ def render(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def material(tmp_path: Path) -> Path:
-    """Photographs and a panorama."""
+    """A panorama, and a link to photographs, beside which another link leads back."""
     folder, rng = tmp_path / "material", np.random.default_rng(0)
+    photographs = tmp_path / "photographs"
     folder.mkdir()
+    photographs.mkdir()
+    (folder / "linked").symlink_to(photographs)
+    (photographs / "back").symlink_to(folder)
     for number in range(3):
         coarse = rng.integers(0, 256, (24, 36, 3)).astype(np.uint8)
         photograph = cv2.resize(coarse, (360, 240), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / f"{number}.png"), photograph)
+        cv2.imwrite(str(photographs / f"{number}.png"), photograph)
     cv2.imwrite(str(folder / "sky.hdr"), rng.uniform(0, 3, (16, 32, 3)).astype(np.float32))
     return folder
 
