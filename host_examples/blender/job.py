@@ -10,7 +10,7 @@ import bpy
 
 from host_examples.blender.export import HELD_OUT, MATTE, PLATE, Export, exported_color
 from host_examples.blender.properties import params_of
-from host_examples.blender.results import file_name, new_folder
+from host_examples.blender.results import EXPORT, file_name, new_folder
 from host_examples.blender.stale import fingerprint
 from host_examples.blender.tree import result_node, show_results
 from host_examples.exchange.exported import (
@@ -60,7 +60,7 @@ class Job:
         group.sttn.analyzing = fingerprint(scene, node)
         self._results = new_folder(group)
         self._exported: dict[int, Path] = {}
-        self._export_folder = Path(tempfile.mkdtemp(prefix="export-", dir=self._results))
+        self._export_folder = Path(tempfile.mkdtemp(prefix=EXPORT, dir=self._results))
         try:
             self._export = Export(scene, node, self._export_folder)
         except ClipError:

@@ -1,5 +1,6 @@
 """What the panel's buttons do."""
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -167,7 +168,9 @@ class RemoveOldRuns(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Say what would go, and ask."""
-        runs = old_runs()
+        runs: list[Path] = []
+        with contextlib.suppress(NodeError):  # execute says why
+            runs = old_runs()
         if not runs:
             return self.execute(context)
         told = (
@@ -179,7 +182,11 @@ class RemoveOldRuns(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove them."""
-        runs = old_runs()
+        try:
+            runs = old_runs()
+        except NodeError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         told = f"removed {_summed(runs)}" if runs else "no run of this file is old"
         for run in runs:
             shutil.rmtree(run, ignore_errors=True)

@@ -6,17 +6,22 @@ do not remove one another's.
 """
 
 import os
+import time
 from pathlib import Path
 
 import bpy
 
 from host_examples.blender.tree import RESULT
+from host_examples.standalone.unfinished import ABANDONED_SECONDS
 from node.errors import ClipError
 
 MADE_BY = "made_by.txt"
+EXPORT = "export-"
+"""How the folder of exported frames begins, which a run has while it is under way."""
 
-_saved: dict[str, set[Path]] = {}
-"""Runs that the file on disk shows, by its path; what is open may show newer ones."""
+_saved: dict[str, tuple[list[int], set[Path]]] = {}
+"""Of the file on disk, by its path: when it was saved and how large it is, and the runs that it
+shows; what is open may show newer ones."""
 
 
 def new_folder(group: bpy.types.NodeTree) -> Path:
@@ -60,14 +65,22 @@ def old_runs() -> list[Path]:
     """Runs that were made in this file, and that it shows no more: neither open nor on disk.
 
     None of them where nobody knows what the file on disk shows: it was neither opened nor saved
-    since the extension is there.
+    since the extension is there. Another Blender's that are under way are not old.
+
+    Raises:
+        ClipError: another Blender saved the file since, and may show any of them in it.
     """
-    if bpy.data.filepath not in _saved:
+    path = bpy.data.filepath
+    if path not in _saved:
         return []
-    kept = _shown() | _saved[bpy.data.filepath]
+    stamp, shown = _saved[path]
+    if _stamp(path) != stamp:
+        raise ClipError(f"{path} was saved elsewhere since; open it again")
+    kept = _shown() | shown
     places = {_parent(group) for group in bpy.data.node_groups if group.sttn.is_inpaint}
     runs = [run for place in places for node in place.glob("*") for run in _runs(node)]
-    return sorted(run for run in runs if run.resolve() not in kept and _is_ours(run))
+    ours = [run for run in runs if run.resolve() not in kept and _is_ours(run)]
+    return sorted(run for run in ours if not _is_under_way(run))
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
@@ -75,7 +88,15 @@ def remember_saved(path: str, *_: object) -> None:
     """After loading and saving, but not after saving a copy elsewhere."""
     if path == bpy.data.filepath:
         _saved.clear()
-        _saved[path] = _shown()
+        _saved[path] = _stamp(path), _shown()
+
+
+def _stamp(path: str) -> list[int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    return [status.st_mtime_ns, status.st_size]
 
 
 def _parent(group: bpy.types.NodeTree) -> Path:
@@ -94,6 +115,16 @@ def _is_ours(run: Path) -> bool:
     except OSError:
         return False
     return made_by == str(bpy.data.filepath)
+
+
+def _is_under_way(run: Path) -> bool:
+    # Exports of Blenders that crashed stay, and nobody writes to them.
+    since = time.time() - ABANDONED_SECONDS
+    try:
+        exports = list(run.glob(f"{EXPORT}*"))
+        return any(max(run.stat().st_mtime, each.stat().st_mtime) > since for each in exports)
+    except OSError:  # it ends just now
+        return True
 
 
 def _shown() -> set[Path]:

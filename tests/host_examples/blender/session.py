@@ -5,6 +5,7 @@ FOLDER holds ``plate.####.exr``. What is asserted of the facts and the files is 
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -419,6 +420,11 @@ def kept(folder: Path, server: str) -> dict:
 
     ask()
     facts["not_removed_yet"] = runs()
+    shot = folder / "shot.blend"
+    times = shot.stat().st_atime_ns, shot.stat().st_mtime_ns
+    os.utime(shot)
+    facts["saved_elsewhere"] = [attempt(bpy.ops.sttn.remove_old_runs), runs()]
+    os.utime(shot, ns=times)
     bpy.ops.sttn.remove_old_runs()
     facts["without_saving"] = runs()
     node.node_tree.name, node.name = "Renamed", "Renamed"
@@ -432,12 +438,18 @@ def kept(folder: Path, server: str) -> dict:
     bpy.ops.wm.save_mainfile()
     bpy.ops.sttn.remove_old_runs()
     facts["shown_by_both"] = runs()
-    for name in ("One", "Two"):
+    for name in ("One", "Two", "UnderWay"):
         old = folder / "sttn" / "shot" / name / "0001"
         old.mkdir(parents=True)
         (old / "made_by.txt").write_text(bpy.data.filepath)
+        if name != "One":
+            (old / "export-a").mkdir()
+    for crashed in (folder / "sttn" / "shot" / "Two" / "0001").glob("**"):
+        os.utime(crashed, (1, 1))
     ask()
     bpy.ops.sttn.remove_old_runs()
+    facts["under_way"] = old.exists()
+    shutil.rmtree(old, ignore_errors=True)
     other = opened("elsewhere/shot.blend")
     other.node_tree.sttn.folder = str(folder / "sttn")
     bpy.ops.sttn.remove_old_runs()

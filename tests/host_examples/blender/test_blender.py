@@ -267,7 +267,7 @@ def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
 
 def test_no_result_is_removed_that_a_file_shows(blender, address, shot):
     """Save As, a shared Folder, a renamed node, a saved copy: whoever opens one finds its frames,
-    or is told that they are lost."""
+    or is told that they are lost. So does a farm that runs or saves the file meanwhile."""
     told = played(blender, address, "kept", shot)
 
     assert told["nothing_is_removed"] == [f"STTN_Inpaint/000{run}" for run in (1, 2, 3)]
@@ -276,8 +276,12 @@ def test_no_result_is_removed_that_a_file_shows(blender, address, shot):
     assert asked.startswith(f"1 old run in {place / 'STTN_Inpaint'} (0.0 GB) will")
     assert of_two.startswith(f"2 old runs in {place / 'One'}, {place / 'Two'} (0.0 GB) will")
     assert told["not_removed_yet"] == told["nothing_is_removed"]
+    refused, left = told["saved_elsewhere"]
+    assert f"{shot / 'shot.blend'} was saved elsewhere since; open it again" in refused
+    assert left == told["nothing_is_removed"]
     assert told["without_saving"] == ["STTN_Inpaint/0001", "STTN_Inpaint/0003"]
     assert told["shown_by_both"] == ["STTN_Inpaint/0003", "STTN_Inpaint/0004"]
+    assert told["under_way"]
     assert told["another_file_in_the_folder"] == told["shown_by_both"]
     assert told["files"] == ["made_by.txt", "result.1001.exr"]
     assert told["there"]["state"] == "DONE"
