@@ -181,7 +181,7 @@ def show_results(
         result.image = bpy.data.images.load(path, check_existing=False)
         result.image.name = group.name
         result.image.source = "SEQUENCE"
-        result.image.colorspace_settings.name = "Non-Color"
+        result.image.colorspace_settings.is_data = True
         result.image.alpha_mode = "CHANNEL_PACKED"
         if bpy.data.is_saved:
             with contextlib.suppress(ValueError):  # on another drive

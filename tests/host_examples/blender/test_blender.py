@@ -174,9 +174,12 @@ def test_what_is_followed_upstream(blender, address, shot):
     }
 
 
-def test_scenes_that_are_set_otherwise(blender, address, shot):
-    """File extensions off, braces in a name, results on another drive, stretched time, a linked
-    group: it works. Stereo and keys would not, and are refused."""
+def test_scenes_that_are_set_otherwise(blender, address, shot, monkeypatch):
+    """A studio's color management, File Extensions off, braces in a name, results on another drive,
+    stretched time, a linked group, a muted hold-out: it works. Stereo, a part of the frame and keys
+    would not, and are refused."""
+    monkeypatch.setenv("OCIO", "ocio://studio-config-latest")
+
     told = played(blender, address, "set_otherwise", shot)
 
     assert "switch it off, and run each eye in a scene of its own" in told["stereo"]
