@@ -38,19 +38,25 @@ class Export:
             folder: Where frames go.
 
         Raises:
-            ClipError: an input is not connected, or every eye would get the left one's picture.
+            ClipError: an input is not connected, every eye would get the left one's picture, or a
+                part of the frame is rendered.
         """
         if scene.render.use_multiview:
             raise ClipError(
                 "Output > Stereoscopy is on, and both eyes would show the left one's picture; "
                 "switch it off, and run each eye in a scene of its own"
             )
+        if scene.render.use_border:
+            raise ClipError(
+                "Output > Render Region is on, and what lies outside it would be missing from the "
+                "plate; switch it off while this runs"
+            )
         for name in ("Source", "Matte"):
-            if not node.inputs[name].is_linked:
+            if _connected(node, name) is None:
                 raise ClipError(f"{node.name} has nothing connected to {name}; connect it first")
         self._folder = folder
         self._layers = {"plate": "Source", "matte": "Matte"}
-        if node.inputs[HOLD_OUT].is_linked:
+        if _connected(node, HOLD_OUT) is not None:
             self._layers["holdout"] = HOLD_OUT
         self._copies: list[bpy.types.ID] = []
         self._scene = self._copied(scene)
@@ -130,8 +136,7 @@ class Export:
         for layer, socket in self._layers.items():
             # Whatever is connected becomes what the group makes of it: color, or one number.
             converted = tree.nodes.new(_CONVERSIONS[socket])
-            linked = tree.nodes[name].inputs[socket].links[0].from_socket
-            tree.links.new(linked, converted.inputs[1])
+            tree.links.new(_connected(tree.nodes[name], socket), converted.inputs[1])
             converted.inputs[0].default_value = 0
             tree.links.new(converted.outputs[0], output.inputs[layer])
         tree.nodes.remove(tree.nodes[name])  # what it shows is not needed
@@ -140,7 +145,7 @@ class Export:
         render = self._scene.render
         render.use_compositing, render.use_sequencer = True, False
         render.compositor_precision = "FULL"
-        render.use_border = render.use_multiview = render.use_placeholder = False
+        render.use_placeholder = False
         render.use_overwrite = render.use_file_extension = True
         # An animation writes the scene's own picture too; the smallest that there is.
         render.filepath = os.path.join(_literal(self._folder), "ignored.####")
@@ -148,6 +153,12 @@ class Export:
             render.image_settings.media_type = "IMAGE"
         render.image_settings.file_format = "JPEG"
         render.image_settings.quality = 1
+
+
+def _connected(node: bpy.types.Node, name: str) -> bpy.types.NodeSocket | None:
+    """What flows into an input: nothing does through a muted link."""
+    links = (each for each in node.inputs[name].links if each.is_valid and not each.is_muted)
+    return next((each.from_socket for each in links), None)
 
 
 def _literal(folder: Path) -> str:

@@ -148,6 +148,8 @@ def problems(folder: Path, server: str) -> dict:
     facts["not_saved"] = run()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     link = node.inputs["Matte"].links[0]
+    link.is_muted = True
+    facts["muted_matte"] = run()
     node.id_data.links.remove(link)
     facts["no_matte"] = run()
     facts["left"] = sorted(path.name for path in (folder / "sttn").rglob("*") if path.is_file())
@@ -317,7 +319,11 @@ def set_otherwise(folder: Path, server: str) -> dict:
     scene.render.use_file_extension = False
     scene.render.use_multiview = True
     facts: dict = {"stereo": attempt(bpy.ops.sttn.inpaint)}
-    scene.render.use_multiview = False
+    scene.render.use_multiview, scene.render.use_border = False, True
+    facts["region"] = attempt(bpy.ops.sttn.inpaint)
+    scene.render.use_border = False
+    everything = mask_socket(node.id_data, [(0, 0), (1, 0), (1, 1), (0, 1)])
+    node.id_data.links.new(everything, node.inputs["Hold Out"]).is_muted = True
     scene.render.frame_map_new = 50
     relative = bpy.path.relpath
 

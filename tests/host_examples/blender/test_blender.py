@@ -111,6 +111,7 @@ def test_what_goes_wrong_is_said_in_the_report_and_stays_on_the_panel(facts, sho
         "outside": "frame 990 is outside the timeline's 1001-1004",
         "no_folder": "choose another Folder",
         "not_saved": "save it first",
+        "muted_matte": "nothing connected to Matte",
         "no_matte": "nothing connected to Matte",
     }
     assert "add one, or select it" in told["no_node"]
@@ -183,6 +184,7 @@ def test_scenes_that_are_set_otherwise(blender, address, shot, monkeypatch):
     told = played(blender, address, "set_otherwise", shot)
 
     assert "switch it off, and run each eye in a scene of its own" in told["stereo"]
+    assert "Render Region is on, and what lies outside it would be missing" in told["region"]
     assert told["elsewhere"]["state"] == told["linked"]["state"] == "DONE"
     assert told["is_own"]
     assert "not animatable" in told["keyed"]
