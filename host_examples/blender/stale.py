@@ -50,6 +50,7 @@ _TOLD = {
     bpy.types.Mask: ("layers",),
 }
 _MESSAGES = {"DONE": "up to date", "STALE": "inputs changed since the last run; run again"}
+_SHARED = "shares this node, with other inputs than were run; give it a compositor of its own"
 _LOST = "the plate shows, for a result is missing:"
 
 
@@ -259,28 +260,39 @@ def mark_all(*_: object) -> None:
 
 def mark(scene: bpy.types.Scene) -> None:
     """Say which nodes show what is out of date or lost; unmark those whose change is taken back."""
-    if scene.is_runtime_data:
-        return  # a copy, for an export
-    nodes = inpaint_nodes(scene)
-    for group in {node.node_tree for node in nodes}:
+    for group in {node.node_tree for node in _nodes(scene)}:
         settings = group.sttn
         if settings.state not in ("PARTIAL", *_MESSAGES) and not settings.message.startswith(_LOST):
             continue
         lost = missing_result(group)
         if lost is not None:
-            state = "ERROR"
+            state, message = "ERROR", f"{_LOST} {lost}; bring it back, or run again"
         elif settings.state == "PARTIAL":
             continue
         else:
-            # A duplicate that shares the group shows this node's result too.
-            sharing = [node for node in nodes if node.node_tree == group]
-            fresh = all(settings.analyzed == fingerprint(scene, node) for node in sharing)
-            state = "DONE" if fresh else "STALE"
+            state, message = _freshness(group)
         if settings.state != state:
-            message = _MESSAGES.get(state, f"{_LOST} {lost}; bring it back, or run again")
             settings.state, settings.message = state, message
             if lost is not None:
                 logger.warning("%s: %s", group.name, message)
+
+
+def _freshness(group: bpy.types.NodeTree) -> tuple[str, str]:
+    # Whatever shares the group shows its result: duplicates, and nodes of other scenes.
+    fresh: dict[str, list[bool]] = defaultdict(list)
+    for scene in bpy.data.scenes:
+        for node in _nodes(scene):
+            if node.node_tree == group:
+                fresh[scene.name].append(group.sttn.analyzed == fingerprint(scene, node))
+    changed = [name for name, each in fresh.items() if not all(each)]
+    state = "STALE" if changed else "DONE"
+    some = 0 < len(changed) < len(fresh)
+    return state, f"{', '.join(changed)} {_SHARED}" if some else _MESSAGES[state]
+
+
+def _nodes(scene: bpy.types.Scene) -> list[bpy.types.Node]:
+    # None of a copy, for an export.
+    return [] if scene.is_runtime_data else inpaint_nodes(scene)
 
 
 _left: dict[int, str] = {}
@@ -310,8 +322,8 @@ def reach_frame(scene: bpy.types.Scene, *_: object) -> None:
 
 
 def _analyzed_nodes(scene: bpy.types.Scene) -> list[bpy.types.Node]:
-    nodes = [] if scene.is_runtime_data else inpaint_nodes(scene)
-    return [each for each in nodes if each.node_tree.sttn.analyzed or each.node_tree.sttn.analyzing]
+    groups = ((each, each.node_tree.sttn) for each in _nodes(scene))
+    return [each for each, settings in groups if settings.analyzed or settings.analyzing]
 
 
 def register() -> None:

@@ -534,6 +534,8 @@ def interrupted(folder: Path, server: str) -> dict:
 
 def duplicated(folder: Path, server: str) -> dict:
     """Shift+D shares the node group, as Blender is set when it comes; then other inputs."""
+    from host_examples.blender import stale
+
     scene, node = masked(folder, server)
     tree = node.id_data
     node.node_tree.sttn.frames = f"{FIRST}-{FIRST}"
@@ -557,6 +559,22 @@ def duplicated(folder: Path, server: str) -> dict:
     facts["shown"] = [Path(each).parent.parent.name for each in images]
     drivers = [each.node_tree.animation_data.drivers[0] for each in (node, duplicate)]
     facts["driven"] = [each.driver.expression for each in drivers]
+
+    other = scene.copy()
+    other.name = "Other"
+
+    def from_each_scene() -> list[str]:
+        seen = []
+        for each in (other, scene):
+            stale.mark(each)
+            seen.append(node.node_tree.sttn.state)
+        return seen
+
+    facts["copied"] = from_each_scene()
+    other.frame_end += 1
+    facts["other_range"] = [*from_each_scene(), node.node_tree.sttn.message]
+    other.frame_end -= 1
+    facts["other_range_back"] = from_each_scene()
     return facts
 
 

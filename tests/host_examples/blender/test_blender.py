@@ -321,7 +321,8 @@ def test_a_run_that_was_interrupted_leaves_nothing_behind(blender, address, shot
 
 
 def test_a_duplicate_shows_its_own_result(blender, address, shot):
-    """Shift+D, other inputs, run: neither node claims the other's frames."""
+    """Shift+D, other inputs, run: neither node claims the other's frames. Nor does a copy of the
+    scene that is longer, and which scene was looked at last makes no difference."""
     told = played(blender, address, "duplicated", shot)
 
     assert told["shared"] == ["STALE", "STALE"]
@@ -329,6 +330,10 @@ def test_a_duplicate_shows_its_own_result(blender, address, shot):
     assert told["states"] == ["DONE", "DONE"]
     assert told["shown"] == ["STTN_Inpaint", "STTN_Inpaint_001"]
     assert told["driven"] == ["now >= 1001 and now <= 1001"] * 2
+    assert told["copied"] == told["other_range_back"] == ["DONE", "DONE"]
+    *states, message = told["other_range"]
+    assert states == ["STALE", "STALE"]
+    assert message.startswith("Other shares this node, with other inputs than were run")
 
 
 def test_the_pages_pictures_are_what_blender_makes(facts, shot, bpy_python):
