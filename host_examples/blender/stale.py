@@ -1,7 +1,8 @@
 """Notices that what was analyzed is no longer what flows into the node, and results that are lost.
 
-The fingerprint covers params, frame range, resolution and every node upstream, in groups too:
-settings, links, constants, keys, drivers and strips, and the files, masks and clips that they name.
+The fingerprint covers params, color management, frame range, resolution and every node upstream, in
+groups too: settings, links, constants, keys, drivers and strips, and the files, masks, clips and
+textures that they name.
 It does not follow Render Layers into their scene, nor a clip's tracks: after a change there, run
 the node again.
 
@@ -17,14 +18,19 @@ import logging
 import operator
 import os
 import re
+import zlib
 from collections import defaultdict
 from typing import Any, TypeGuard
 
 import bpy
+import numpy as np
 
+from host_examples.blender.export import exported_color
 from host_examples.blender.properties import set_params
 from host_examples.blender.results import missing_result
 from host_examples.blender.tree import RESULT, inpaint_nodes, is_inpaint
+from host_examples.standalone.sequences import find_sequence
+from node.errors import ClipError
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +41,7 @@ _PLAIN = (bool, int, float, str, type(None))
 # What an artist sees, and a render does not; what Blender finds out; tracks, for they are long.
 _LEFT_OUT = re.compile(
     r".*\.(rna_type|hide|hide_select|select.*|active.*|show_.*|is_valid)"
+    r"|.*Texture\.animation_data|DriverTarget\.is_fallback_used"
     r"|NlaStrip\.(influence|strip_time)|MovieTrackingStabilization\.(rotation_)?tracks"
 )
 # Of what nodes name, what changes its pixels, besides its files.
@@ -63,13 +70,14 @@ def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
     owners = {found.id_data for found in upstream} | named
     kept = {
         "params": set_params(node.node_tree),
-        "painted": _found(bpy.path.abspath(node.node_tree.sttn.clean_frames).replace("#", "[0-9]")),
+        "color": exported_color(),
+        "painted": _painted(node.node_tree.sttn.clean_frames),
         "scene": [
             *(scene.frame_start, scene.frame_end, render.frame_map_old, render.frame_map_new),
             *(render.resolution_x, render.resolution_y, render.resolution_percentage),
             *(render.use_multiview, render.use_border and _border(render)),
         ],
-        "files": sorted(_files(each) for each in named),
+        "files": sorted(_contents(each) for each in named),
         "keys": sorted(([each.name_full, _keys(each)] for each in owners), key=str),
     }
     return f"{_digest(kept)} {_values(into)}"
@@ -139,8 +147,9 @@ def _settings(struct: bpy.types.bpy_struct) -> list[Any]:
 
 @functools.cache
 def _names(kind: type[bpy.types.bpy_struct]) -> list[str]:
-    # What every node has, too, is left out: name, place, color ...
-    common = bpy.types.Node.bl_rna.properties if issubclass(kind, bpy.types.Node) else ()
+    # What every node or ID has, too, is left out: name, place, color, users ...
+    bases = [each for each in (bpy.types.Node, bpy.types.ID) if issubclass(kind, each)]
+    common = {each.identifier for base in bases for each in base.bl_rna.properties}
     names = [each.identifier for each in kind.bl_rna.properties if each.identifier not in common]
     return [each for each in names if not _LEFT_OUT.fullmatch(f"{kind.__name__}.{each}")]
 
@@ -169,6 +178,8 @@ def _struct(struct: bpy.types.bpy_struct) -> list[object]:
         return _curve(struct)
     if isinstance(struct, bpy.types.Action):
         return [_curve(each) for each in _curves(struct)]
+    if isinstance(struct, bpy.types.Texture):
+        return [struct.name, *map(_value, _settings(struct))]
     if _is_id(struct):
         told = [operator.attrgetter(name)(struct) for name in _TOLD.get(type(struct), ())]
         return [struct.name, _path(struct), *map(_value, told)]
@@ -194,6 +205,24 @@ def _path(named: bpy.types.ID) -> str:
     # A file saved elsewhere names the same files by other ways: //plate.exr, //../plate.exr.
     path = bpy.path.abspath(getattr(named, "filepath", ""), library=named.library)
     return os.path.normpath(path) if path else ""
+
+
+def _painted(location: str) -> list[tuple[str, float]]:
+    try:
+        files = find_sequence(bpy.path.abspath(location)).values() if location else ()
+    except (ClipError, OSError):  # a run says so
+        return []
+    return [(str(path), _time(str(path))) for path in sorted(files)]
+
+
+def _contents(named: bpy.types.ID) -> list[tuple[str, float]]:
+    # Of what is painted or packed in Blender a checksum, for no file tells that it changed.
+    if getattr(named, "is_dirty", False) and isinstance(named, bpy.types.Image):
+        pixels = np.empty(len(named.pixels), np.float32)
+        named.pixels.foreach_get(pixels)
+        return [("painted", zlib.crc32(pixels.data))]
+    packed = getattr(named, "packed_file", None)
+    return [("packed", zlib.crc32(packed.data))] if packed else _files(named)
 
 
 def _files(named: bpy.types.ID) -> list[tuple[str, float]]:
@@ -233,7 +262,7 @@ def _curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
 def _curve(curve: bpy.types.FCurve) -> list[object]:
     return [
         *(curve.data_path, curve.array_index, curve.mute, curve.extrapolation),
-        *(curve.driver and curve.driver.expression, _value(curve.modifiers)),
+        *(curve.driver and _driver(curve.driver), _value(curve.modifiers)),
         [
             [
                 *(*key.co, *key.handle_left, *key.handle_right, key.interpolation),
@@ -242,6 +271,16 @@ def _curve(curve: bpy.types.FCurve) -> list[object]:
             for key in curve.keyframe_points
         ],
     ]
+
+
+def _driver(driver: bpy.types.Driver) -> list[object]:
+    variables = [[each.name, each.type, *map(_target, each.targets)] for each in driver.variables]
+    return [driver.type, driver.expression, driver.use_self, variables]
+
+
+def _target(target: bpy.types.DriverTarget) -> list[object]:
+    # What it names counts, and not what that holds, which may change with every frame.
+    return [each.name_full if _is_id(each) else each for each in _settings(target)]
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]

@@ -52,6 +52,12 @@ def mask_socket(tree, box=BOX):
     return node.outputs[0]
 
 
+def with_image(tree, image):
+    node = tree.nodes.new("CompositorNodeImage")
+    node.image = image
+    return node.outputs[0]
+
+
 def add_inpaint(tree, plate, matte, output, server: str):
     assert bpy.ops.sttn.add_node() == {"FINISHED"}
     node = tree.nodes.active

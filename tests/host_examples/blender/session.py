@@ -23,6 +23,7 @@ from scenes import (
     render,
     scene_with_plate,
     told,
+    with_image,
 )
 
 
@@ -221,6 +222,16 @@ def noticed(folder: Path, server: str) -> dict:
     action = animated.action
     (curve,) = action.layers[0].strips[0].channelbags[0].fcurves
     track = animated.nla_tracks.new()
+    driver = tree.nodes.new("ShaderNodeValue").outputs[0].driver_add("default_value").driver
+    variable = driver.variables.new()
+    painting = bpy.data.images.new("Painting", 2, 2)
+    mixed = tree.nodes.new("ShaderNodeMath")
+    tree.links.new(with_image(tree, painting), mixed.inputs[0])
+    tree.links.new(mixed.outputs[0], blur.inputs[1])
+    painted = folder / "take [2]" / f"p.{FIRST}.exr"
+    painted.parent.mkdir()
+    painted.touch()
+    node.node_tree.sttn.clean_frames = str(painted.parent)
 
     def push_down() -> None:
         track.strips.new("Pushed", FIRST, action)
@@ -245,7 +256,21 @@ def noticed(folder: Path, server: str) -> dict:
         "distortion": lambda: setattr(clip.tracking.camera, "k1", 0.5),
         "border": lambda: setattr(scene.render, "use_border", True),
         "cropped": lambda: setattr(scene.render, "use_crop_to_border", True),
+        "driver_type": lambda: setattr(driver, "type", "MAX"),
+        "driver_target": lambda: setattr(variable.targets[0], "data_path", "frame_end"),
+        "stroke": lambda: painting.pixels.__setitem__(0, 0.5),
+        "another_stroke": lambda: painting.pixels.__setitem__(0, 0.6),
+        "packed": painting.pack,
+        "stroke_on_a_packed_image": lambda: painting.pixels.__setitem__(0, 0.7),
+        "packed_again": painting.pack,
+        "clean_frame": lambda: os.utime(painted, (1, 1)),
+        "config": lambda: os.environ.update(OCIO="ocio://studio-config-latest"),
     }
+    if bpy.app.version < (5, 0):
+        node_of_texture = tree.nodes.new("CompositorNodeTexture")
+        node_of_texture.texture = texture = bpy.data.textures.new("Clouds", "CLOUDS")
+        tree.links.new(node_of_texture.outputs[0], mixed.inputs[1])
+        changes["texture"] = lambda: setattr(texture, "noise_scale", 1.5)
 
     def is_told(change) -> bool:
         before = stale.fingerprint(scene, node)
@@ -615,7 +640,8 @@ def larger_plate(folder: Path, server: str) -> dict:
 
 
 def wide_gamut(folder: Path, server: str) -> dict:
-    """A file that works in ACEScg."""
+    """A file that works in ACEScg, and later does not."""
+    from host_examples.blender import stale
     from host_examples.blender.export import Export, exported_color
 
     scene, node = masked(folder, server)
@@ -625,7 +651,10 @@ def wide_gamut(folder: Path, server: str) -> dict:
     export.frame(FIRST)
     export.close()
     bpy.ops.sttn.inpaint("EXEC_DEFAULT")
-    return {"color": exported_color(), **told(node)}
+    facts = {"color": exported_color(), **told(node)}
+    bpy.ops.wm.set_working_color_space(working_space="Linear Rec.709")
+    stale.mark(scene)
+    return {**facts, "changed": told(node)["state"]}
 
 
 def pictures(folder: Path, server: str) -> dict:

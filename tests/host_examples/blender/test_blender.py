@@ -260,6 +260,7 @@ def test_another_working_space_is_named_to_the_node(facts, shot, bpy_python):
     told = facts("wide_gamut")
 
     assert told["state"] == "DONE"
+    assert told["changed"] == "STALE"
     assert told["color"]["color_space"] == "ACEScg"
     config = ocio.Config.CreateFromFile("ocio://studio-config-latest")
     processor = config.getProcessor("Linear Rec.709 (sRGB)", "ACEScg").getDefaultCPUProcessor()
