@@ -4,9 +4,10 @@ Plates of artists go through OpenImageIO and OCIO in the hosts; this is for corp
 """
 
 import json
+import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 
 import cv2
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError, SizesDifferError
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 MOVIE_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
@@ -24,6 +27,13 @@ MASKS_FOLDER = re.compile(r"masks?|objects", re.IGNORECASE)
 
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (T, H, W, 3) for several."""
+
+Decoder = Callable[[bytes, object], Image]
+"""Makes an image of a file's bytes; gets what messages call it, too."""
+
+FEWER = 0.9
+"""Share of the frames that a movie says it has; what an edit list hides, or what is only estimated
+from its duration, lies between this and all of them."""
 
 
 def natural_order(path: PurePath) -> tuple[list[list[str | int]], str]:
@@ -92,30 +102,73 @@ def listed_videos(path: Path) -> set[str] | None:
         raise FootageError(f"{path} is not a JSON object of video names: {error}") from error
 
 
-def read_image(path: Path) -> Image:
+def decoded(content: bytes, name: object, way: int = cv2.IMREAD_COLOR) -> Image:
+    """Decode a file's bytes as (H, W, 3) RGB; uint8, unless OpenCV's flags say otherwise.
+
+    Bytes and no path: OpenCV crashes of paths that are no UTF-8, and fills up with gray what a
+    JPEG file lacks at its end.
+
+    Args:
+        content: The whole file.
+        name: What messages call it.
+        way: OpenCV's flags of reading.
+
+    Raises:
+        FootageError: it cannot be decoded, or ends before its image does.
+    """
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), way) if content else None
+    if pixels is None:
+        raise FootageError(f"cannot decode the image {name}")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+
+
+def decoded_mask(content: bytes, name: object) -> Image:
+    """Decode a mask's bytes as (H, W, 3) uint8: 255 where any color of it is above 0, of 16 bits
+    too.
+
+    Raises:
+        FootageError: as :func:`decoded`.
+    """
+    values = decoded(content, name, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    covered = np.where(values.max(axis=-1, keepdims=True) > 0, np.uint8(255), np.uint8(0))
+    return np.repeat(covered, 3, axis=-1)
+
+
+def read_image(path: Path, decoder: Decoder = decoded) -> Image:
     """Read an image as (H, W, 3) uint8 RGB.
 
     Raises:
-        FootageError: the file is missing or cannot be decoded.
+        FootageError: the file is missing, cannot be decoded or ends too early.
     """
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise FootageError(f"cannot read the image {path}")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return decoder(content_of(path), path)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FootageError: it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FootageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_matte(path: Path) -> NDArray[np.bool_]:
     """Read a mask image as (H, W) bool; any value above 0 is hole.
 
     Raises:
-        FootageError: the file is missing or cannot be decoded.
+        FootageError: as :func:`read_image`.
     """
-    hole: NDArray[np.bool_] = read_image(path).max(axis=-1) > 0
+    hole: NDArray[np.bool_] = read_image(path, decoded_mask)[..., 0] > 0
     return hole
 
 
 def read_movie(path: Path, limit: int, short_side: int) -> Image:
     """Decode the first frames of a movie, reduced to a short side.
+
+    A movie with fewer frames than it says it has is named in a warning.
 
     Args:
         path: Movie file.
@@ -126,8 +179,10 @@ def read_movie(path: Path, limit: int, short_side: int) -> Image:
         (T, H, W, 3) uint8 RGB.
 
     Raises:
-        FootageError: the file is missing or holds no frame that can be decoded.
+        FootageError: the file is missing, holds no frame that can be decoded, or its path is no
+            UTF-8.
     """
+    require_unicode(path)
     capture = cv2.VideoCapture(str(path))
     frames: list[Image] = []
     try:
@@ -136,14 +191,25 @@ def read_movie(path: Path, limit: int, short_side: int) -> Image:
             if not there:
                 break
             frames.append(reduced(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), short_side))
+        said = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         capture.release()
     if not frames:
         raise FootageError(f"cannot decode any frame of the movie {path}")
+    if len(frames) < FEWER * min(limit, said):
+        logger.warning("%s says it has %d frames, and %d are there", path, said, len(frames))
     return np.stack(frames)
 
 
-def read_sequence(folder: Path, limit: int, short_side: int) -> Image:
+def require_unicode(path: Path) -> None:
+    """Raise FootageError where a path is no UTF-8, which libraries crash of."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise FootageError(f"the name of {path} is no UTF-8; rename it") from error
+
+
+def read_sequence(folder: Path, limit: int, short_side: int, decoder: Decoder = decoded) -> Image:
     """Read the first images of a folder as the frames of one video, as :func:`read_movie` does.
 
     What lies in folders below it is no part of the video.
@@ -152,7 +218,7 @@ def read_sequence(folder: Path, limit: int, short_side: int) -> Image:
         FootageError: there are no images, or one cannot be decoded.
         SizesDifferError: they differ in size.
     """
-    frames = [reduced(read_image(path), short_side) for path in images_in(folder)[:limit]]
+    frames = [reduced(read_image(path, decoder), short_side) for path in images_in(folder)[:limit]]
     if not frames:
         raise FootageError(f"there are no images in {folder}")
     if len({frame.shape for frame in frames}) > 1:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError
+from sttn.footage import content_of, require_unicode
 
 SCENE_LINEAR_SUFFIXES = frozenset({".hdr", ".exr"})
 
@@ -29,7 +30,8 @@ def read_scene_linear(path: Path) -> Light:
             raise FootageError(f"{path} has no channels R, G and B, only {', '.join(names)}")
         pixels = pixels[..., [names.index(name) for name in "RGB"]]
     else:
-        found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        content = np.frombuffer(content_of(path), np.uint8)
+        found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
         if found is None or found.ndim != 3 or found.dtype != np.float32:
             raise FootageError(f"cannot read {path} as a scene-linear image")
         pixels = np.asarray(found[..., ::-1], np.float32)
@@ -41,7 +43,8 @@ def read_exr(path: Path) -> tuple[NDArray[np.float32], list[str]]:
     """Every channel of an .exr's first part in its display window, (H, W, C), and their names.
 
     Raises:
-        FootageError: the file cannot be read, or OpenImageIO is not installed.
+        FootageError: the file cannot be read, its path is no UTF-8, or OpenImageIO is not
+            installed.
     """
     try:
         import OpenImageIO as oiio
@@ -49,6 +52,7 @@ def read_exr(path: Path) -> tuple[NDArray[np.float32], list[str]]:
         raise FootageError(
             f"{path} wants OpenImageIO; pip install openimageio, or pack the corpus where it is"
         ) from None
+    require_unicode(path)
     file = oiio.ImageInput.open(str(path))
     if file is None:
         raise FootageError(f"cannot read {path}: {oiio.geterror()}")

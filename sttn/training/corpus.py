@@ -32,7 +32,10 @@ from sttn.footage import (
     IMAGE_SUFFIXES,
     MASKS_FOLDER,
     MOVIE_SUFFIXES,
+    Decoder,
     Image,
+    decoded,
+    decoded_mask,
     files_in,
     images_in,
     listed_videos,
@@ -66,6 +69,9 @@ OBJECTS_SHORT_SIDE = 240
 READ_SUFFIXES = IMAGE_SUFFIXES | SCENE_LINEAR_SUFFIXES | MOVIE_SUFFIXES | {".zip"}
 NOTED_SUFFIXES = frozenset({".json", ".jsonl"})
 """Of lists of videos, and of what tells a run's folder."""
+
+LEAST_SIDE = 2
+"""Pixels of a photograph's or movie's sides at least; nothing can be cut from fewer."""
 
 RUN_FILES = ("config.json", "log.jsonl")
 """Their folder is a run's."""
@@ -224,6 +230,14 @@ class _Found:
         return self.path.name if self.path.is_dir() else self.path.stem
 
     def read(self, limits: CorpusLimits) -> Material:
+        material = self._read(limits)
+        for pixels in (*material.photographs, *material.movies):
+            height, width = pixels.shape[-3:-1]
+            if min(height, width) < LEAST_SIDE:
+                raise FootageError(f"{self.path} has {width}x{height} pixels, too few to cut from")
+        return material
+
+    def _read(self, limits: CorpusLimits) -> Material:
         if self.kind == "shard":
             return read_shard(self.path)
         if self.kind == "photograph":
@@ -233,19 +247,19 @@ class _Found:
             return Material(panoramas=[read_panorama(self.path, limits.panorama_height)])
         if self.kind == "objects":
             # Indices of objects are no quantities; any object will do.
-            drawn = _read_video(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE)
-            return Material(objects=[drawn.max(axis=-1) > 0])
+            masks = _read_video(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE, decoded_mask)
+            return Material(objects=[masks.max(axis=-1) > 0])
         return Material(
             movies=[_read_video(self.path, limits.movie_frames, limits.movie_short_side)]
         )
 
 
-def _read_video(path: Path, limit: int, short_side: int) -> Image:
+def _read_video(path: Path, limit: int, short_side: int, decoder: Decoder = decoded) -> Image:
     """Frames of a folder, a zip or a movie, as :func:`sttn.footage.read_movie` gives them."""
-    if path.is_dir():
-        return read_sequence(path, limit, short_side)
-    read = read_frames_zip if path.suffix.lower() == ".zip" else read_movie
-    return read(path, limit, short_side)
+    if path.suffix.lower() in MOVIE_SUFFIXES and not path.is_dir():
+        return read_movie(path, limit, short_side)
+    read = read_sequence if path.is_dir() else read_frames_zip
+    return read(path, limit, short_side, decoder)
 
 
 def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:

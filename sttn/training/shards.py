@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.errors import FootageError
-from sttn.footage import IMAGE_SUFFIXES, Image, is_hidden, natural_order, reduced
+from sttn.footage import (
+    IMAGE_SUFFIXES,
+    Decoder,
+    Image,
+    decoded,
+    is_hidden,
+    natural_order,
+    reduced,
+)
 from sttn.training.panoramas import Panorama
 
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
@@ -226,7 +234,7 @@ def _packed(path: Path, archive: zipfile.ZipFile, names: list[str]) -> PackedMov
     )
 
 
-def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:
+def read_frames_zip(path: Path, limit: int, short_side: int, decoder: Decoder = decoded) -> Image:
     """The frames of one video in a zip, (T, H, W, 3), as the released code wants them.
 
     Raises:
@@ -235,7 +243,8 @@ def read_frames_zip(path: Path, limit: int, short_side: int) -> Image:
     """
     names = [str(name) for name in images_in_zip(path)[:limit]]
     with _opened(path) as archive:
-        frames = [reduced(_decoded(path, archive, name), short_side) for name in names]
+        contents = ((_content(path, archive, name), f"{name} of {path}") for name in names)
+        frames = [reduced(decoder(*content), short_side) for content in contents]
     return _stacked(path, frames)
 
 
@@ -293,8 +302,4 @@ def _loaded(path: Path, archive: zipfile.ZipFile, name: str) -> Panorama:
 
 
 def _decoded(path: Path, archive: zipfile.ZipFile, name: str, way: int = cv2.IMREAD_COLOR) -> Image:
-    content = np.frombuffer(_content(path, archive, name), np.uint8)
-    pixels = cv2.imdecode(content, way) if len(content) else None
-    if pixels is None:
-        raise FootageError(f"{path}: cannot decode {name}")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return decoded(_content(path, archive, name), f"{name} of {path}", way)

@@ -70,6 +70,15 @@ def test_removal_covers_the_object_and_knows_no_truth(clips):
     assert not case.masks[0, 25].any()
 
 
+def test_a_mask_of_16_bits_is_not_empty(clips):
+    """Numbers of objects, as some tools write them, are far below what 8 bits would keep."""
+    mask = np.zeros((96, 144), np.uint16)
+    mask[40:64, 60:80] = 1
+    cv2.imwrite(str(clips / "bank" / "stationary_144x96.png"), mask)
+
+    assert find_cases(clips, ProtocolConfig())[0].read().masks[0].sum() == 24 * 20
+
+
 def test_masks_of_ones_own(clips, tmp_path):
     """An image for all frames, or a folder with one for each."""
     own = tmp_path / "own"

@@ -1,6 +1,7 @@
 """Folders as people have them: what is read, what is left out, and who hears of it."""
 
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -44,6 +45,80 @@ def test_unreadable_material_is_named_counted_and_left_out(tmp_path, caplog):
     assert len(corpus.photographs) == 1
     for told in ("broken.jpg", "broken.mp4", "broken.zip", "3 of the corpus' files"):
         assert told in caplog.text
+
+
+def test_names_that_are_no_utf_8_stop_nothing(tmp_path, caplog):
+    """An old disk, unpacked anywhere: OpenCV crashed of them, without a word. Images are read, of
+    others the name is told.
+    """
+    image = cv2.imencode(".png", np.full((80, 90, 3), 7, np.uint8))[1].tobytes()
+    light = cv2.imencode(".hdr", np.ones((10, 20, 3), np.float32))[1].tobytes()
+    for ending, content in (("png", image), ("hdr", light), ("exr", b"1"), ("mp4", b"1")):
+        (tmp_path / os.fsdecode(b"caf\xe9." + ending.encode())).write_bytes(content)
+
+    corpus = read_corpus(tmp_path)
+
+    assert corpus.photographs[0].mean() == 7
+    assert corpus.panoramas[0].shape == (10, 20, 3)
+    assert [record.args[0].args[0] for record in caplog.records[:2]] == [
+        f"the name of {tmp_path}/caf\udce9.{ending} is no UTF-8; rename it"
+        for ending in ("mp4", "exr")
+    ]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_jpeg_that_ends_too_early_is_left_out(tmp_path, caplog, packed):
+    """A copy that a full disk cut off: nobody learns to fill with the gray that is missing. What
+    phones lay behind a picture, a second or third one or a film, does not matter.
+    """
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 256, (9, 9, 3), np.uint8), (90, 90))
+    content = cv2.imencode(".jpg", image)[1].tobytes()
+    whole = {
+        "phone.jpg": content + content[: len(content) // 2],
+        "padded.jpg": content + b"\0" * 99,
+    }
+    with zipfile.ZipFile(tmp_path / ("a.zip" if packed else "_"), "w") as archive:
+        for name, some in {**whole, "cut.jpg": content[: 2 * len(content) // 3]}.items():
+            archive.writestr(name, some) if packed else (tmp_path / name).write_bytes(some)
+    (tmp_path / "good.jpg").write_bytes(content)
+
+    corpus = read_corpus(tmp_path)
+
+    assert len(corpus.photographs) == (1 if packed else 3)
+    assert not corpus.movies
+    assert "cannot decode the image" in caplog.text
+    assert "cut.jpg" in caplog.text
+
+
+def test_a_movie_that_ends_too_early_is_told(tmp_path, caplog):
+    """Half a download is used as far as it goes, and the log says how far that is."""
+    path = tmp_path / "walk.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 64))
+    for number in range(40):
+        writer.write(np.full((64, 96, 3), 5 * number, np.uint8))
+    writer.release()
+    read_corpus(tmp_path)
+    assert not caplog.records
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+    (movie,) = read_corpus(tmp_path).movies
+
+    assert 5 < len(movie) < 30
+    assert f"{path} says it has 40 frames, and {len(movie)} are there" in caplog.text
+    caplog.clear()
+    read_corpus(tmp_path, CorpusLimits(movie_frames=5))
+    assert not caplog.records
+
+
+def test_an_image_of_a_single_row_is_left_out(tmp_path, caplog):
+    """A tracking pixel among downloaded pictures ended a run once a lot fell on it."""
+    cv2.imwrite(str(tmp_path / "pixel.png"), np.zeros((1, 600, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "thin.png"), np.zeros((2, 600, 3), np.uint8))
+
+    assert len(read_corpus(tmp_path).photographs) == 1
+    assert "pixel.png has 600x1 pixels, too few" in caplog.text
 
 
 def test_layouts_of_davis_and_youtube_vos_are_read(tmp_path):
@@ -92,13 +167,16 @@ def test_train_json_counts_wherever_it_lies(tmp_path):
     assert len(read_corpus(tmp_path).movies) == 1
 
 
-def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path):
-    """DAVIS as it is unpacked: its masks cut holes, and nobody trains on them as pictures."""
+@pytest.mark.parametrize("bits", [np.uint8, np.uint16])
+def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path, bits):
+    """DAVIS as it is unpacked: its masks cut holes, and nobody trains on them as pictures. Numbers
+    of objects count in 16 bits too, however small.
+    """
     images(tmp_path / "JPEGImages" / "480p" / "bear", 6)
     folder = tmp_path / "Annotations" / "480p" / "bear"
     folder.mkdir(parents=True)
     for number in range(6):
-        drawn = np.zeros((40, 60), np.uint8)
+        drawn = np.zeros((40, 60), bits)
         drawn[10:20, 5 * number : 5 * number + 10] = 1
         cv2.imwrite(str(folder / f"{number:05d}.png"), drawn)
 
