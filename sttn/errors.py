@@ -8,6 +8,8 @@
     +-- FootageError          training or evaluation material cannot be read
     |   +-- SizesDifferError  the images of a folder are not one video's
     +-- TrainingError         a run that cannot go on
+    +-- SavingError           what a run keeps cannot be written
+    +-- LostProcessError      a process that computed beside is gone
     +-- DeviceError           this machine has no such device
     +-- OutOfMemoryError      the smallest piece of work does not fit into memory
     +-- CancelledError        the caller asked to stop
@@ -36,6 +38,14 @@ class SizesDifferError(FootageError):
 
 class TrainingError(SttnError):
     """A run that no longer learns anything."""
+
+
+class SavingError(SttnError, OSError):
+    """A checkpoint or weights that cannot be written, as where a disk is full."""
+
+
+class LostProcessError(SttnError):
+    """A process that computed beside this one was ended from outside."""
 
 
 class DeviceError(SttnError, ValueError):

@@ -1,6 +1,8 @@
 """Weights on disk: safetensors with the network's size in its header, half or full precision."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sttn.errors import CheckpointError
+from sttn.errors import CheckpointError, SavingError
 from sttn.model.generator import Generator, ModelConfig
 from sttn.model.published import PUBLISHED_SUFFIXES, read_published
 from sttn.settings.raster import TRAINED_PIXELS
@@ -29,6 +31,9 @@ def save_generator(
         path: Target; replaced in one step.
         dtype: Precision on disk, ``torch.float16`` to ship, ``torch.float32`` to go on training.
         facts: Free text kept in the header (steps, corpus, version).
+
+    Raises:
+        SavingError: it cannot be written.
     """
     size = {**asdict(generator.config), "trained_pixels": generator.trained_pixels}
     save_network(generator, size, path, dtype, facts)
@@ -65,9 +70,33 @@ def save_network(
         for name, value in network.state_dict().items()
     }
     header = {**(facts or {}), "model": json.dumps(size)}
+    with written(path) as temporary:
+        temporary.write_bytes(save(tensors, header))
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Have a file written so that a reader never sees half of it, and a failure leaves nothing.
+
+    Yields:
+        Where to write; gets its name when that is done.
+
+    Raises:
+        SavingError: it cannot be written.
+    """
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, header))
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        cause: BaseException | None = error
+        while isinstance(cause, Exception) and not isinstance(cause, OSError):
+            cause = cause.__context__  # of a full disk torch speaks as of its own error
+        if not isinstance(cause, OSError):
+            raise
+        raise SavingError(f"cannot write {path}: {cause.strerror}") from error
 
 
 def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,12 +25,14 @@ SCALARS_EVERY = 10
 class Journal:
     """Writes ``config.json``, ``log.jsonl``, TensorBoard's files and ``curve.png``.
 
-    A process that is not active writes nothing.
+    A process that is not active writes nothing. What cannot be written once the run is under way is
+    told, and ends no run.
     """
 
     def __init__(self, folder: Path, config: TrainingConfig, *, first: int, active: bool) -> None:
         self._folder = folder
         self._active = active
+        self._failed = False
         if not active:
             return
         about = {"version": _version(), **asdict(config)}
@@ -49,28 +52,41 @@ class Journal:
     ) -> None:
         if not self._active:
             return
-        self._log.close()
-        self._board.close()
+        for close in (self._log.close, self._board.close):
+            with self._spared():
+                close()
         draw_curve(self._folder / "log.jsonl", self._folder / "curve.png")
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Note the figures of a step."""
         if not self._active:
             return
-        self._log.write(json.dumps({"step": step, **figures}) + "\n")
-        if step % SCALARS_EVERY == 0:
-            for name, value in figures.items():
-                self._board.add_scalar(name, value, step)
+        with self._spared():
+            self._log.write(json.dumps({"step": step, **figures}) + "\n")
+            if step % SCALARS_EVERY == 0:
+                for name, value in figures.items():
+                    self._board.add_scalar(name, value, step)
 
     def write_validation(self, step: int, psnr: float, picture: NDArray[np.uint8]) -> None:
         """Note a look at the validation clips."""
         if not self._active:
             return
         logger.info("step %d: %.2f dB in the holes of the validation clips", step, psnr)
-        self._log.write(json.dumps({"step": step, "validation_psnr": psnr}) + "\n")
-        self._board.add_scalar("validation_psnr", psnr, step)
-        self._board.add_image("validation", picture, step, dataformats="HWC")
-        cv2.imwrite(str(self._folder / "validation.png"), picture[..., ::-1])
+        with self._spared():
+            self._log.write(json.dumps({"step": step, "validation_psnr": psnr}) + "\n")
+            self._board.add_scalar("validation_psnr", psnr, step)
+            self._board.add_image("validation", picture, step, dataformats="HWC")
+            cv2.imwrite(str(self._folder / "validation.png"), picture[..., ::-1])
+
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """A full disk is told once."""
+        try:
+            yield
+        except OSError as error:
+            if not self._failed:
+                logger.warning("the log in %s is not complete: %s", self._folder, error)
+            self._failed = True
 
 
 def _version() -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sttn.errors import CheckpointError
-from sttn.model import Discriminator, Generator, ModelConfig, save_generator
+from sttn.model import Discriminator, Generator, ModelConfig, save_generator, written
 from sttn.training.config import TrainingConfig
 
 RESIDUAL_SCALE = 0.3
@@ -54,11 +54,13 @@ class TrainingState:
 
         Returns:
             The weights, half precision.
+
+        Raises:
+            SavingError: they cannot be written; what was saved before stays.
         """
         path = folder / f"checkpoint-{self.step:08d}.pt"
-        temporary = path.with_suffix(".part")
-        torch.save(self._content(), temporary)
-        temporary.replace(path)
+        with written(path) as temporary, temporary.open("wb") as file:
+            torch.save(self._content(), file)
         for old in checkpoints(folder)[: -self.config.checkpoints_kept]:
             old.unlink()
         weights = folder / "generator.safetensors"
@@ -69,10 +71,13 @@ class TrainingState:
         """Go on from the newest checkpoint of a folder, if it holds one.
 
         The network has to be the same; whatever else the run's settings say now counts from here.
+        Checkpoints that a run was killed at are removed.
 
         Raises:
             CheckpointError: it belongs to another network, or cannot be read.
         """
+        for unfinished in folder.glob("checkpoint-*.part"):
+            unfinished.unlink(missing_ok=True)
         found = checkpoints(folder)
         if not found:
             return

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from sttn.errors import TrainingError
+from sttn.errors import SavingError, TrainingError
 from sttn.model import Generator
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
@@ -153,7 +153,12 @@ class Run:
                 if state.rejected > config.rejected_limit:
                     _give_up(state, output, recipes)
                 if processes.first and time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                    state.save(output)
+                    try:
+                        state.save(output)
+                    except SavingError as error:
+                        logger.warning(
+                            "step %d is not saved, the run goes on: %s", state.step, error
+                        )
                     saved = time.monotonic()
                 if processes.any(bool(stop)):
                     logger.warning(

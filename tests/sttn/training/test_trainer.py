@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from sttn.errors import CheckpointError, DeviceError, TrainingError
+from sttn.errors import CheckpointError, DeviceError, SavingError, TrainingError
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training import trainer
 from sttn.training.config import TrainingConfig
@@ -337,6 +338,30 @@ def test_a_log_that_a_full_disk_cut_off_is_gone_on_with(tmp_path, corpus, tiny, 
 
     assert len(log(tmp_path)) == 3
     assert f"left out: line 5 of {tmp_path / 'log.jsonl'}" in caplog.text
+
+
+def test_a_full_disk_ends_no_run_before_its_end(tmp_path, corpus, tiny, caplog):
+    """A night's run, of which all was lost: steps go on while somebody makes room. What cannot be
+    saved at the end is told with its path, and nothing half-written lies around.
+    """
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2200, allowed[1]))
+    longer = replace(tiny, steps=24, checkpoint_minutes=0)
+    try:
+        with pytest.raises(SavingError, match=r"cannot write .*checkpoint-00000024\.pt: File too"):
+            train(longer, corpus, tmp_path, CPU)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert "step 23 is not saved, the run goes on: cannot write" in caplog.text
+    assert caplog.text.count("is not complete: [Errno 27]") == 1
+    assert not list(tmp_path.glob("*.part"))
+    for unfinished in ("checkpoint-00000003.part", "checkpoint-00000004.pt.part"):
+        (tmp_path / unfinished).touch()
+
+    train(tiny, corpus, tmp_path, CPU)
+
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-00000006.pt"]
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_learning_rates_are_those_of_the_paper_and_of_the_release():
