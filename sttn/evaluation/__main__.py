@@ -26,7 +26,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import tyro
@@ -42,12 +42,13 @@ from sttn.evaluation.ranking.page import PAGE_FILE, draw, require_methods, write
 from sttn.evaluation.report import PageConfig, write_report
 from sttn.evaluation.runs import evaluate
 from sttn.evaluation.scoring import ScoringConfig
-from sttn.evaluation.tables import TABLES, beside_published, trained
+from sttn.evaluation.tables import TABLES, beside_published, sized, trained
 from sttn.inference import DEFAULT_PRESET, PRESETS, Preset
+from sttn.model import load_generator
 from sttn.settings.computing import Precision
 from sttn.settings.weights import DEFAULT_WEIGHTS, FUSION_WEIGHTS
 from sttn.training.config import TrainingConfig
-from sttn.training.corpus import read_corpus
+from sttn.training.corpus import CorpusLimits, read_corpus
 from sttn.training.presets import configured
 
 COMPUTED = "computed"
@@ -186,8 +187,10 @@ def table_command(defaults: TrainingConfig) -> Callable[..., None]:
         output: Path,
         training: Annotated[TrainingConfig, tyro.conf.arg(name="")] = defaults,
         config: Path | None = None,
+        start: Path | None = None,
         dataset: Literal["davis", "youtube-vos"] = "davis",
         device: str = "auto",
+        limits: CorpusLimits = CorpusLimits(),
         protocol: Protocols = ProtocolConfig(),
         scoring: Annotated[ScoringConfig, tyro.conf.arg(name="metrics")] = ScoringConfig(),
     ) -> None:
@@ -201,17 +204,24 @@ def table_command(defaults: TrainingConfig) -> Callable[..., None]:
             output: Folder of the runs; rows that train alike share a run, across tables too.
             training: The run that the rows vary.
             config: TOML file with the run's settings, or the name of a preset.
+            start: Weights that every row begins with, and takes its size from, .safetensors or
+                .pth; as the paper's runs on DAVIS begin with those on YouTube-VOS.
             dataset: Whose published rows stand beside Table 1; the others are on DAVIS.
             device: cpu, cuda or auto.
+            limits: What is kept of the material to train on.
             protocol: What is cut out of which videos.
             scoring: Weights of metrics that cannot be shipped.
         """
         cv2.setNumThreads(0)  # as train() says; before OpenCV starts its threads
         chosen, rows = choose_device(device), TABLES[number]
         sources = find_cases(clips, protocol)
-        networks = trained(rows, training, read_corpus(corpus), output / "trained", chosen)
+        wanted = training if start is None else sized(rows, training, load_generator(start))
+        material = read_corpus(corpus, limits)
+        networks = trained(rows, wanted, material, output / "trained", chosen, start)
         baselines = tuple(BASELINES) if number == 1 else ()
-        settings = {"footage": str(clips), "table": number, "training": asdict(training)}
+        settings: dict[str, Any] = {"footage": str(clips), "table": number}
+        settings |= {"training": asdict(wanted)}
+        settings |= {"start": str(start) if start else None, "limits": asdict(limits)}
         settings |= {"protocol": asdict(protocol), "scoring": asdict(scoring)}
         store = output / COMPUTED
         results = evaluate(sources, networks, baselines, scoring, store, settings)

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from sttn.errors import LostProcessError
 from sttn.evaluation.baselines import BaselineName
 from sttn.evaluation.cases import HOLE, TRUTH, Case, CaseSource
 from sttn.evaluation.methods import (
@@ -72,6 +74,7 @@ def evaluate(
 
     Raises:
         FootageError: a case cannot be read.
+        LostProcessError: one of the processes was ended from outside.
         ValueError: no processes, no method, two of one name, or one called like what is no method.
     """
     if processes < 1:
@@ -150,6 +153,11 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(processes, context, initializer=_calm)
     try:
         yield pool
+    except BrokenProcessPool as error:
+        raise LostProcessError(
+            "a process that computes beside was ended, as for want of memory; what was computed "
+            "stays, and the same command goes on, best with fewer --processes"
+        ) from error
     except BaseException:
         pool.shutdown(cancel_futures=True)
         raise

@@ -1,6 +1,5 @@
 """The paper's tables: what each row trains and how it is tested, beside what was published."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,13 +7,14 @@ from typing import Any
 
 import torch
 
+from sttn.errors import CheckpointError
 from sttn.evaluation.console import table, told
 from sttn.evaluation.methods import Network, network
 from sttn.evaluation.published import DAVIS, YOUTUBE_VOS, Published
 from sttn.evaluation.results import Results
 from sttn.evaluation.store import digest
 from sttn.inference import WindowConfig
-from sttn.model import load_generator
+from sttn.model import Generator, load_generator
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.trainer import train
@@ -121,12 +121,30 @@ TITLES = {
 }
 
 
+def sized(rows: Sequence[Row], config: TrainingConfig, start: Generator) -> TrainingConfig:
+    """The run that rows vary, of the size of the weights that all of them begin with.
+
+    Raises:
+        CheckpointError: a row is about another size.
+    """
+    run = replace(config, model=start.config)
+    for row in rows:
+        wanted = row.training(run).model
+        if wanted != start.config:
+            raise CheckpointError(
+                f"the row '{row.name}' trains {wanted}, the weights to start from are "
+                f"{start.config}; without them it can be trained, or by sttn-train from its own"
+            )
+    return run
+
+
 def trained(
     rows: Sequence[Row],
     config: TrainingConfig,
     corpus: Corpus,
     folder: Path,
     device: torch.device,
+    start: Path | None = None,
 ) -> list[Network]:
     """Train what the rows of a table are about, and go on where a run stopped.
 
@@ -134,20 +152,31 @@ def trained(
     the same; how often it is saved, and the like, is no matter. Stopped by Ctrl-C a run saves and
     the call raises :class:`KeyboardInterrupt`.
 
+    Args:
+        rows: What is trained.
+        config: The run that they vary, as :func:`sized` has it where there are weights to begin
+            with.
+        corpus: Material.
+        folder: Gets a folder per run.
+        device: Where it is trained.
+        start: Weights that every row begins with.
+
     Returns:
         One network per row, with the schedule it is tested with.
     """
     networks = []
-    material = digest(*corpus.photographs, *corpus.movies, *corpus.objects, *corpus.panoramas)
+    first = None if start is None else load_generator(start)
+    begun = () if start is None else (start.read_bytes(),)
+    material = digest(
+        *corpus.photographs, *corpus.movies, *corpus.objects, *corpus.panoramas, *begun
+    )
     for row in rows:
         wanted = row.training(config)
         run = folder / _run_name(wanted, material)
         weights = run / "generator.safetensors"
         finished = run / "finished"
         if not finished.is_file():
-            train(wanted, corpus, run, device)
-            if _steps(run) < wanted.steps:
-                raise KeyboardInterrupt
+            train(wanted, corpus, run, device, start=first)
             finished.write_text(f"{row.name}: {wanted.steps} steps\n")
         window = replace(WindowConfig(max_references=None, propagate=False), **row.window)
         generator = load_generator(weights).to(device)
@@ -161,11 +190,6 @@ def _run_name(config: TrainingConfig, material: str) -> str:
     if not (config.perceptual_weight or config.style_weight):
         del told["vgg"]
     return digest(told, material)[:12]
-
-
-def _steps(run: Path) -> int:
-    lines = (run / "log.jsonl").read_text().splitlines()
-    return max((json.loads(line)["step"] for line in lines), default=0)
 
 
 def beside_published(number: int, results: Results, dataset: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from dataclasses import replace
 
 import cv2
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from sttn.errors import LostProcessError
 from sttn.evaluation.cases import ProtocolConfig, find_cases
 from sttn.evaluation.console import comparisons, summary_table, video_table
 from sttn.evaluation.methods import Network, read_networks
 from sttn.evaluation.metrics.fidelity import hole_psnr
 from sttn.evaluation.results import write_csv, write_json
-from sttn.evaluation.runs import Work, evaluate, score_case
+from sttn.evaluation.runs import Work, _pool, evaluate, score_case
 from sttn.evaluation.scoring import Scorer, ScoringConfig
 from sttn.evaluation.store import SOURCE, Store, sources
 from sttn.inference import complete
@@ -110,6 +112,18 @@ def test_an_interruption_loses_nothing_that_was_finished(run, networks, monkeypa
 
     assert done == ["bank"]
     assert again == ["dune", "hill"]
+
+
+@pytest.mark.slow
+def test_a_process_beside_that_is_ended_is_one_line():
+    """Killed for want of memory: whoever comes back in the morning reads what to do, and that what
+    was computed is there.
+    """
+    with (
+        pytest.raises(LostProcessError, match="goes on, best with fewer --processes"),
+        _pool(1) as p,
+    ):
+        p.submit(os._exit, 1).result()
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from sttn.errors import CheckpointError
 from sttn.evaluation import tables
 from sttn.evaluation.__main__ import table_command
 from sttn.evaluation.cases import ProtocolConfig
 from sttn.evaluation.tables import TABLES
 from sttn.model import Generator, load_generator, save_generator
 from sttn.training.config import TrainingConfig
-from sttn.training.corpus import Corpus
+from sttn.training.corpus import Corpus, CorpusLimits
 from sttn.training.presets import read_preset
 
 
@@ -67,7 +68,7 @@ def trained_on(monkeypatch):
     """The corpora that were trained on, by what only pretends to."""
     corpora = []
 
-    def train(config, corpus, run, device):
+    def train(config, corpus, run, device, start):
         corpora.append(corpus)
         run.mkdir(parents=True)
         (run / "log.jsonl").write_text(json.dumps({"step": config.steps}) + "\n")
@@ -108,9 +109,27 @@ def test_what_learns_the_same_is_trained_once(tmp_path, trained_on):
     assert len(trained_on) == 2
 
 
+def test_rows_begin_with_the_weights_that_are_given(tmp_path, trained_on, weights):
+    """The paper's runs on DAVIS begin with those on YouTube-VOS; other weights are another run."""
+    corpus = Corpus(photographs=[np.zeros((60, 60, 3), np.uint8)], movies=[])
+    config = tables.sized(TABLES[6], TrainingConfig(), load_generator(weights))
+    other = tmp_path / "other.safetensors"
+    save_generator(Generator(config.model), other, torch.float16)
+
+    for start in (None, weights, other, weights):
+        tables.trained(TABLES[6], config, corpus, tmp_path / "runs", torch.device("cpu"), start)
+
+    assert config.model == load_generator(weights).config
+    assert len(trained_on) == 3
+    with pytest.raises(CheckpointError, match=r"the row 'x2' trains ModelConfig.*blocks=2"):
+        tables.sized(TABLES[3], TrainingConfig(), load_generator(weights))
+
+
 @pytest.mark.slow
-def test_a_table_is_trained_evaluated_and_printed(clips, tmp_path, capsys):
-    """Table 6 shares one training; a second call trains nothing and prints the same."""
+def test_a_table_is_trained_evaluated_and_printed(clips, weights, tmp_path, capsys):
+    """Table 6 shares one training; a second call trains nothing and prints the same. Whoever has
+    less memory limits what is kept of the corpus, as for sttn-train.
+    """
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     rng = np.random.default_rng(0)
@@ -121,11 +140,15 @@ def test_a_table_is_trained_evaluated_and_printed(clips, tmp_path, capsys):
     )
 
     one_clip = ProtocolConfig(pattern="bank")
+    small = CorpusLimits(photograph_short_side=60)
+    given = {"device": "cpu", "protocol": one_clip, "limits": small, "start": weights}
     printed = []
     for _ in range(2):
-        command(6, corpus, clips, tmp_path / "out", device="cpu", protocol=one_clip)
+        command(6, corpus, clips, tmp_path / "out", **given)
         printed.append(capsys.readouterr().out)
 
+    told = json.loads((tmp_path / "out" / "table6" / "results.json").read_text())["settings"]
+    assert (told["start"], told["limits"]["photograph_short_side"]) == (str(weights), 60)
     (run,) = (tmp_path / "out" / "trained").iterdir()
     assert load_generator(run / "generator.safetensors").config.blocks == 1
     assert printed[0] == printed[1]
