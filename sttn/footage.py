@@ -70,9 +70,9 @@ def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     return sorted(found, key=natural_order)
 
 
-def images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
     """The images in a folder itself, not below it, in natural order; hidden ones do not count."""
-    return sorted(_shown(folder.iterdir(), IMAGE_SUFFIXES), key=natural_order)
+    return sorted(_shown(folder.iterdir(), suffixes), key=natural_order)
 
 
 def is_hidden(name: str) -> bool:

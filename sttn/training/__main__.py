@@ -5,8 +5,9 @@
 Everything below CORPUS is used: photographs and panoramas (set in motion on the fly), movies,
 folders and zips of numbered frames, shards. RUN gets generator.safetensors, which
 `sttn-inpaint --weights` takes, a log, a curve and what TensorBoard reads. Stopped by Ctrl-C or
-SIGTERM it saves first; the same command goes on where it stopped. With --config the run is read
-from a TOML file or a preset (youtube-vos, davis, tiny); flags have the last word. On several GPUs:
+SIGTERM it saves first and ends with 130; the same command goes on where it stopped. With --config
+the run is read from a TOML file or a preset (youtube-vos, davis, tiny); flags have the last word.
+On several GPUs:
 
     torchrun --nproc-per-node 4 -m sttn.training CORPUS --output RUN --config youtube-vos.toml
 
@@ -20,6 +21,7 @@ Other commands, each with --help of its own:
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,35 +80,42 @@ def pack(
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-def show(
-    corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
-    output: Path,
-    clips: int = 8,
-    seed: int = 0,
-    sample: SampleConfig = SampleConfig(),
-    limits: CorpusLimits = CorpusLimits(),
-) -> None:
-    """Draw a run's first clips as the network gets them, and tell what they are made of.
+def show_command(defaults: TrainingConfig) -> Callable[..., None]:
+    """The command that shows clips, with the settings that flags have not changed."""
 
-    Args:
-        corpus: Folder, searched in depth as for training.
-        output: Picture to write, a clip to a row: .png, .jpg or .webp.
-        clips: How many.
-        seed: The run's: with the same one, training sees these clips first.
-        sample: What a clip looks like, as training takes it.
-        limits: What is kept of the material.
-    """
-    if clips < 1:
-        raise ValueError(f"clips must be at least 1, got {clips}")
-    require_seed(seed)
-    if output.suffix.lower() not in PICTURES:
-        raise ValueError(f"--output {output} must end in one of {', '.join(PICTURES)}")
-    _require_place(output)
-    material, _ = read_corpus(corpus, limits).split()
-    drawn = preview(material, sample, clips, seed)
-    if not cv2.imwrite(str(output), drawn.picture[..., ::-1]):
-        raise ValueError(f"cannot write {output}")
-    print(f"{output}: {drawn}")
+    def show(
+        corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")],
+        output: Path,
+        clips: int = 8,
+        seed: int = defaults.seed,
+        sample: SampleConfig = defaults.sample,
+        config: Path | None = None,
+        limits: CorpusLimits = CorpusLimits(),
+    ) -> None:
+        """Draw a run's first clips as the network gets them, and tell what they are made of.
+
+        Args:
+            corpus: Folder, searched in depth as for training.
+            output: Picture to write, a clip to a row: .png, .jpg or .webp.
+            clips: How many.
+            seed: The run's: with the same one, training sees these clips first.
+            sample: What a clip looks like, as training takes it.
+            config: The run's TOML file or the name of a preset, for what of it is not given here.
+            limits: What is kept of the material.
+        """
+        if clips < 1:
+            raise ValueError(f"clips must be at least 1, got {clips}")
+        require_seed(seed)
+        if output.suffix.lower() not in PICTURES:
+            raise ValueError(f"--output {output} must end in one of {', '.join(PICTURES)}")
+        _require_place(output)
+        material, _ = read_corpus(corpus, limits).split()
+        drawn = preview(material, sample, clips, seed)
+        if not cv2.imwrite(str(output), drawn.picture[..., ::-1]):
+            raise ValueError(f"cannot write {output}")
+        print(f"{output}: {drawn}")
+
+    return show
 
 
 def adapt_command(
@@ -218,12 +227,7 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
             run = Run(chosen_run, output, chosen, start=first, processes=processes)
             material = read_corpus(corpus, limits)
             if processes.first:
-                print(
-                    f"{len(material.photographs)} photographs, {len(material.panoramas)} panoramas "
-                    f"and {len(material.movies)} movies, "
-                    f"{processes.count} processes on {chosen}",
-                    file=sys.stderr,
-                )
+                print(f"{material}, {processes.count} processes on {chosen}", file=sys.stderr)
             weights = run.train(material)
             if processes.first:
                 print(weights)
@@ -258,19 +262,33 @@ def _train(arguments: list[str]) -> None:
     tyro.cli(training_command(defaults), prog="sttn-train", description=__doc__, args=arguments)
 
 
-GOING_ON = frozenset({"", "fusion"})
-"""Commands that go on where they were stopped; without a name one trains."""
+def _show(arguments: list[str]) -> None:
+    defaults = configured(arguments, TrainingConfig())
+    tyro.cli(show_command(defaults), prog="sttn-train show", args=arguments)
+
+
+STAYS = {
+    "": "; the same command goes on from here",
+    "fusion": "; the same command goes on with what was gathered, and trains anew",
+}
+"""What is left of commands that were stopped; without a name one trains."""
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
     "fusion": lambda arguments: tyro.cli(fusion_command, prog="sttn-train fusion", args=arguments),
     "pack": lambda arguments: tyro.cli(pack, prog="sttn-train pack", args=arguments),
-    "show": lambda arguments: tyro.cli(show, prog="sttn-train show", args=arguments),
+    "show": _show,
 }
 
 
 def main() -> None:
-    """Run the command line; 2 where what was given is wrong or too large, 130 after Ctrl-C."""
+    """Run the command line.
+
+    Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C or SIGTERM.
+    """
+    # A farm's SIGTERM would end it without a word of what stays.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
     try:
@@ -284,8 +302,7 @@ def main() -> None:
         print(f"sttn-train: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        told = "; the same command goes on from here" if name in GOING_ON else ""
-        print(f"sttn-train: stopped{told}", file=sys.stderr)
+        print(f"sttn-train: stopped{STAYS.get(name, '')}", file=sys.stderr)
         sys.exit(130)
 
 

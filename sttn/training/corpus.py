@@ -136,6 +136,12 @@ class Corpus:
         if not self.photographs and not self.movies and not self.panoramas:
             raise FootageError("the corpus holds neither a photograph nor a movie nor a panorama")
 
+    def __str__(self) -> str:
+        return (
+            f"{len(self.photographs)} photographs, {len(self.panoramas)} panoramas and "
+            f"{len(self.movies)} movies"
+        )
+
     @property
     def shape(self) -> CorpusShape:
         """The sizes of everything in it."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sttn.device import choose_device
+
+Told = TypeVar("Told")
 
 
 class Processes:
@@ -51,6 +54,13 @@ class Processes:
     def any(self, answer: bool) -> bool:
         """Whether any process says yes, so that all stop after the same step."""
         return bool(self.mean(torch.tensor(float(answer), device=self._device)) > 0)
+
+    def all(self, told: Told) -> list[Told]:
+        """What each process tells, by rank."""
+        found = [told] * self.count
+        if self.count > 1:
+            dist.all_gather_object(found, told)
+        return found
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -22,7 +22,8 @@ from sttn.training.panoramas import Outlook, random_outlook
 from sttn.training.scenes import Scene, random_scene
 
 TIMELINE = 50
-"""Frames between the first and the last of a scattered sample at most."""
+"""Frames between the first and the last of a scattered sample at most, where nothing else is said:
+two seconds."""
 
 SHUTTER_POSITIONS = 4
 """Moments within an exposure at which a moving object is drawn; their mean is motion blur."""
@@ -64,7 +65,10 @@ class SampleConfig:
     frames: int = 5
     """Frames per clip."""
     consecutive_share: float = 0.5
-    """Share of clips whose frames follow each other; the others' are scattered over two seconds."""
+    """Share of clips whose frames follow each other; the others' are scattered."""
+    timeline: int = TIMELINE
+    """Frames over which scattered ones lie at most; 0 scatters them over the whole of a movie, and
+    as usual over what is no movie."""
     movie_share: float = 0.2
     """Share of clips from movies; the others are photographs set in motion."""
     scene_share: float = 0.5
@@ -87,6 +91,8 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         require_clip(self.width, self.height, self.frames)
+        if self.timeline < 0:
+            raise ValueError(f"timeline must be at least 0, got {self.timeline}")
         for name in (
             "consecutive_share",
             "movie_share",
@@ -172,7 +178,7 @@ class Recipes(Dataset[Recipe]):
         self._corpus = corpus.shape
         self._objects = corpus.objects
         self._config = config
-        self._timeline = max(TIMELINE, config.frames)
+        self._timeline = max(config.timeline or TIMELINE, config.frames)
         self._seed = seed
         self._count = count
 
@@ -189,7 +195,8 @@ class Recipes(Dataset[Recipe]):
         if from_movie:
             movie = int(rng.integers(len(corpus.movies)))
             length = corpus.movies[movie][0]
-            times = self._times(min(length, self._timeline), rng)
+            span = min(length, self._timeline) if config.timeline else length
+            times = self._times(span, rng)
             moments = times
             background = self._excerpt(movie, times, rng)
             gains = np.ones((config.frames, 3), np.float32)

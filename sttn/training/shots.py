@@ -15,7 +15,7 @@ from sttn.footage import (
     IMAGE_SUFFIXES,
     MOVIE_SUFFIXES,
     Image,
-    natural_order,
+    images_in,
     read_image,
     read_matte,
     read_movie,
@@ -93,8 +93,7 @@ def _files(location: Path) -> dict[int, Path]:
         found = [(named.fullmatch(path.name), path) for path in location.parent.glob("*")]
         files = dict(sorted((int(name[1]), path) for name, path in found if name))
     else:
-        images = (path for path in location.glob("*") if path.suffix.lower() in STILL_SUFFIXES)
-        files = dict(enumerate(sorted(images, key=natural_order)))
+        files = dict(enumerate(images_in(location, STILL_SUFFIXES) if location.is_dir() else []))
     if not files:
         raise FootageError(f"no images at {location}; give a folder, name.####.exr or a movie")
     return files

@@ -1,5 +1,6 @@
 """The training loop: holes cut into known clips, filled, and compared with the truth."""
 
+import hashlib
 import json
 import logging
 import math
@@ -17,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from sttn.errors import SavingError, TrainingError
+from sttn.errors import FootageError, SavingError, TrainingError
 from sttn.model import Generator
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
@@ -112,10 +113,14 @@ class Run:
             The weights, half precision.
 
         Raises:
-            FootageError: all clips are to come from movies, and there is none.
+            FootageError: all clips are to come from movies, and there is none; or processes hold
+                different material.
             TrainingError: too many steps had no finite gradient.
+            SavingError: what the run ends with cannot be written.
+            KeyboardInterrupt: stopped before the last step, and saved.
         """
         config, output, state, processes = self._config, self._output, self._state, self._processes
+        _require_same(corpus, processes)
         require_movies(corpus, config.sample)
         # Workers are forked, and a forked OpenCV waits forever for threads it does not have.
         cv2.setNumThreads(0)
@@ -132,6 +137,7 @@ class Run:
                 disable=None if processes.first else True,
             ) as bar,
         ):
+            stopped = False
             saved = time.monotonic()
             waited = time.perf_counter()
             for recipes in _batches(training, config, state.step, processes):
@@ -160,17 +166,30 @@ class Run:
                             "step %d is not saved, the run goes on: %s", state.step, error
                         )
                     saved = time.monotonic()
-                if processes.any(bool(stop)):
-                    logger.warning(
-                        "stopped after step %d; run the same command to go on", state.step
-                    )
+                stopped = processes.any(bool(stop)) and state.step < config.steps
+                if stopped:
                     break
             # Still here, so that a second signal does not end what the first one asked for.
             weights = output / "generator.safetensors"
             if processes.first:
                 weights = state.save(output)
             processes.wait()
+        if stopped:
+            logger.warning("stopped after step %d of %d", state.step, config.steps)
+            raise KeyboardInterrupt
         return weights
+
+
+def _require_same(corpus: Corpus, processes: Processes) -> None:
+    """Raise FootageError where processes hold different material, as on machines of their own."""
+    sizes = repr((corpus.shape, [drawn.shape for drawn in corpus.objects]))
+    found = processes.all((str(corpus), hashlib.sha256(sizes.encode()).hexdigest()))
+    for rank, (told, digest) in enumerate(found):
+        if digest != found[0][1]:
+            raise FootageError(
+                f"process 0 of the run holds {found[0][0]}, process {rank} {told}, or of other "
+                "sizes; give all of them the same corpus"
+            )
 
 
 class Step:

@@ -35,7 +35,7 @@ def read_preset(path: Path) -> TrainingConfig:
         return dacite.from_dict(
             TrainingConfig,
             {name: _with_tuples(value) for name, value in content.items()},
-            dacite.Config(strict=True, type_hooks={Path: _path}),
+            dacite.Config(strict=True, type_hooks={Path: _path, float: _float}),
         )
     except (dacite.DaciteError, ValueError) as error:
         raise ValueError(f"{found}: {error}") from error
@@ -51,6 +51,11 @@ def _with_tuples(value: object) -> object:
 def _path(value: object) -> object:
     """A path where a text stands; anything else is refused by its field's type."""
     return Path(value) if isinstance(value, str) else value
+
+
+def _float(value: object) -> object:
+    """A float where an integer stands, as people write 0; anything else is left to the type."""
+    return float(value) if type(value) is int else value
 
 
 def configured(arguments: Sequence[str], defaults: TrainingConfig) -> TrainingConfig:

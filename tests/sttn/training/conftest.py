@@ -1,5 +1,7 @@
 """A corpus and a run small enough for tests."""
 
+import signal
+
 import cv2
 import numpy as np
 import pytest
@@ -33,6 +35,14 @@ def tiny() -> TrainingConfig:
         adversarial_weight=0.0,
         validate_every=0,
     )
+
+
+@pytest.fixture(autouse=True)
+def usual_sigterm():
+    """The command takes it for Ctrl-C, in the process that calls it."""
+    usual = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, usual)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """`sttn-train` as people type it: what is wrong is told first, and Ctrl-C costs nothing."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from sttn.training import __main__ as command
+from sttn.training.journal import Journal
 from sttn.training.state import TrainingState
 
 
@@ -58,18 +58,45 @@ def test_what_is_wrong_without_a_corpus_is_told_before_one_is_read(
     ("arguments", "told"),
     [
         (["corpus", "--output", "run", "--config", "tiny"], "; the same command goes on from here"),
-        (["fusion", "corpus", "--output", "run"], "; the same command goes on from here"),
-        (["show", "corpus", "--output", "clips.png"], ""),
+        (["fusion", "corpus", "--output", "run"], "with what was gathered, and trains anew"),
+        (["show", "corpus", "--output", "clips.png"], "stopped"),
     ],
 )
-def test_ctrl_c_while_a_corpus_is_read_is_one_line(folder, monkeypatch, capsys, arguments, told):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_a_corpus_is_read_is_one_line(
+    folder, monkeypatch, capsys, arguments, told, number
+):
     """Somebody who typed the wrong folder sees no traceback, and a script sees 130."""
-    monkeypatch.setattr(command, "read_corpus", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(command, "read_corpus", lambda *_: signal.raise_signal(number))
 
     code, said = ended(monkeypatch, capsys, arguments)
 
     assert code == 130
-    assert said[-1] == f"sttn-train: stopped{told}"
+    assert said[-1].startswith("sttn-train: stopped")
+    assert said[-1].endswith(told)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_is_not_finished(folder, monkeypatch, capsys):
+    """A farm's script that trains and then evaluates: 130 after SIGTERM, and 0 once all is done."""
+    cv2.imwrite("corpus/a.png", np.random.default_rng(0).integers(0, 256, (90, 90, 3)))
+    flags = "--steps 3 --warmup-steps 0 --decay-steps 0 --validate-every 0 --device cpu"
+    arguments = ["corpus", "--output", "run", "--config", "tiny", *flags.split()]
+    write = Journal.write
+
+    def terminated(journal: Journal, step: int, figures: dict[str, float]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        write(journal, step, figures)
+
+    monkeypatch.setattr(Journal, "write", terminated)
+    code, said = ended(monkeypatch, capsys, arguments)
+
+    assert code == 130
+    assert said[-1] == "sttn-train: stopped; the same command goes on from here"
+    assert (folder / "run" / "checkpoint-00000001.pt").is_file()
+    monkeypatch.setattr(Journal, "write", write)
+    command.main()
+    assert (folder / "run" / "checkpoint-00000003.pt").is_file()
 
 
 def test_a_gpu_that_is_too_small_is_one_line(folder, monkeypatch, capsys):

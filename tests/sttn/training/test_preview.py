@@ -50,6 +50,10 @@ def test_the_command_writes_a_picture(tmp_path, monkeypatch, capsys):
 
     assert cv2.imread(str(output)).shape == (2 * 96, 5 * 192, 3)
     assert "holes cover" in capsys.readouterr().out
+    flags = ["--clips", "1", "--config", "tiny", "--sample.frames", "4"]
+    monkeypatch.setattr(sys, "argv", [*command, *flags])
+    main()
+    assert cv2.imread(str(output)).shape == (48, 4 * 48, 3)
 
 
 @pytest.mark.parametrize(

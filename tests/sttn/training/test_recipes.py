@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.masks import random_masks
 from sttn.training.recipes import (
@@ -93,6 +94,20 @@ def test_holes_that_cannot_be_are_refused(sides):
     """Nothing to fill, or more than there is."""
     with pytest.raises(ValueError, match="hole_width must rise within"):
         SampleConfig(hole_width=sides)
+
+
+@pytest.mark.parametrize(("timeline", "longest"), [(0, 150), (20, 20), (50, 50)])
+def test_scattered_frames_lie_as_far_apart_as_is_said(timeline, longest):
+    """The paper's runs take frames from all over a video, so that distant ones are learned from."""
+    corpus = Corpus(photographs=[], movies=[np.zeros((150, 27, 48, 3), np.uint8)])
+    config = SampleConfig(width=48, height=48, timeline=timeline, consecutive_share=0.0)
+    recipes = Recipes(corpus, config, seed=0, count=60)
+
+    frames = [recipes[index].background.frames for index in range(60)]
+
+    assert 0.8 * longest < max(np.ptp(some) for some in frames) < longest
+    with pytest.raises(ValueError, match="timeline must be at least 0, got -1"):
+        SampleConfig(timeline=-1)
 
 
 @pytest.mark.parametrize("length", [3, 5, 50])

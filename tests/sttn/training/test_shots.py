@@ -143,9 +143,12 @@ def test_eight_bits_are_read_as_they_are(tmp_path):
 
 
 def test_frames_of_a_folder_come_in_the_order_of_their_numbers(tmp_path):
-    """plate.9 before plate.10: what adapts is the shot, not its frames shuffled."""
+    """plate.9 before plate.10: what adapts is the shot, not its frames shuffled, nor what macOS
+    lays beside them.
+    """
     for number in range(12):
         cv2.imwrite(str(tmp_path / f"plate.{number}.png"), np.full((*SIZE, 3), number, np.uint8))
+    (tmp_path / "._plate.0.png").write_bytes(b"\0\5\26\7")
 
     frames, _ = read_shot(tmp_path, tmp_path / "plate.1.png")
 

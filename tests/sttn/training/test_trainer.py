@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from sttn.errors import CheckpointError, DeviceError, SavingError, TrainingError
+from sttn.errors import CheckpointError, DeviceError, FootageError, SavingError, TrainingError
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training import trainer
 from sttn.training.config import TrainingConfig
@@ -224,6 +224,19 @@ def test_batches_that_cannot_be_shared_are_refused(tmp_path, corpus, tiny):
         )
 
 
+def test_processes_with_different_material_are_refused(tmp_path, corpus, tiny):
+    """Machines whose copies of a corpus differ would learn what nobody can repeat, and may crash
+    days later.
+    """
+
+    class OneOfTwo(Processes):
+        def all(self, told):
+            return [told, *super().all(("1 photographs, 0 panoramas and 2 movies", "another"))]
+
+    with pytest.raises(FootageError, match=r"0 of the run holds 1 pho.* 1 mov.* process 1 1 pho"):
+        train(tiny, corpus, tmp_path, CPU, processes=OneOfTwo())
+
+
 def test_steps_without_a_finite_gradient_are_skipped_and_end_the_run(
     tmp_path, corpus, tiny, monkeypatch
 ):
@@ -407,6 +420,7 @@ def test_youtube_vos_is_trained_as_the_paper_says():
     assert weights == (1, 1, 0.01)
     assert (config.gradient_norm, config.sample.object_share) == (0, 0)
     assert config.sample.whole_frames
+    assert config.sample.timeline == 0
     assert config.sample.hole_height == (0.3334, 1)
     assert tuned.sample == config.sample
     assert replace(tuned, steps=config.steps) == config
@@ -438,6 +452,8 @@ def test_gradients_are_shortened_or_left_as_they_are(corpus, tiny):
         ("steps = 0", "steps must be"),
         ("vgg = 3", "vgg"),
         ("beta1 = [0.5]", "beta1"),
+        ("beta1 = '0'", "beta1"),
+        ("beta1 = true", "beta1"),
         ("[sample]\nhole_height = 0.5", "sample.hole_height"),
         ("[sample]\nhole_height = [0.5]", "sample.hole_height"),
         ("[model]\npatch_divisors = [1, 'a']", "model.patch_divisors"),
@@ -454,6 +470,16 @@ def test_settings_that_cannot_be_are_refused(tmp_path, text, told):
 
     with pytest.raises(ValueError, match=rf"run\.toml: .*{told}"):
         read_preset(tmp_path / "run.toml")
+
+
+def test_whole_numbers_are_numbers(tmp_path):
+    """People write beta1 = 0, and heights from 0.5 to 1."""
+    (tmp_path / "run.toml").write_text("beta1 = 0\n[sample]\nhole_height = [0.5, 1]")
+
+    config = read_preset(tmp_path / "run.toml")
+
+    assert (config.beta1, config.sample.hole_height) == (0.0, (0.5, 1.0))
+    assert isinstance(config.beta1, float)
 
 
 def test_more_processes_than_gpus_are_told(monkeypatch):
