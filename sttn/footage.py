@@ -8,7 +8,8 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,11 +23,17 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
 MOVIE_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm"})
 ANNOTATIONS_FOLDER = re.compile(r"Annotations.*", re.IGNORECASE)
 """What lies below are masks of objects. DAVIS has Annotations_unsupervised too."""
+FRAMES_FOLDER = "JPEGImages"
+"""What lies below are the frames of DAVIS or YouTube-VOS."""
+RESOLUTION = "480p"
+"""The folder that DAVIS' published figures were made with, where it has several."""
 MASKS_FOLDER = re.compile(r"masks?|objects", re.IGNORECASE)
 """What lies below are masks, where it looks like them."""
 
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB, or (T, H, W, 3) for several."""
+
+Pixel = TypeVar("Pixel", np.uint8, np.float32)
 
 Decoder = Callable[[bytes, object], Image]
 """Makes an image of a file's bytes; gets what messages call it, too."""
@@ -52,22 +59,53 @@ def natural_order(path: PurePath) -> tuple[list[list[str | int]], str]:
 def files_in(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """All files below a folder with one of the suffixes, in natural order.
 
-    Linked folders count, each folder once; hidden ones do not, nor hidden files.
+    Linked folders count, each folder once; hidden ones do not, nor hidden files. Of a data set that
+    has its videos in several sizes one counts, as :func:`of_one_size` says. Folders that cannot be
+    listed are named in warnings, and counted.
     """
     found: list[Path] = []
+    unlisted: list[OSError] = []
     entered: set[str] = set()
     roots = [folder]
     for root in roots:
-        for place, folders, files in os.walk(root):
+        for place, folders, files in os.walk(root, onerror=unlisted.append):
             if (real := os.path.realpath(place)) in entered:
                 folders.clear()
                 continue
             entered.add(real)
-            folders[:] = [name for name in folders if not is_hidden(name)]
+            folders[:] = _of_one_size(Path(place), folders)
             # After all others, so that what is linked to from beside it keeps its own path.
             roots += [path for name in folders if (path := Path(place, name)).is_symlink()]
             found += _shown((Path(place, name) for name in files), suffixes)
+    for error in unlisted:
+        logger.warning("left out: %s: %s", error.filename, error.strerror)
+    if unlisted:
+        logger.warning("%d folders could not be listed", len(unlisted))
     return sorted(found, key=natural_order)
+
+
+def _of_one_size(place: Path, folders: list[str]) -> list[str]:
+    """Which of the folders in a place count."""
+    shown = [name for name in folders if not is_hidden(name)]
+    if place.name != FRAMES_FOLDER and not ANNOTATIONS_FOLDER.fullmatch(place.name):
+        return shown
+    one = of_one_size(place)
+    if one == place or len(shown) < 2:
+        return shown
+    logger.info("of the sizes in %s that of %s counts", place, one.name)
+    return [one.name]
+
+
+def of_one_size(folder: Path) -> Path:
+    """Where a data set's videos lie: in 480p, in a folder that is alone and no video, or here.
+
+    Args:
+        folder: DAVIS' or YouTube-VOS' JPEGImages or Annotations.
+    """
+    if (folder / RESOLUTION).is_dir():
+        return folder / RESOLUTION
+    inside = [path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)]
+    return inside[0] if len(inside) == 1 and not images_in(inside[0]) else folder
 
 
 def images_in(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -88,18 +126,54 @@ def _shown(paths: Iterable[Path], suffixes: frozenset[str]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in suffixes and not is_hidden(path.name)]
 
 
+def called_as_masks(folder: PurePath) -> bool:
+    """Whether what lies in a folder of this name may be masks."""
+    return any(kind.fullmatch(folder.name) for kind in (ANNOTATIONS_FOLDER, MASKS_FOLDER))
+
+
 def listed_videos(path: Path) -> set[str] | None:
-    """The names of videos that a JSON object has as its keys; None where there is no file.
+    """The names of videos that a list has; None where there is no file.
+
+    A list is a JSON object with names as its keys, or a text with a name to a line, or with the
+    path of a frame, as DAVIS has them in ImageSets.
 
     Raises:
         FootageError: the file holds something else.
     """
     if not path.is_file():
         return None
+    if path.suffix == ".txt":
+        lines = path.read_text(errors="replace").splitlines()
+        named = [PurePosixPath(line.split()[0]) for line in lines if line.strip()]
+        return {one.parent.name or one.name for one in named}
     try:
         return set(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise FootageError(f"{path} is not a JSON object of video names: {error}") from error
+
+
+def tell_listed(path: Path, listed: set[str], names: list[str], decided: list[str]) -> None:
+    """Tell how many videos a list leaves out, and how many it has that are not there.
+
+    Args:
+        path: The list.
+        listed: What :func:`listed_videos` found in it.
+        names: The videos that are there.
+        decided: Those of them about which no other list decides.
+
+    Raises:
+        FootageError: it has none of them, as a list of something else.
+    """
+    there = listed.intersection(names)
+    if names and not there:
+        raise FootageError(
+            f"{path} lists none of the {len(names)} videos that are there, such as {names[0]}; "
+            "correct it, or move it away"
+        )
+    if left_out := sum(name not in listed for name in decided):
+        logger.warning("%s leaves out %d of %d videos", path, left_out, len(decided))
+    if lost := len(listed - there):
+        logger.warning("%s lists %d videos that are not there", path, lost)
 
 
 def decoded(content: bytes, name: object, way: int = cv2.IMREAD_COLOR) -> Image:
@@ -190,7 +264,8 @@ def read_movie(path: Path, limit: int, short_side: int) -> Image:
             there, pixels = capture.read()
             if not there:
                 break
-            frames.append(reduced(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), short_side))
+            frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+            frames.append(reduced(frame, short_side))
         said = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
         capture.release()
@@ -206,7 +281,8 @@ def require_unicode(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise FootageError(f"the name of {path} is no UTF-8; rename it") from error
+        told = str(path).encode(errors="backslashreplace").decode()
+        raise FootageError(f"the name of {told} is no UTF-8; rename it") from error
 
 
 def read_sequence(folder: Path, limit: int, short_side: int, decoder: Decoder = decoded) -> Image:
@@ -226,12 +302,12 @@ def read_sequence(folder: Path, limit: int, short_side: int, decoder: Decoder = 
     return np.stack(frames)
 
 
-def reduced(image: NDArray[np.generic], short_side: int) -> Image:
-    """Shrink (H, W, 3) uint8 by area averaging until its short side fits; never enlarge."""
+def reduced(image: NDArray[Pixel], short_side: int) -> NDArray[Pixel]:
+    """Shrink (H, W, 3) by area averaging until its short side fits; never enlarge."""
     height, width = image.shape[:2]
     scale = short_side / min(height, width)
-    pixels = image.astype(np.uint8, copy=False)
     if scale >= 1:
-        return pixels
+        return image
     size = (round(width * scale), round(height * scale))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return resized.astype(image.dtype, copy=False)

@@ -24,25 +24,25 @@ from numpy.typing import NDArray
 
 from sttn.errors import FootageError
 from sttn.footage import (
-    ANNOTATIONS_FOLDER,
-    MASKS_FOLDER,
+    FRAMES_FOLDER,
     MOVIE_SUFFIXES,
     Image,
+    called_as_masks,
     images_in,
     is_hidden,
     listed_videos,
+    of_one_size,
     read_matte,
     read_movie,
     read_sequence,
+    require_unicode,
+    tell_listed,
 )
 from sttn.training.shards import images_in_zip, read_frames_zip
 
 ANY_SIZE = 2**31
 SHORTEST = 2
 """Frames without which nothing can be measured."""
-
-RESOLUTION = "480p"
-"""The folder that DAVIS' published figures were made with, where it has several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +62,23 @@ def find_videos(folder: Path) -> list[Video]:
     """All videos of a test set, in order of their names.
 
     Raises:
-        FootageError: no such folder, nothing in it looks like a video, or two of one name.
+        FootageError: no such folder, nothing in it looks like a video, two of one name, or one
+            whose name is no UTF-8; or test.json has none of them.
     """
     if not folder.is_dir():
         raise FootageError(f"no folder of videos at {folder}")
     listed = listed_videos(folder / "test.json")
     found = sorted(_found(folder), key=lambda video: video.name)
+    if listed is not None:
+        names = [video.name for video in found]
+        tell_listed(folder / "test.json", listed, names, names)
     videos = [video for video in found if listed is None or video.name in listed]
     if not videos:
         raise FootageError(
             f"no videos in {folder}; it should hold folders of images, NAME/frames/, or JPEGImages/"
         )
+    for video in videos:
+        require_unicode(Path(video.name))
     for first, second in pairwise(videos):
         if first.name == second.name:
             raise FootageError(f"{first.frames} and {second.frames} have the same name; rename one")
@@ -80,8 +86,11 @@ def find_videos(folder: Path) -> list[Video]:
 
 
 def _found(folder: Path) -> Iterator[Video]:
-    if (folder / "JPEGImages").is_dir():
-        images, masks = (_of_one_size(folder / kind) for kind in ("JPEGImages", "Annotations"))
+    if (folder / FRAMES_FOLDER).is_dir():
+        images, masks = (
+            of_one_size(folder / kind) if (folder / kind).is_dir() else folder / kind
+            for kind in (FRAMES_FOLDER, "Annotations")
+        )
         for path in _videos_in(images):
             name = _name(path)
             objects = masks / name
@@ -89,7 +98,7 @@ def _found(folder: Path) -> Iterator[Video]:
     elif (folder / "frames").is_dir():
         yield _with_masks(folder)
     else:
-        inside = [_clip(path) for path in _videos_in(folder) if not _is_drawn(path)]
+        inside = [_clip(path) for path in _videos_in(folder) if not called_as_masks(path)]
         # A picture beside clips, a contact sheet say, makes no video of their folder.
         if not inside and images_in(folder):
             inside = [Video(name=folder.resolve().name, frames=folder)]
@@ -104,14 +113,6 @@ def _name(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _of_one_size(folder: Path) -> Path:
-    """Where the videos lie: in 480p, in another folder that is alone and no video, or here."""
-    if (folder / RESOLUTION).is_dir():
-        return folder / RESOLUTION
-    inside = [path for path in _shown(folder) if path.is_dir()] if folder.is_dir() else []
-    return inside[0] if len(inside) == 1 and not images_in(inside[0]) else folder
-
-
 def _videos_in(folder: Path) -> Iterator[Path]:
     for path in _shown(folder):
         if path.is_dir():
@@ -119,10 +120,6 @@ def _videos_in(folder: Path) -> Iterator[Path]:
                 yield path
         elif path.suffix.lower() in MOVIE_SUFFIXES | {".zip"}:
             yield path
-
-
-def _is_drawn(path: Path) -> bool:
-    return any(kind.fullmatch(path.name) for kind in (ANNOTATIONS_FOLDER, MASKS_FOLDER))
 
 
 def _has_frames(folder: Path) -> bool:

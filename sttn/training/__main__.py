@@ -3,11 +3,13 @@
     sttn-train CORPUS --output RUN --steps 3000 --batch 8 --bfloat16
 
 Everything below CORPUS is used: photographs and panoramas (set in motion on the fly), movies,
-folders and zips of numbered frames, shards. RUN gets generator.safetensors, which
-`sttn-inpaint --weights` takes, a log, a curve and what TensorBoard reads. Stopped by Ctrl-C or
-SIGTERM it saves first and ends with 130; the same command goes on where it stopped. With --config
-the run is read from a TOML file or a preset (youtube-vos, davis, tiny); flags have the last word.
-On several GPUs:
+folders and zips of numbered frames, .exr too, shards. A train.json, an object whose keys are names
+of videos, or DAVIS' ImageSets/*/train.txt say which videos beside them count.
+
+RUN gets generator.safetensors, which `sttn-inpaint --weights` takes, a log, a curve and what
+TensorBoard reads. Stopped by Ctrl-C or SIGTERM it saves first and ends with 130; the same command
+goes on where it stopped. With --config the run is read from a TOML file or a preset (youtube-vos,
+davis, tiny); flags have the last word. On several GPUs:
 
     torchrun --nproc-per-node 4 -m sttn.training CORPUS --output RUN --config youtube-vos.toml
 
@@ -35,6 +37,7 @@ from tqdm import tqdm
 
 from sttn.device import choose_device, ran_out_of_memory
 from sttn.errors import FootageError, SttnError
+from sttn.footage import require_unicode
 from sttn.model import load_generator, save_generator
 from sttn.propagation.fusion import save_fusion
 from sttn.settings.weights import DEFAULT_WEIGHTS
@@ -236,7 +239,8 @@ def training_command(defaults: TrainingConfig) -> Callable[..., None]:
 
 
 def _require_folder(output: Path) -> None:
-    """Raise ValueError where a run could not be written, before it takes hours."""
+    """Raise an error where a run could not be written, before it takes hours."""
+    require_unicode(output)
     place = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not place.is_dir():
         raise ValueError(f"--output {place} is a file; name a folder")
@@ -251,7 +255,8 @@ def _require_apart(output: Path, corpus: Path) -> None:
 
 
 def _require_place(output: Path) -> None:
-    """Raise ValueError where a file could not be written, before it takes hours."""
+    """Raise an error where a file could not be written, before it takes hours."""
+    require_unicode(output)
     if not (output.parent.is_dir() and os.access(output.parent, os.W_OK)):
         raise ValueError(f"--output {output}: {output.parent} is no folder that can be written to")
 

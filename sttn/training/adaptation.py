@@ -23,8 +23,8 @@ from sttn.model import Generator
 from sttn.settings.computing import Precision
 from sttn.training.losses import region_loss
 from sttn.training.masks import random_masks
+from sttn.training.plates import Codes
 from sttn.training.recipes import TIMELINE, random_times, require_clip, require_learning
-from sttn.training.shots import Codes
 
 PROBES = 6
 """Fixed holes by which before and after are compared."""

@@ -1,17 +1,19 @@
 """The material a run trains on, held in memory, but for the movies of shards.
 
 A corpus is a folder. Below it, in any depth, linked folders included: photographs; equirectangular
-panoramas, .hdr and .exr; movies; folders of numbered frames, as DAVIS has them; zips of numbered
-frames, one per video, as the released code wants YouTube-VOS; and shards that ``sttn-train pack``
-wrote. A ``train.json``, an object whose keys are names of videos, limits which videos below its
-folder count. Videos of masks in or below a folder that is called ``Annotations``, as DAVIS and
-YouTube-VOS have them, are shapes of objects to cut holes with; below ``masks`` or ``objects``, as
-people also call folders of pictures, they are where their pixels look like it. Hidden files and the
-folders of runs do not count.
+panoramas, .hdr and .exr; movies; folders of numbered frames, as DAVIS has them, or of scene-linear
+ones, .exr and .hdr, as plates are; zips of numbered frames, one per video, as the released code
+wants YouTube-VOS; and shards that ``sttn-train pack`` wrote. A ``train.json``, an object whose keys
+are names of videos, limits which videos below its folder count; where there is none, DAVIS'
+``ImageSets/*/train.txt`` do. Of the sizes that DAVIS has its videos in, 480p counts. Videos of
+masks in or below a folder that is called ``Annotations``, as DAVIS and YouTube-VOS have them, are
+shapes of objects to cut holes with; below ``masks`` or ``objects``, as people also call folders of
+pictures, they are where their pixels look like it. Hidden files and the folders of runs do not
+count.
 
-Where something stands before the numbers, as in ``frame_00001.png``, they may be a data set's or a
-camera's, so that such images are frames only where neighbors look alike, wherever in the folder.
-Numbered images that differ in size are photographs.
+Numbers may be a data set's or a camera's, so that images are frames only where neighbors look
+alike, wherever in the folder; less alike will do where nothing stands before the numbers, as in
+``00001.jpg``. Numbered images that differ in size are photographs, or panoramas.
 """
 
 import logging
@@ -34,6 +36,7 @@ from sttn.footage import (
     MOVIE_SUFFIXES,
     Decoder,
     Image,
+    called_as_masks,
     decoded,
     decoded_mask,
     files_in,
@@ -44,9 +47,11 @@ from sttn.footage import (
     read_movie,
     read_sequence,
     reduced,
+    tell_listed,
 )
 from sttn.scene_linear import SCENE_LINEAR_SUFFIXES
 from sttn.training.panoramas import Panorama, read_panorama
+from sttn.training.plates import read_codes, read_plates
 from sttn.training.shards import SHARD_PATTERN, Material, Movie, read_frames_zip, read_shard
 
 Kind = TypeVar("Kind")
@@ -67,7 +72,7 @@ OBJECTS_SHORT_SIDE = 240
 """Masks of objects are shrunk to this many pixels; they are enlarged again where needed."""
 
 READ_SUFFIXES = IMAGE_SUFFIXES | SCENE_LINEAR_SUFFIXES | MOVIE_SUFFIXES | {".zip"}
-NOTED_SUFFIXES = frozenset({".json", ".jsonl"})
+NOTED_SUFFIXES = frozenset({".json", ".jsonl", ".txt"})
 """Of lists of videos, and of what tells a run's folder."""
 
 LEAST_SIDE = 2
@@ -75,6 +80,9 @@ LEAST_SIDE = 2
 
 RUN_FILES = ("config.json", "log.jsonl")
 """Their folder is a run's."""
+
+VIDEOS = ("sequence", "movie", "zip", "plates")
+"""Kinds of videos, which lists decide about."""
 
 SAMPLES = 5
 """Images, or pairs of neighbors, that are looked at to tell what a folder holds."""
@@ -86,6 +94,14 @@ ALIKE = 12.0
 """Mean difference of 8 x 8 gray values in [0, 255] up to which neighbors are frames of one shot.
 Videos of 24 frames a second stay below 8, unrelated photographs above 22, a photographer's
 successive ones above 13, but for bursts."""
+BARELY_ALIKE = 24.0
+"""The same of neighbors whose names are numbers alone, which most are a video's: at five frames a
+second, as in YouTube-VOS, one of five pairs comes above 19. Four of five pairs of unrelated
+photographs do not stay below this."""
+
+
+_Lists = dict[Path, tuple[Path, set[str]]]
+"""By the folder that a list is about, its path and the videos in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +228,9 @@ def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]
         try:
             material = found.read(limits)
         except FootageError as error:
-            if found.photographs and isinstance(error, SizesDifferError):
-                logger.warning("no video, but photographs: %s", error)
-                waiting += found.photographs
+            if found.alone and isinstance(error, SizesDifferError):
+                logger.warning("no video, but %ss: %s", found.alone[0].kind, error)
+                waiting += found.alone
                 continue
             left_out += 1
             logger.warning("left out: %s", error)
@@ -228,8 +244,10 @@ def pieces(folder: Path, limits: CorpusLimits) -> Iterator[tuple[str, Material]]
 class _Found:
     path: Path
     kind: str
-    photographs: "list[_Found]" = field(default_factory=list)
-    """What the frames of a sequence are where they differ in size."""
+    alone: "list[_Found]" = field(default_factory=list)
+    """What the frames of a video are where they differ in size."""
+    frames: tuple[Path, ...] = ()
+    """Of plates."""
 
     @property
     def name(self) -> str:
@@ -255,6 +273,9 @@ class _Found:
             # Indices of objects are no quantities; any object will do.
             masks = _read_video(self.path, limits.movie_frames, OBJECTS_SHORT_SIDE, decoded_mask)
             return Material(objects=[masks.max(axis=-1) > 0])
+        if self.kind == "plates":
+            plates = self.frames[: limits.movie_frames]
+            return Material(movies=[read_plates(plates, limits.movie_short_side)])
         return Material(
             movies=[_read_video(self.path, limits.movie_frames, limits.movie_short_side)]
         )
@@ -269,9 +290,10 @@ def _read_video(path: Path, limit: int, short_side: int, decoder: Decoder = deco
 
 
 def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
-    kinds = ("objects", "shard", "sequence", "movie", "zip", "photograph", "panorama")
+    kinds = ("objects", "shard", *VIDEOS, "photograph", "panorama")
     found: dict[str, list[_Found]] = {kind: [] for kind in kinds}
     images: dict[Path, list[Path]] = {}
+    light: dict[tuple[Path, str | None], list[Path]] = {}
     videos: list[Path] = []
     paths = _without_runs(files_in(folder, READ_SUFFIXES | NOTED_SUFFIXES))
     for path in paths:
@@ -279,7 +301,7 @@ def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
         if suffix in IMAGE_SUFFIXES:
             images.setdefault(path.parent, []).append(path)
         elif suffix in SCENE_LINEAR_SUFFIXES:
-            found["panorama"].append(_Found(path=path, kind="panorama"))
+            light.setdefault((path.parent, _prefix(path)), []).append(path)
         elif path.match(SHARD_PATTERN):
             found["shard"].append(_Found(path=path, kind="shard"))
         elif suffix not in NOTED_SUFFIXES:
@@ -295,16 +317,30 @@ def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
             continue
         photographs = [_Found(path=path, kind="photograph") for path in of_parent]
         if _is_sequence(of_parent):
-            sequence = _Found(path=parent, kind="sequence", photographs=photographs)
+            sequence = _Found(path=parent, kind="sequence", alone=photographs)
             found["sequence"].append(sequence)
         else:
             found["photograph"] += photographs
-    lists = {path.parent: listed_videos(path) for path in paths if path.name == "train.json"}
-    for kind in ("sequence", "movie", "zip"):
+    for (parent, _), of_parent in light.items():
+        for one in _of_light(parent, of_parent, folder):
+            found[one.kind].append(one)
+    found["panorama"].sort(key=lambda panorama: natural_order(panorama.path))
+    lists = _lists(paths)
+    _tell_lists([video for kind in VIDEOS for video in found[kind]], lists)
+    for kind in VIDEOS:
         found[kind] = [video for video in found[kind] if _counts(video, lists)]
     found["photograph"].sort(key=lambda photograph: natural_order(photograph.path))
     for some in found.values():
         yield from some
+
+
+def _of_light(parent: Path, paths: list[Path], corpus: Path) -> list[_Found]:
+    """Scene-linear images of a folder as plates of one shot, or each as a panorama."""
+    panoramas = [_Found(path=path, kind="panorama") for path in paths]
+    above = [parent, *parent.parents]
+    if any(map(called_as_masks, above[: above.index(corpus)])) or not _is_sequence(paths):
+        return panoramas
+    return [_Found(path=parent, kind="plates", alone=panoramas, frames=tuple(paths))]
 
 
 def _without_runs(paths: list[Path]) -> list[Path]:
@@ -365,34 +401,79 @@ def _spread(count: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, SAMPLES)})
 
 
-def _counts(video: _Found, lists: dict[Path, set[str] | None]) -> bool:
-    """Whether a video is listed, or no folder that it lies in has a list; the nearest decides."""
-    listed = next((lists[folder] for folder in video.path.parents if folder in lists), None)
-    return listed is None or video.name in listed
+def _counts(video: _Found, lists: _Lists) -> bool:
+    """Whether a video is listed, or no folder that it lies in has a list."""
+    folder = _decides(video, lists)
+    return folder is None or video.name in lists[folder][1]
+
+
+def _decides(video: _Found, lists: _Lists) -> Path | None:
+    """The nearest folder that a video lies in and that has a list."""
+    return next((folder for folder in video.path.parents if folder in lists), None)
+
+
+def _tell_lists(videos: list[_Found], lists: _Lists) -> None:
+    """Tell what lists leave out, and what of them is not there.
+
+    Raises:
+        FootageError: a list has none of the videos that lie below its folder.
+    """
+    for folder, (path, listed) in lists.items():
+        below = [video for video in videos if folder in video.path.parents]
+        decided = [video.name for video in below if _decides(video, lists) == folder]
+        tell_listed(path, listed, [video.name for video in below], decided)
+
+
+def _lists(paths: list[Path]) -> _Lists:
+    """The lists among some files."""
+    lists: _Lists = {}
+    for path in paths:
+        if path.match("ImageSets/*/train.txt"):
+            folder = path.parents[2]
+            _, others = lists.get(folder, (path, set()))
+            lists[folder] = (path, others | (listed_videos(path) or set()))
+    for path in paths:
+        if path.name == "train.json":
+            lists[path.parent] = (path, listed_videos(path) or set())
+    return lists
+
+
+def _prefix(path: Path) -> str | None:
+    """What stands before the number at the end of a file's name; None where there is no number."""
+    found = re.fullmatch(r"(.*?)\d+", path.stem)
+    return found[1] if found else None
 
 
 def _is_sequence(images: list[Path]) -> bool:
-    """Whether the images of a folder are one video's frames: enough, and numbered alike."""
-    numbered = [re.fullmatch(r"(.*?)\d+", path.stem) for path in images]
-    prefixes = {found[1] if found else None for found in numbered}
+    """Whether some images of a folder are one video's frames: enough, numbered alike, alike."""
+    prefixes = {_prefix(path) for path in images}
     if len(images) < FEWEST_FRAMES or len(prefixes) > 1 or None in prefixes:
         return False
-    return prefixes == {""} or _look_alike(images)
+    return _look_alike(images, BARELY_ALIKE if prefixes == {""} else ALIKE)
 
 
-def _look_alike(images: list[Path]) -> bool:
-    """Whether pairs of neighbors have one size and look like a video's; one may be a cut."""
-    starts = _spread(len(images) - 1)
-    try:
-        pairs = [[_glimpsed(path) for path in images[start : start + 2]] for start in starts]
-    except FootageError:
-        return False
+def _look_alike(images: list[Path], apart: float) -> bool:
+    """Whether pairs of neighbors have one size and look like a video's; one may be a cut.
+
+    Pairs that cannot be read do not count. Where none can, they do: one message tells of all.
+    """
+    pairs = [
+        pair
+        for start in _spread(len(images) - 1)
+        if len(pair := list(_glimpsed(images[start : start + 2]))) == 2
+    ]
     shapes = {shape for pair in pairs for shape, _ in pair}
-    apart = [np.abs(one - other).mean() for (_, one), (_, other) in pairs]
-    return len(shapes) == 1 and sum(one > ALIKE for one in apart) <= 1
+    steps = [np.abs(one - other).mean() for (_, one), (_, other) in pairs]
+    return len(shapes) <= 1 and sum(step > apart for step in steps) <= 1
 
 
-def _glimpsed(path: Path) -> tuple[tuple[int, ...], NDArray[np.floating[Any]]]:
-    """Shape of an image, and its gray values at 8 x 8."""
-    image = read_image(path)
-    return image.shape, cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).mean(axis=-1)
+def _glimpsed(paths: list[Path]) -> Iterator[tuple[tuple[int, ...], NDArray[np.floating[Any]]]]:
+    """Shapes of images, and their gray values in [0, 255] at 8 x 8; none that cannot be read."""
+    for path in paths:
+        with suppress(FootageError):
+            if path.suffix.lower() in SCENE_LINEAR_SUFFIXES:
+                image = 255 * read_codes(path).clip(0, 1)
+            else:
+                image = read_image(path).astype(np.float32)
+            small = cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA)
+            yield image.shape, small.mean(axis=-1)

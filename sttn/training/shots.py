@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from sttn.encoding import encoded, peak
 from sttn.errors import FootageError
 from sttn.footage import (
     IMAGE_SUFFIXES,
@@ -20,13 +18,11 @@ from sttn.footage import (
     read_matte,
     read_movie,
 )
-from sttn.scene_linear import SCENE_LINEAR_SUFFIXES, read_exr, read_scene_linear
+from sttn.scene_linear import SCENE_LINEAR_SUFFIXES, read_exr
+from sttn.training.plates import Codes, read_codes, white_of
 
 STILL_SUFFIXES = IMAGE_SUFFIXES | SCENE_LINEAR_SUFFIXES
 EVERYTHING = 2**31
-
-Codes = NDArray[np.float16]
-"""(T, H, W, 3), encoded and divided by the shot's peak, in [0, 1]."""
 
 
 def read_shot(plate: Path, matte: Path) -> tuple[Image | Codes, NDArray[np.bool_]]:
@@ -58,9 +54,7 @@ def read_shot(plate: Path, matte: Path) -> tuple[Image | Codes, NDArray[np.bool_
             f"the matte has {t} frames of {w}x{h}, the plate {count} of {width}x{height}"
         )
     if frames.dtype == np.float16:
-        white = max(
-            peak(torch.from_numpy(frame[~mask])) for frame, mask in zip(frames, masks, strict=True)
-        )
+        white = white_of(frame[~mask] for frame, mask in zip(frames, masks, strict=True))
         frames = np.asarray(np.clip(frames / white, 0, 1), np.float16)
     return frames, masks
 
@@ -103,7 +97,7 @@ def _read_frame(path: Path) -> Image | NDArray[np.float16]:
     """(H, W, 3): uint8 sRGB, or scene-linear values in the working encoding."""
     if path.suffix.lower() not in SCENE_LINEAR_SUFFIXES:
         return read_image(path)
-    return encoded(torch.from_numpy(read_scene_linear(path))).numpy().astype(np.float16)
+    return read_codes(path).astype(np.float16)
 
 
 def _read_mask(path: Path) -> NDArray[np.bool_]:

@@ -111,6 +111,20 @@ def test_davis_as_it_is_unpacked(tmp_path):
     assert [video.name for video in find_videos(tmp_path)] == ["camel"]
 
 
+def test_a_test_json_of_something_else_is_refused(tmp_path, caplog):
+    """What it lists and what it leaves out is told; nothing at all is no test set."""
+    for name in ("bear", "camel"):
+        write_frames(tmp_path / name, panned(2))
+    (tmp_path / "test.json").write_text(json.dumps({"camel": 3, "cows": 3}))
+
+    assert [video.name for video in find_videos(tmp_path)] == ["camel"]
+    assert "test.json leaves out 1 of 2 videos" in caplog.text
+    assert "test.json lists 1 videos that are not there" in caplog.text
+    (tmp_path / "test.json").write_text(json.dumps({"images": [], "annotations": []}))
+    with pytest.raises(FootageError, match=r"test\.json lists none of the 2 videos"):
+        find_videos(tmp_path)
+
+
 @pytest.mark.parametrize("size", ["Full-Resolution", "1080p"])
 def test_davis_in_one_size_only(tmp_path, size):
     """Whoever unpacked one of its archives, with annotations of another size."""
@@ -259,6 +273,15 @@ def test_without_names_in_common_masks_are_in_the_order_of_frames(clips):
         read_own_masks(objects, movie, 4, (144, 96))
     with pytest.raises(FootageError, match="5 masks for 6 frames, and no name in common"):
         read_own_masks(objects, folder, 4, (144, 96))
+
+
+def test_a_name_that_is_no_utf_8_is_told(tmp_path):
+    """Before hours of measuring, whose report could not name it."""
+    write_frames(tmp_path / "b", panned(2))
+    (tmp_path / "b").rename(tmp_path / "caf\udce9")
+
+    with pytest.raises(FootageError, match=r"caf\\udce9 is no UTF-8; rename it"):
+        find_videos(tmp_path)
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):

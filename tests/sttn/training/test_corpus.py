@@ -61,7 +61,7 @@ def test_names_that_are_no_utf_8_stop_nothing(tmp_path, caplog):
     assert corpus.photographs[0].mean() == 7
     assert corpus.panoramas[0].shape == (10, 20, 3)
     assert [record.args[0].args[0] for record in caplog.records[:2]] == [
-        f"the name of {tmp_path}/caf\udce9.{ending} is no UTF-8; rename it"
+        f"the name of {tmp_path}/caf\\udce9.{ending} is no UTF-8; rename it"
         for ending in ("mp4", "exr")
     ]
 
@@ -155,6 +155,58 @@ def test_train_json_says_which_videos_count(tmp_path):
     assert len(read_corpus(tmp_path).movies) == 1
 
 
+def test_davis_as_it_is_unpacked_is_trained_on_once_and_on_its_training_videos(tmp_path, caplog):
+    """Both sizes and the lists that come with it: test videos are never learned from, and no twin
+    of another size lies in validation.
+    """
+    for size in ("480p", "Full-Resolution"):
+        for name in ("bear", "camel", "dog"):
+            images(tmp_path / "JPEGImages" / size / name, 5 if size == "480p" else 9)
+            images(tmp_path / "Annotations" / size / name, 5)
+    lines = {"2016": "/JPEGImages/480p/bear/00000.jpg /Annotations/a.png", "2017": "dog"}
+    for year, line in lines.items():
+        (tmp_path / "ImageSets" / year).mkdir(parents=True)
+        (tmp_path / "ImageSets" / year / "train.txt").write_text(f"{line}\n")
+        (tmp_path / "ImageSets" / year / "val.txt").write_text("camel\n")
+
+    corpus = read_corpus(tmp_path)
+
+    assert [len(movie) for movie in corpus.movies] == [5, 5]
+    assert len(corpus.objects) == 3
+    assert f"{tmp_path}/ImageSets/2017/train.txt leaves out 1 of 3 videos" in caplog.text
+    (tmp_path / "train.json").write_text(json.dumps({"camel": 5, "cows": 5}))
+    assert len(read_corpus(tmp_path).movies) == 1
+    assert "train.json leaves out 2 of 3 videos" in caplog.text
+    assert "train.json lists 1 videos that are not there" in caplog.text
+
+
+def test_a_list_of_something_else_is_refused(tmp_path):
+    """A train.json as COCO has it dropped every video without a word."""
+    images(tmp_path / "bear", 6)
+    (tmp_path / "train.json").write_text(json.dumps({"info": {}, "images": [], "annotations": []}))
+
+    with pytest.raises(FootageError, match=r"train\.json lists none of the 1 videos .* as bear;"):
+        read_corpus(tmp_path)
+
+
+def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch, caplog):
+    """Half a data set that belongs to another user is not trained without in silence."""
+    images(tmp_path / "bear", 6)
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refused(place):
+        if str(place).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", refused)
+
+    assert len(read_corpus(tmp_path).movies) == 1
+    assert f"left out: {tmp_path}/locked: Permission denied" in caplog.text
+    assert "1 folders could not be listed" in caplog.text
+
+
 def test_train_json_counts_wherever_it_lies(tmp_path):
     """YouTube-VOS as one part of a larger corpus: its test videos stay untouched, others count."""
     vos = tmp_path / "youtube-vos"
@@ -216,10 +268,11 @@ def test_pictures_in_a_folder_that_is_called_as_masks_are_stay_pictures(tmp_path
     rng = np.random.default_rng(0)
     for kind in ("faces", "walk", "drawn"):
         (tmp_path / name / kind).mkdir(parents=True)
+    wide = cv2.resize(rng.integers(0, 256, (6, 9, 3), np.uint8), (90, 60))
     for number in range(6):
         picture = cv2.resize(rng.integers(0, 256, (6, 9, 3), np.uint8), (90, 60 + number))
         cv2.imwrite(str(tmp_path / name / "faces" / f"{chr(97 + number)}.jpg"), picture)
-        cv2.imwrite(str(tmp_path / name / "walk" / f"{number}.jpg"), picture[:60])
+        cv2.imwrite(str(tmp_path / name / "walk" / f"{number}.jpg"), np.roll(wide, number, axis=1))
         drawn = cv2.circle(np.zeros((120, 180), np.uint8), (60 + number, 60), 30, 255, -1)
         cv2.imwrite(str(tmp_path / name / "drawn" / f"{number}.jpg"), drawn)
     with zipfile.ZipFile(tmp_path / name / "walk.zip", "w") as archive:
@@ -271,6 +324,24 @@ def test_named_frames_are_a_video_and_named_photographs_are_not(tmp_path):
 
     assert [len(movie) for movie in corpus.movies] == [6]
     assert len(corpus.photographs) == 6
+
+
+@pytest.mark.parametrize(("step", "movies"), [(11, 1), (None, 0)])
+def test_numbers_alone_make_a_video_of_what_may_be_one(tmp_path, step, movies):
+    """Places365 numbers unrelated photographs from 00000001 on, in folders of hundreds; YouTube-VOS
+    has five frames a second, between which much moves.
+    """
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.integers(0, 256, (4, 24, 3), np.uint8), (600, 60))
+    for number in range(8):
+        place = step * number if step else 0
+        other = cv2.resize(rng.integers(0, 256, (2, 3, 3), np.uint8), (90, 60))
+        picture = wide[:, place : place + 90] if step else other
+        cv2.imwrite(str(tmp_path / f"{number:08d}.png"), picture)
+
+    corpus = read_corpus(tmp_path)
+
+    assert (len(corpus.movies), len(corpus.photographs)) == (movies, 0 if movies else 8)
 
 
 @pytest.mark.parametrize("burst", [5, 25])

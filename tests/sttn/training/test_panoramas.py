@@ -71,6 +71,18 @@ def test_a_camera_sees_a_panorama_exposed_and_encoded():
     assert frame[23, 47].min() > 1.1
 
 
+def test_numbered_panoramas_are_no_movie(tmp_path):
+    """A library of skies: what is numbered and not alike is looked around in, not played."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        light = cv2.resize(rng.uniform(0, 1, (2, 4, 3)).astype(np.float32) ** 2, (64, 32))
+        cv2.imwrite(str(tmp_path / f"sky_{number:03d}.hdr"), light)
+
+    corpus = read_corpus(tmp_path)
+
+    assert (len(corpus.panoramas), len(corpus.movies)) == (6, 0)
+
+
 def test_a_panorama_has_no_seam():
     """Its left edge continues its right one."""
     panorama = sky()

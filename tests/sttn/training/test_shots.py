@@ -13,6 +13,7 @@ from sttn.errors import FootageError
 from sttn.model import Generator, ModelConfig, load_generator, save_generator
 from sttn.training.__main__ import adapt_command, main
 from sttn.training.adaptation import AdaptationConfig
+from sttn.training.corpus import CorpusLimits, read_corpus
 from sttn.training.shots import read_shot
 from sttn.training.state import initialize
 
@@ -74,6 +75,25 @@ def test_a_plate_reaches_the_network_as_the_node_sends_it(shot):
     np.testing.assert_allclose(frames[2], np.clip(codes / peak, 0, 1), atol=2e-3)
     assert masks[:, 20:30, 20:40].all()
     assert masks.mean() == pytest.approx(200 / (48 * 64))
+
+
+def test_plates_in_a_corpus_are_a_movie_as_the_node_sends_it(shot, caplog):
+    """A studio trains on its own shots: each frame was a panorama, or a warning. A sequence that
+    has no colors is one warning.
+    """
+    write_exr(shot / "plate.1005.exr", plate())
+    write_exr(shot / "matte.1005.exr", matte(), "A")
+
+    corpus = read_corpus(shot)
+
+    (movie,) = corpus.movies
+    assert (movie.shape, movie.dtype, corpus.panoramas) == ((5, *SIZE, 3), np.uint8, [])
+    codes = encode(plate())
+    np.testing.assert_allclose(movie[4] / 255, codes / codes.max(), atol=3e-3)
+    assert caplog.text.count("left out: ") == 1
+    assert "has no channels R, G and B" in caplog.text
+    (small,) = read_corpus(shot, CorpusLimits(movie_frames=2, movie_short_side=24)).movies
+    assert small.shape == (2, 24, 32, 3)
 
 
 def test_what_the_matte_covers_does_not_set_the_peak(shot):
@@ -170,6 +190,8 @@ def test_a_missing_plate_is_named(shot, location):
             "--output nowhere/mine.safetensors: nowhere is no folder that can be written to",
         ),
         (("show", "corpus", "--output", "nowhere/clips.png"), "nowhere is no folder"),
+        (("show", "corpus", "--output", "\udce9.png"), "the name of \\udce9.png is no UTF-8"),
+        (("corpus", "--output", "\udce9"), "the name of \\udce9 is no UTF-8; rename it"),
         (("corpus", "--output", "file"), "--output file is a file; name a folder"),
         (("fusion", "corpus", "--output", "file"), "--output file is a file"),
         (("pack", "corpus", "--output", "file"), "--output file is a file"),
