@@ -187,8 +187,8 @@ def _require_same(corpus: Corpus, processes: Processes) -> None:
     for rank, (told, digest) in enumerate(found):
         if digest != found[0][1]:
             raise FootageError(
-                f"process 0 of the run holds {found[0][0]}, process {rank} {told}, or of other "
-                "sizes; give all of them the same corpus"
+                f"process 0 of the run holds {found[0][0]}; process {rank} holds {told}, or of "
+                "other sizes; give all of them the same corpus"
             )
 
 
