@@ -22,7 +22,7 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,6 +95,15 @@ def inpaint(
         resume: Keep output files that exist and do the others only; all frames are looked at.
     """
     params = Params(**asdict(node))
+    _require_named(
+        {
+            "PLATE": plate,
+            "--output": output,
+            "--matte": matte,
+            "--hold-out": hold_out,
+            "--clean-frames": clean_frames,
+        }
+    )
     source = open_plate(plate, alpha=params.premultiplied, layer=layer)
     painted = clean_frames and open_plate(
         clean_frames, alpha=params.premultiplied, layer=layer, over=source
@@ -146,6 +155,13 @@ def inpaint(
             )
         else:
             print(f"all {len(chosen)} frames are there; nothing to do")
+
+
+def _require_named(locations: Mapping[str, str | None]) -> None:
+    # A variable of a script that was never set; as a path it would be the current folder.
+    for flag, location in locations.items():
+        if location == "":
+            raise ClipError(f"{flag} is empty; name something, or leave it out")
 
 
 def _would_replace(targets: Sequence[Path], writer: Writer) -> ClipError:

@@ -155,6 +155,8 @@ def open_output(
     Raises:
         ClipError: no such kind of file, or one that cannot hold the plate's pixels.
     """
+    # Where files will lie once folders are made: until then new/../plate.0001.exr is no file.
+    location = str(Path(os.path.realpath(Path(location).parent), Path(location).name))
     _require_folder_of(Path(location))
     _clear_abandoned(Path(location))
     if mode == "fill only" and Path(location).suffix.lower() not in ALPHA_SUFFIXES:

@@ -390,7 +390,10 @@ def test_an_interrupt_that_python_drops_still_stops_the_job(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize("output", ["plate.####.exr", "./plate.%04d.exr", "link.####.exr"])
+@pytest.mark.parametrize(
+    "output",
+    ["plate.####.exr", "./plate.%04d.exr", "link.####.exr", "new/../plate.####.exr"],
+)
 @pytest.mark.parametrize("how", ["--overwrite", "--resume"])
 def test_what_is_read_is_never_written_over(shot, typed, output, how):
     """Originals survive a slip of the pen, by whatever name; nor do they pass as finished."""
@@ -556,6 +559,20 @@ def test_slips_are_told_at_once(shot, typed, flag, value, told):
 
     assert code == 2
     assert told in said
+
+
+@pytest.mark.parametrize("flag", ["PLATE", "--output", "--matte", "--hold-out", "--clean-frames"])
+def test_what_is_named_by_nothing_is_told(shot, typed, flag, monkeypatch):
+    """A script's variable that was never set is not the folder one happens to stand in."""
+    monkeypatch.chdir(shot)
+    options = {"--matte": "plate.####.exr", "--output": "clean.####.exr", flag: ""}
+    plate = options.pop("PLATE", "plate.####.exr")
+
+    code, told = typed(plate, *(word for pair in options.items() for word in pair))
+
+    assert code == 2
+    assert f"{flag} is empty" in told
+    assert not list(shot.glob("clean*"))
 
 
 def test_a_stop_before_the_job_is_told(shot, typed, monkeypatch):
