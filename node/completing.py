@@ -1,7 +1,8 @@
 """Sends a surveyed shot, has every part completed, and keeps what comes back on disk."""
 
-from collections.abc import Callable, Generator
-from contextlib import closing
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -34,8 +35,30 @@ class Completed:
     def __init__(self) -> None:
         self._scratch = Scratch()
         self._folder = self._scratch.folder
-        self.discard = self._scratch.discard
-        """Gives the disk back; nobody having the object does so too."""
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._discarded = False
+
+    def discard(self) -> None:
+        """Give the disk back, once nobody holds it; nobody having the object does so too."""
+        with self._lock:
+            self._discarded = True
+            if not self._readers:
+                self._scratch.discard()
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Nothing of it goes meanwhile, whatever other threads do; tells whether it is there."""
+        with self._lock:
+            self._readers += 1
+            there = not self._discarded
+        try:
+            yield there
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._discarded and not self._readers:
+                    self._scratch.discard()
 
     def keep(self, kind: Kind, part: int, index: int, pixels: NDArray[Any]) -> None:
         """Keep something of one part of one frame.

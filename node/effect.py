@@ -188,7 +188,10 @@ class InpaintEffect:
         analysis, shot = self._analysis, Shot(self.clips, self.params)
         if analysis is None or self.state is State.STALE or frame not in analysis.finished:
             return unfinished(shot, frame)
-        return finished(shot, frame, analysis.survey, analysis.completed)
+        with analysis.completed.held() as there:
+            if not there:  # another analysis begins
+                return unfinished(shot, frame)
+            return finished(shot, frame, analysis.survey, analysis.completed)
 
     def end_sequence_render(self) -> None:
         """Nothing is kept for a sequence; what the analysis made stays until the next one."""

@@ -80,6 +80,26 @@ def test_until_a_frame_is_finished_the_plate_shows(address, fake_engine):
     effect.close()
 
 
+def test_a_frame_that_is_being_rendered_survives_what_begins_meanwhile(address, quiet):
+    """A viewer draws while the artist presses Analyze again: it gets the frame whole."""
+    clips = shot()
+    effect = InpaintEffect(clips)
+    effect.analyze(clips.source.frames, lambda: InpaintClient(address), quiet)
+    wanted = effect.render(1002)
+
+    class ClosedMeanwhile(Frames):
+        def read(self, frame: int) -> np.ndarray:
+            effect.close()
+            return super().read(frame)
+
+    frames = {frame: clips.source.read(frame) for frame in clips.source.frames}
+    folder = effect._analysis.completed._folder
+    effect.clips = dataclasses.replace(clips, source=ClosedMeanwhile("plate", frames))
+
+    assert same(effect.render(1002), wanted)
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("stage", ["reading", "sending", "completing"])
 def test_abort_takes_effect_within_a_tenth_of_a_second(address, fake_engine, stage):
     """Escape at any stage, from another thread, while the server is busy with a window."""
