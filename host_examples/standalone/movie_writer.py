@@ -151,9 +151,10 @@ class MovieWriter:
 
     def _pixel_format(self, original: av.VideoFrame, coding: Coding, is_deep: bool) -> str:
         known = av.Codec(coding.codec, "w").video_formats or ()
-        layout, _ = _layout(original)
-        if coding.codec == "ffv1" and layout in {each.name for each in known}:
-            return layout
+        for alike in (original, _planar(original)):
+            layout, _ = _layout(alike)
+            if coding.codec == "ffv1" and layout in {each.name for each in known}:
+                return layout
         if not any(part.is_alpha for part in original.format.components):
             return coding.opaque[is_deep]
         if coding.with_alpha is None:
@@ -292,12 +293,29 @@ def _layout(picture: av.VideoFrame) -> tuple[str, int]:
 
 
 def _planar(picture: av.VideoFrame) -> av.VideoFrame:
-    # Packed RGB is written as well from an array, which has no alpha.
+    # The same values with a plane for each component; packed RGB is written as well from an array,
+    # which has no alpha.
     components = picture.format.components
-    if len(picture.planes) == len(components) or not any(part.is_alpha for part in components):
+    if len(picture.planes) == len(components):
+        return picture
+    if len(components) > 2 and not picture.format.is_rgb and picture.format.name[:3] != "xyz":
+        return picture.reformat(format=_planar_yuv(picture.format))
+    if not any(part.is_alpha for part in components):
         return picture
     is_deep = any(part.bits > 8 for part in components)
     return picture.reformat(format="gbrap16le" if is_deep else "gbrap")
+
+
+_COARSENESS = {(1, 1): "444", (1, 2): "440", (2, 1): "422", (2, 2): "420", (4, 1): "411"}
+"""How many pixels of a row, and rows, share a color value."""
+
+
+def _planar_yuv(packed: av.VideoFormat) -> str:
+    luma, color, *_ = packed.components
+    shared = _COARSENESS[round(luma.width / color.width), round(luma.height / color.height)]
+    alpha = "a" if any(part.is_alpha for part in packed.components) else ""
+    depth = f"{luma.bits}le" if luma.bits > 8 else ""
+    return f"yuv{alpha}{shared}p{depth}"
 
 
 def _touched(changed: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:

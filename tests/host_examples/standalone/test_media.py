@@ -537,6 +537,44 @@ def test_a_camera_movie_keeps_its_code_values_tags_and_sound(tmp_path):
     np.testing.assert_array_equal(heard, np.repeat(np.arange(6), 2000))
 
 
+@pytest.mark.parametrize(
+    ("name", "packed", "planar"),
+    [
+        ("shot.mov", "uyvy422", "yuv422p"),
+        ("shot.avi", "nv12", "yuv420p"),
+        ("shot.mov", "v30xle", "yuv444p10le"),
+        ("shot.mov", "uyva", "yuva444p"),
+    ],
+)
+def test_a_captured_movie_keeps_its_code_values(tmp_path, name, packed, planar):
+    """Capture cards pack brightness and color; what is brighter than white stays, in .mkv."""
+    given = av.VideoFrame(64, 48, planar)
+    for plane in given.planes:
+        plane.update(np.random.default_rng(0).bytes(plane.buffer_size))
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, packed
+        container.mux(stream.encode(given.reformat(format=packed)))
+        container.mux(stream.encode(None))
+    plate = open_plate(str(tmp_path / name))
+    filled = plate.read(1).copy()
+    color = PlateColor("", filled.dtype)
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, filled, color)
+    filled[:, :32] = 0
+
+    writer.write(1, filled)
+    writer.close()
+
+    clean = Movie(tmp_path / "clean.mkv", 1).picture(1)
+    assert clean.format.name == planar
+    before = plate.picture(1).reformat(format=planar)
+    for new, old, part in zip(clean.planes, before.planes, clean.format.components, strict=True):
+        kept, known = (np.frombuffer(each, "u1").reshape(each.height, -1) for each in (new, old))
+        step = 2 if part.bits > 8 else 1
+        outside = slice(part.width // 2 * step, part.width * step)
+        np.testing.assert_array_equal(kept[:, outside], known[:, outside])
+
+
 def test_sound_starts_with_the_first_frame_that_is_written(tmp_path):
     """A part of a movie keeps picture and sound together."""
     ten_bit_movie(tmp_path / "shot.mkv")
