@@ -251,11 +251,13 @@ def _in_words(box: Region) -> str:
     return f"{box.width}x{box.height} at {box.left}, {box.top}"
 
 
-def _gray(colors: NDArray[Any]) -> NDArray[Any]:
-    # In double precision the mean of three that are the same is the same.
-    mean = colors.mean(axis=-1, dtype=np.float64, keepdims=True)
-    rounded = mean.round() if colors.dtype.kind == "u" else mean
-    return np.asarray(rounded.astype(colors.dtype))
+def _gray(colors: NDArray[Any], plate: NDArray[Any]) -> NDArray[Any]:
+    # The plate's own bits where nothing changed: the mean of a NaN may be another NaN.
+    gray, bits = plate.copy(), f"u{plate.itemsize}"
+    is_changed = (np.ascontiguousarray(colors).view(bits) != gray.view(bits)).any(axis=-1)
+    mean = colors[is_changed].mean(axis=-1, dtype=np.float64, keepdims=True)
+    gray[is_changed] = mean.round() if gray.dtype.kind == "u" else mean
+    return gray
 
 
 class ImageWriter:
@@ -328,8 +330,10 @@ class ImageWriter:
             names = "RGBA" if pixels.shape[-1] == 4 else "A"
             return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
         merged = part.pixels.copy()
-        is_gray = len(set(layer.colors)) == 1
-        merged[..., layer.colors] = _gray(pixels[..., :3]) if is_gray else pixels[..., :3]
+        colors = pixels[..., :3]
+        if len(set(layer.colors)) == 1:
+            colors = _gray(colors, part.picked(layer.colors))
+        merged[..., layer.colors] = colors
         parts[layer.part] = replace(part, pixels=merged)
         return parts
 
