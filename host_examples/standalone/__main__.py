@@ -31,6 +31,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from host_examples.standalone.images import ImagePlate
 from host_examples.standalone.local_server import local_server
 from host_examples.standalone.media import (
     Writer,
@@ -41,6 +42,7 @@ from host_examples.standalone.media import (
     open_plate,
     require_apart,
 )
+from host_examples.standalone.movies import Movie
 from host_examples.standalone.progress import ProgressBar
 from node.client import InpaintClient
 from node.clips import Clip, Clips
@@ -170,7 +172,7 @@ def _would_replace(targets: Sequence[Path], writer: Writer) -> ClipError:
     return ClipError(f"{targets[0]}{more} exists; add {ways}, or choose another --output")
 
 
-def _matte(source: Clip, matte: str | None, channel: str) -> Clip:
+def _matte(source: ImagePlate | Movie, matte: str | None, channel: str) -> Clip:
     if matte is not None:
         return open_matte(matte, channel, source)
     if channel:

@@ -11,6 +11,7 @@ import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
+from host_examples.standalone.turning import UPRIGHT, turn_of_orientation
 from host_examples.standalone.unfinished import begun
 from node.clips import Region
 from node.errors import ClipError
@@ -25,6 +26,8 @@ _TYPES = {
 
 _ACES = "acesImageContainerFlag"
 JPEG = (".jpg", ".jpeg")
+_TURNED = (*JPEG, ".tif", ".tiff", ".png")
+"""Files of photographs, which viewers turn as they say."""
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 LOSSY = ("dwaa", "dwab", "b44", "b44a", "pxr24")
 """EXR compressions that would change pixels that nobody touched."""
@@ -44,11 +47,15 @@ class Part:
     """One image of a file."""
 
     pixels: NDArray[Any]
-    """(H, W, C), all channels, in the widest of their types; float64 for rare ones."""
+    """(H, W, C), all channels, in the widest of their types; float64 for rare ones. As viewers show
+    them."""
     spec: oiio.ImageSpec
     """Channel names, windows, metadata."""
     rounded: tuple[str, ...] = ()
     """Channels that ``pixels`` do not hold exactly: ids of 32 bits among floats."""
+    orientation: int = 1
+    """How the file stores what is shown, as :func:`turn_of_orientation` takes it; written so again
+    where the format can say it."""
 
     @property
     def names(self) -> list[str]:
@@ -131,11 +138,36 @@ def read_picture(path: Path) -> Picture:
         pixels = source.read_image(len(parts), 0, 0, spec.nchannels, kind)
         if pixels is None:
             raise _unreadable(path, source.geterror())
-        parts.append(Part(pixels, spec, _rounded(source, len(parts), spec)))
+        part = Part(pixels, spec, _rounded(source, len(parts), spec))
+        parts.append(_as_shown(part) if path.suffix.lower() in _TURNED else part)
     source.close()
     if _breaks_off(path):
         raise _unreadable(path, "it breaks off")
     return Picture(path, tuple(parts))
+
+
+def _as_shown(part: Part) -> Part:
+    orientation = int(part.spec.getattribute("Orientation") or 1)
+    turn = turn_of_orientation(orientation)
+    if turn == UPRIGHT or part.windows.data != part.windows.display:
+        return part
+    pixels = turn.shown(part.pixels)
+    spec = _of_size(part.spec, pixels)
+    spec.erase_attribute("Orientation")
+    return replace(part, pixels=pixels, spec=spec, orientation=orientation)
+
+
+def _as_stored(part: Part) -> Part:
+    pixels = turn_of_orientation(part.orientation).stored(part.pixels)
+    spec = _of_size(part.spec, pixels)
+    spec["Orientation"] = part.orientation
+    return replace(part, pixels=pixels, spec=spec)
+
+
+def _of_size(spec: oiio.ImageSpec, pixels: NDArray[Any]) -> oiio.ImageSpec:
+    sized = oiio.ImageSpec(spec)
+    sized.height, sized.width = sized.full_height, sized.full_width = pixels.shape[:2]
+    return sized
 
 
 def _rounded(source: oiio.ImageInput, part: int, spec: oiio.ImageSpec) -> tuple[str, ...]:
@@ -208,6 +240,8 @@ def write_picture(path: Path, parts: Sequence[Part]) -> None:
         temporary = begun(path)
         if path.suffix.lower() in JPEG:
             _require_room(temporary, sum(part.pixels.nbytes for part in parts))
+        if path.suffix.lower() in _TURNED:
+            parts = [_as_stored(part) if part.orientation != 1 else part for part in parts]
         output = oiio.ImageOutput.create(str(temporary))
         if output is None:
             raise _unwritable(path, oiio.geterror())

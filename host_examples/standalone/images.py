@@ -138,8 +138,14 @@ class ImagePlate(_OfFiles):
         picture = self.files.load(self.first)
         return picture.parts[self.layer(picture).part].windows
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether files store it otherwise than viewers show it."""
+        picture = self.files.load(self.first)
+        return picture.parts[self.layer(picture).part].orientation != 1
+
     def read(self, frame: int) -> NDArray[Any]:
-        """(H, W, 3 or 4) as stored; a file with one channel is gray.
+        """(H, W, 3 or 4), values as stored, as viewers turn them; a file with one channel is gray.
 
         Raises:
             ClipError: unreadable, of a type or colors that no plate has, or its pixels lie
@@ -328,7 +334,8 @@ class ImageWriter:
         part = parts[layer.part]
         if self._mode != "clean plate":
             names = "RGBA" if pixels.shape[-1] == 4 else "A"
-            return [Part(pixels, spec_like(part.spec, names, pixels.dtype))]
+            spec = spec_like(part.spec, names, pixels.dtype)
+            return [Part(pixels, spec, orientation=part.orientation)]
         merged = part.pixels.copy()
         colors = pixels[..., :3]
         if len(set(layer.colors)) == 1:

@@ -1,5 +1,6 @@
 """Opens what the command line names: sequence, still or movie, plate, matte or output."""
 
+import logging
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -33,6 +34,8 @@ from node.clips import Clip, Clips, nearest
 from node.color import PlateColor, encode, finite, unit
 from node.errors import ClipError
 from node.params import OutputMode
+
+logger = logging.getLogger(__name__)
 
 FIRST_MOVIE_FRAME = 1
 """Number of a plate movie's first frame."""
@@ -73,7 +76,7 @@ def open_plate(
 
     Args:
         location: Where it is.
-        alpha: Whether frames are read with their alpha.
+        alpha: Whether frames are read with their alpha, where there is one.
         layer: Which colors are the plate, where files hold several layers; clean frames may lack
             it.
         over: The plate, for clean frames.
@@ -84,7 +87,7 @@ def open_plate(
     if _is_movie(location):
         if layer and over is None:
             raise ClipError(f"{location} is a movie without a layer {layer}")
-        return Movie(_existing(location), FIRST_MOVIE_FRAME)
+        return Movie(_existing(location), FIRST_MOVIE_FRAME, alpha=alpha)
     files = ImageSequence(location, _files(location))
     return ImagePlate(files, alpha=alpha, layer=layer, over=_with_windows(over))
 
@@ -99,10 +102,17 @@ def first_pixels(plate: ImagePlate | Movie, chosen: Sequence[int]) -> NDArray[An
     Raises:
         ClipError: unreadable.
     """
-    if isinstance(plate, Movie):
-        return plate.read(plate.frames[0])
-    plate.first = nearest(plate.frames, chosen[0])
-    return plate.read(plate.first)
+    first = plate.frames[0]
+    if isinstance(plate, ImagePlate):
+        plate.first = first = nearest(plate.frames, chosen[0])
+    pixels = plate.read(first)
+    if plate.is_turned:
+        height, width = pixels.shape[:2]
+        logger.warning(
+            "%s is stored turned; mattes and clean frames belong on what players show, %dx%d",
+            *(plate.name, width, height),
+        )
+    return pixels
 
 
 def open_matte(location: str, channel: str, plate: Clip) -> Clip:
@@ -112,23 +122,21 @@ def open_matte(location: str, channel: str, plate: Clip) -> Clip:
         ClipError: nothing there that can be read.
     """
     if _is_movie(location):
-        if channel:
-            raise ClipError(f"{location} is a movie without a channel {channel}")
-        return MovieMatte(Movie(_existing(location), plate.frames[0]))
+        return MovieMatte(Movie(_existing(location), plate.frames[0]), channel)
     if Path(location).is_file():
         return StillMatte(Path(location), channel, plate.frames, _with_windows(plate))
     files = ImageSequence(location, _files(location))
     return ImageMatte(files, channel, _with_windows(plate))
 
 
-def matte_of_plate(plate: Clip, channel: str) -> Clip:
-    """A channel of the plate as its matte; plate and matte decode each file once.
+def matte_of_plate(plate: ImagePlate | Movie, channel: str) -> Clip:
+    """A channel of the plate as its matte; plate and matte decode each file of images once.
 
     Raises:
-        ClipError: the plate is a movie.
+        ClipError: a movie has none of that name.
     """
-    if not isinstance(plate, ImagePlate):
-        raise ClipError(f"{plate.name} is a movie without a channel {channel}; give --matte")
+    if isinstance(plate, Movie):
+        return MovieMatte(plate, channel)
     return ImageMatte(plate.files, channel, plate)
 
 
@@ -179,8 +187,9 @@ def open_output(
             code = encode(finite(color.to_linear(pixels[..., :3])))
             return (np.clip(code, 0, 1) * 255).round().astype(np.uint8)
 
-        movie = plate if isinstance(plate, Movie) and mode == "clean plate" else None
-        return MovieWriter(Path(location), rate, to_display, movie)
+        movie = plate if isinstance(plate, Movie) else None
+        is_clean = mode == "clean plate"
+        return MovieWriter(Path(location), rate, to_display, movie, keeps_codes=is_clean)
     suffix = Path(location).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ClipError(

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import av
 import av.error
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from host_examples.standalone.movies import Movie
+from host_examples.standalone.movies import Movie, display_matrix, turn_of
+from host_examples.standalone.turning import UPRIGHT
 from host_examples.standalone.unfinished import begun
 from node.clips import nearest
 from node.errors import ClipError
@@ -64,6 +64,8 @@ class MovieWriter:
         rate: Fraction,
         to_display: Callable[[NDArray[Any]], NDArray[Any]],
         plate: Movie | None = None,
+        *,
+        keeps_codes: bool = True,
     ) -> None:
         """Prepare a movie.
 
@@ -71,7 +73,9 @@ class MovieWriter:
             path: Target; its suffix chooses the codec.
             rate: Frames per second.
             to_display: Makes (H, W, 3) uint8 or uint16 display-referred pixels of plate pixels.
-            plate: Movie whose tags, times, sound and untouched code values are kept.
+            plate: Movie whose times, sound, turn and pixels' aspect are kept.
+            keeps_codes: Whether its color tags and untouched code values are kept too, as in a
+                clean plate of it.
 
         Raises:
             ClipError: a suffix that is not written.
@@ -86,6 +90,8 @@ class MovieWriter:
         self._to_display = to_display
         # A reader of its own: the node is frames ahead, and going back decodes from the start.
         self._plate = None if plate is None else plate.another()
+        self._keeps_codes = keeps_codes
+        self._turn = UPRIGHT
         kind = WRITTEN[path.suffix.lower()].container
         self._tracks = [] if plate is None else plate.tracks(kind)
         self._sound: Iterator[tuple[float, Any]] = iter(())
@@ -103,7 +109,7 @@ class MovieWriter:
         return self._target
 
     def write(self, frame: int, pixels: NDArray[Any]) -> None:
-        """Add one frame, (H, W, 3) of the plate's type.
+        """Add one frame, (H, W, C) of the plate's type, as players are to show it.
 
         Raises:
             ClipError: it cannot be written.
@@ -114,10 +120,12 @@ class MovieWriter:
                 self._open(shown, frame)
             assert self._container is not None
             layout = "rgb48le" if shown.dtype == np.uint16 else "rgb24"
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format=layout)
-            if self._plate is not None:
+            stored = np.ascontiguousarray(self._turn.stored(shown))
+            picture = av.VideoFrame.from_ndarray(stored, format=layout)
+            if self._plate is not None and self._keeps_codes:
                 own = nearest(self._plate.frames, frame)
-                changed = (shown != self._plate.read(own)).any(axis=-1)
+                changed = (shown != self._plate.read(own)[..., :3]).any(axis=-1)
+                changed = self._turn.stored(changed)
                 picture = with_untouched(picture, self._plate.picture(own), changed)
             self._container.mux(self._stream.encode(self._coded(picture, frame)))
             self._written += 1
@@ -134,18 +142,21 @@ class MovieWriter:
             coding.codec, rate=self._rate, options=coding.options
         )
         context = self._stream.codec_context
-        context.height, context.width = first.shape[:2]
         context.time_base = 1 / self._rate
         context.pix_fmt = coding.opaque[is_deep]
         is_rgb = True
         if self._plate is not None:
             original = self._plate.picture(nearest(self._plate.frames, frame))
-            is_rgb = original.format.is_rgb
-            context.pix_fmt = self._pixel_format(original, coding, is_deep)
-            self._tag_like(self._plate, original, coding)
+            if self._keeps_codes:
+                is_rgb = original.format.is_rgb
+                context.pix_fmt = self._pixel_format(original, coding, is_deep)
+                self._tag_like(self._plate, original, coding)
+            self._shape_like(self._plate, coding)
+            self._turn_like(original)
             context.time_base = _common(1 / self._rate, self._plate.time_base)
             self._first = self._plate.span(frame)[0]
             self._sound = self._plate.sound(self._container, float(self._first), self._tracks)
+        context.height, context.width = self._turn.stored(first).shape[:2]
         if is_rgb and not context.format.is_rgb:
             context.colorspace = Colorspace.ITU709
 
@@ -168,22 +179,25 @@ class MovieWriter:
         # As it is decoded, and so read: that of MJPEG knows better than the container.
         context.colorspace = original.colorspace
         context.color_range = coding.color_range or _layout(original)[1]
+
+    def _shape_like(self, plate: Movie, coding: Coding) -> None:
+        context = self._stream.codec_context
+        context.sample_aspect_ratio = plate.pixel_aspect
         if (context.sample_aspect_ratio or 1) != 1 and not coding.has_pixel_aspect:
             logger.warning(
                 "%s is written without the plate's pixel aspect %s; .mov has it",
                 self._target,
                 context.sample_aspect_ratio,
             )
-        self._turn_like(original)
 
     def _turn_like(self, original: av.VideoFrame) -> None:
         # A phone held upright: players turn the pictures, which lie.
-        beside: Any = original.side_data
-        matrix = beside.get(Type.DISPLAYMATRIX)
+        matrix = display_matrix(original)
         if matrix is None:
             return
+        self._turn = turn_of(original)
         try:
-            self._stream.set_display_matrix(np.frombuffer(matrix, np.int32).tolist())
+            self._stream.set_display_matrix(matrix)
         except AttributeError:  # PyAV before 18
             logger.warning("%s is written as the plate lies, not turned", self._target)
 

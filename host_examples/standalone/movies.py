@@ -12,9 +12,12 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
+from host_examples.standalone.turning import UPRIGHT, Turn, turn_of_matrix
 from node.clips import nearest
+from node.color import unit
 from node.errors import ClipError
 
 logger = logging.getLogger(__name__)
@@ -25,8 +28,13 @@ MOVIE_SUFFIXES = frozenset({".mov", ".mp4", ".mkv", ".avi", ".webm", ".m4v", ".m
 class Movie:
     """Frames of a movie by number, decoded in order; going back starts from the beginning."""
 
-    def __init__(self, path: Path, first_frame: int) -> None:
+    def __init__(self, path: Path, first_frame: int, *, alpha: bool = False) -> None:
         """Open a movie and count its frames.
+
+        Args:
+            path: Where it is.
+            first_frame: Number of its first frame.
+            alpha: Whether frames are read with their alpha, where there is one.
 
         Raises:
             ClipError: missing, not a movie, or without frames.
@@ -41,10 +49,14 @@ class Movie:
                 stream = container.streams.video[0]
                 self.rate = stream.average_rate or Fraction(24)
                 self.time_base = stream.time_base or 1 / self.rate
+                self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+                """Width of a pixel over its height."""
+                self.has_alpha = any(part.is_alpha for part in stream.format.components)
                 self._deep = any(part.bits > 8 for part in stream.format.components)
                 self._count, self._times = _counted(container, stream)
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read the movie {path}: {error}") from None
+        self._alpha = alpha
         self._rewind()
 
     def _rewind(self) -> None:
@@ -53,9 +65,14 @@ class Movie:
         self._picture: av.VideoFrame | None = None
         self._pixels: NDArray[Any] | None = None
 
-    def another(self) -> "Movie":
-        """A reader of the same movie that decodes for itself; frames are not counted again."""
+    def another(self, *, alpha: bool | None = None) -> "Movie":
+        """A reader of the same movie that decodes for itself; frames are not counted again.
+
+        Args:
+            alpha: As on opening; None reads what this one reads.
+        """
         reader = copy(self)
+        reader._alpha = self._alpha if alpha is None else alpha
         reader._rewind()
         return reader
 
@@ -70,15 +87,44 @@ class Movie:
         return [self.path]
 
     def read(self, frame: int) -> NDArray[Any]:
-        """(H, W, 3) uint8, or uint16 where the movie has more than 8 bits.
+        """(H, W, 3 or 4) uint8, or uint16 where the movie has more than 8 bits; turned as players
+        show it.
 
         Raises:
-            ClipError: the movie ends before this frame or is damaged there.
+            ClipError: the movie ends before this frame or is damaged there, or no way is known
+                from its colors to RGB.
         """
         picture = self.picture(frame)
         if self._pixels is None:
-            self._pixels = picture.to_ndarray(format="rgb48le" if self._deep else "rgb24")
+            self._pixels = np.ascontiguousarray(turn_of(picture).shown(self._rgb(picture)))
         return self._pixels
+
+    def _rgb(self, picture: av.VideoFrame) -> NDArray[Any]:
+        with_alpha = self._alpha and self.has_alpha
+        layouts = ("rgba", "rgba64le") if with_alpha else ("rgb24", "rgb48le")
+        try:
+            pixels: NDArray[Any] = picture.to_ndarray(format=layouts[self._deep])
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise ClipError(
+                f"cannot make RGB of {self.path}, {picture.format.name} in color space "
+                f"{int(picture.colorspace)} of ITU-T H.273: {error}; convert it first, to Rec. "
+                "709 say"
+            ) from None
+        if with_alpha and self._deep:
+            # Of some formats FFmpeg shifts it only, and 1023 of 1023 would not be 1.
+            bits = min(16, picture.format.components[-1].bits)
+            whole = (pixels[..., 3] >> (16 - bits)) * np.float64(65535 / (2**bits - 1))
+            pixels[..., 3] = whole.round()
+        return pixels
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether its pictures are stored otherwise than players show them.
+
+        Raises:
+            ClipError: as :meth:`picture`.
+        """
+        return turn_of(self.picture(self._first)) != UPRIGHT
 
     def picture(self, frame: int) -> av.VideoFrame:
         """A frame as it is coded: planes of brightness and color, their tags, its time.
@@ -121,15 +167,11 @@ class Movie:
         return starts, starts + picture.duration * self.time_base
 
     def copy_tags(self, target: av.VideoCodecContext) -> None:
-        """Say of another movie's code values what this one says of its own, and of its pixels'
-        aspect.
-        """
+        """Say of another movie's code values what this one says of its own."""
         with av.open(str(self.path)) as container:
             stream = container.streams.video[0]
             for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
                 setattr(target, tag, getattr(stream.codec_context, tag))
-            if stream.sample_aspect_ratio:
-                target.sample_aspect_ratio = stream.sample_aspect_ratio
 
     def tracks(self, kind: str) -> list[int]:
         """Numbers of the streams of sound that a kind of movie can hold; the others are logged.
@@ -225,12 +267,38 @@ def _packets(
             yield seconds, packet
 
 
-class MovieMatte:
-    """A movie as a matte: its brightest channel, in [0, 1]."""
+def display_matrix(picture: av.VideoFrame) -> list[int] | None:
+    """How players turn a picture, as :func:`turn_of_matrix` takes it."""
+    beside: Any = picture.side_data
+    matrix = beside.get(Type.DISPLAYMATRIX)
+    return None if matrix is None else np.frombuffer(matrix, np.int32).tolist()
 
-    def __init__(self, movie: Movie) -> None:
+
+def turn_of(picture: av.VideoFrame) -> Turn:
+    """The same, if it is by right angles."""
+    matrix = display_matrix(picture)
+    return UPRIGHT if matrix is None else turn_of_matrix(matrix)
+
+
+class MovieMatte:
+    """A channel of a movie as a matte, in [0, 1]."""
+
+    def __init__(self, movie: Movie, channel: str = "") -> None:
+        """Choose a channel.
+
+        Args:
+            movie: Its frames.
+            channel: R, G, B or A; empty takes alpha, else the brightest.
+
+        Raises:
+            ClipError: there is none of that name.
+        """
         self.name = movie.name
-        self._movie = movie
+        self._movie = movie.another(alpha=True)
+        known = "RGBA" if movie.has_alpha else "RGB"
+        if channel not in ("", *known):
+            raise ClipError(f"{movie.name} has no channel {channel}; it has {', '.join(known)}")
+        self._channel = channel or known[3:]
 
     @property
     def frames(self) -> Sequence[int]:
@@ -249,5 +317,6 @@ class MovieMatte:
     def read(self, frame: int) -> NDArray[np.float32]:
         """(H, W) float32 in [0, 1]."""
         pixels = self._movie.read(frame)
-        brightest: NDArray[np.float32] = pixels.max(axis=-1).astype(np.float32)
-        return brightest / np.float32(np.iinfo(pixels.dtype).max)
+        if self._channel:
+            return unit(pixels[..., "RGBA".index(self._channel)])
+        return unit(pixels.max(axis=-1))

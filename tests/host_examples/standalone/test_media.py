@@ -23,13 +23,14 @@ from host_examples.standalone.image_files import (
 )
 from host_examples.standalone.images import ImageWriter
 from host_examples.standalone.media import (
+    first_pixels,
     matte_of_plate,
     open_matte,
     open_output,
     open_plate,
 )
 from host_examples.standalone.movie_writer import MovieWriter
-from host_examples.standalone.movies import Movie
+from host_examples.standalone.movies import Movie, display_matrix
 from host_examples.standalone.sequences import file_of, is_pattern
 from host_examples.standalone.unfinished import begun
 from node.color import PlateColor
@@ -677,6 +678,67 @@ def test_a_phones_movie_keeps_its_times_and_is_turned(tmp_path, suffix, caplog):
     assert (aspect == Fraction(4, 3)) != ("without the plate's pixel aspect 4/3" in caplog.text)
 
 
+UPRIGHT = np.random.default_rng(3).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "stored"),
+    [
+        ((-1, 0, 0, -1), UPRIGHT[::-1, ::-1]),
+        ((0, 1, -1, 0), np.rot90(UPRIGHT, 1)),
+        ((0, -1, 1, 0), np.rot90(UPRIGHT, -1)),
+        ((-1, 0, 0, 1), UPRIGHT[:, ::-1]),
+    ],
+)
+def test_mattes_belong_on_what_players_show_of_a_movie(tmp_path, matrix, stored, caplog):
+    """A phone upside down or upright, a mirrored picture: artists draw on what they see."""
+    a, b, c, d = (each * 65536 for each in matrix)
+    with av.open(str(tmp_path / "shot.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.height, stream.width, stream.pix_fmt = *stored.shape[:2], "bgr0"
+        stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(stored), format="rgb24")
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    matte = np.zeros((48, 64, 1), np.uint8)
+    matte[4:14, 8:28] = 255
+    write_image(tmp_path / "matte.png", matte, oiio.ImageSpec(64, 48, 1, oiio.UINT8))
+    plate = open_plate(str(tmp_path / "shot.mkv"))
+    filled = first_pixels(plate, [1]).copy()
+    color = PlateColor("", filled.dtype)
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, filled, color)
+    filled[open_matte(str(tmp_path / "matte.png"), "", plate).read(1) > 0] = 7
+
+    writer.write(1, filled)
+    writer.close()
+
+    clean = Movie(tmp_path / "clean.mkv", 1)
+    expected = np.where(matte > 0, np.uint8(7), UPRIGHT)
+    np.testing.assert_array_equal(clean.read(1), expected)
+    assert clean.picture(1).to_ndarray(format="rgb24").shape == stored.shape
+    assert display_matrix(clean.picture(1)) == display_matrix(plate.picture(1))
+    assert "belong on what players show, 64x48" in caplog.text
+
+
+def test_a_matte_of_a_phones_movie_keeps_its_times_and_is_turned(tmp_path):
+    """The matte as it was used lies over the plate in an editor."""
+    times = [0, 40, 80, 500, 530, 1000]
+    phone_movie(tmp_path / "shot.mov", times)
+    plate = open_plate(str(tmp_path / "shot.mov"))
+    first = plate.read(1)
+    color = PlateColor("", first.dtype)
+    writer = open_output(str(tmp_path / "used.mkv"), plate, first, color, "matte used")
+
+    for frame in plate.frames:
+        writer.write(frame, np.full((*first.shape[:2], 1), 40 * frame, np.uint8))
+    writer.close()
+
+    used = Movie(tmp_path / "used.mkv", 1)
+    assert [round(1000 * used.span(frame)[0]) for frame in used.frames] == times
+    assert used.picture(1).rotation == -90
+    assert [used.read(frame)[3, 5].tolist() for frame in (1, 6)] == [[40] * 3, [240] * 3]
+
+
 def test_times_that_a_container_rounds_are_even_again(tmp_path):
     """.mkv knows milliseconds only; as .mov such a movie has 24 frames in a second."""
     ten_bit_movie(tmp_path / "shot.mkv")
@@ -811,6 +873,68 @@ def test_movies_keep_their_alpha(tmp_path, layout, suffix):
         assert difference[..., 3].max() <= (0 if suffix == ".mkv" else 257)
         assert suffix == ".mov" or difference[outside].max() == 0
         assert difference[~outside][:, :3].any()
+
+
+def test_a_mattes_movie_may_be_its_alpha(tmp_path):
+    """Rotos come as ProRes 4444: as of images alpha is taken, or the channel that is named; what is
+    opaque is 1.
+    """
+    picture = av.VideoFrame(64, 48, "yuva444p10le")
+    for plane, value in zip(picture.planes, (300, 512, 512, 1023), strict=True):
+        values = np.full(plane.buffer_size // 2, value, "<u2").reshape(48, -1)
+        values[:, 32:] = min(value, 512)
+        plane.update(values.tobytes())
+    with av.open(str(tmp_path / "roto.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva444p10le"
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    ten_bit_movie(tmp_path / "opaque.mkv")
+    plate = open_plate(str(tmp_path / "roto.mkv"))
+
+    green = matte_of_plate(plate, "G").read(1)
+    for matte in (
+        open_matte(str(tmp_path / "roto.mkv"), "", plate),
+        open_matte(str(tmp_path / "roto.mkv"), "A", plate),
+        matte_of_plate(plate, "A"),
+    ):
+        np.testing.assert_array_equal(matte.read(1)[:, :32], 1)
+        np.testing.assert_allclose(matte.read(1)[:, 32:], 512 / 1023, atol=1e-5)
+    np.testing.assert_allclose(green, plate.read(1)[..., 1] / 65535, atol=1e-6)
+    brightest = open_matte(str(tmp_path / "opaque.mkv"), "", plate).read(1)
+    of_colors = rgba_of(tmp_path / "opaque.mkv")[0][..., :3].max(axis=-1)
+    np.testing.assert_allclose(brightest, of_colors / 65535, atol=1e-6)
+    with pytest.raises(ClipError, match=r"opaque\.mkv has no channel A; it has R, G, B"):
+        open_matte(str(tmp_path / "opaque.mkv"), "A", plate)
+
+
+@pytest.mark.parametrize("layout", ["bgra", "yuva444p10le"])
+def test_a_premultiplied_movie_is_read_with_its_alpha(tmp_path, layout):
+    """Its colors are divided by it on the way to the network; what is written stays as it was."""
+    movie_with_alpha(tmp_path / "shot.mkv", layout)
+    plate = open_plate(str(tmp_path / "shot.mkv"), alpha=True)
+    first = plate.read(1)
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, first, PlateColor("", first.dtype))
+
+    writer.write(1, first)
+    writer.close()
+
+    before, after = rgba_of(tmp_path / "shot.mkv")[0], rgba_of(tmp_path / "clean.mkv")[0]
+    np.testing.assert_allclose(first / np.iinfo(first.dtype).max, before / 65535, atol=2 / 255)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_movie_of_colors_that_nobody_can_read_is_named(tmp_path):
+    """Constant luminance, say: what it is, and what to do."""
+    with av.open(str(tmp_path / "shot.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.colorspace = 10
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+
+    with pytest.raises(ClipError, match=r"shot\.mkv, yuv420p in color space 10 .*; convert it"):
+        open_plate(str(tmp_path / "shot.mkv")).read(1)
 
 
 def test_a_movie_format_without_alpha_says_so(tmp_path, caplog):
@@ -1206,6 +1330,36 @@ def test_words_of_a_file_that_would_be_orders_are_not(tmp_path, channels, word, 
     np.testing.assert_array_equal(written, picture.parts[0].pixels)
     is_container = word.startswith("aces") and channels == "RGB"
     assert again.getattribute("acesImageContainerFlag") == (1 if is_container else None)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_mattes_belong_on_what_viewers_show_of_a_photograph(tmp_path, orientation):
+    """A camera held upright or upside down; the file lies as it lay."""
+    buffer = oiio.ImageBuf(oiio.ImageSpec(8, 6, 3, oiio.UINT8))
+    stored = np.arange(144, dtype=np.uint8).reshape(6, 8, 3)
+    buffer.set_pixels(buffer.roi, stored)
+    buffer.specmod()["Orientation"] = orientation
+    buffer.write(str(tmp_path / "p.0001.tif"))
+    upright = oiio.ImageBufAlgo.reorient(buffer).get_pixels(oiio.UINT8)
+    plate = open_plate(str(tmp_path / "p.####.tif"))
+    filled = plate.read(1).copy()
+    np.testing.assert_array_equal(filled, upright)
+    filled[0, 0] = 200
+
+    for suffix in ("png", "dpx"):
+        ImageWriter(str(tmp_path / f"clean.####.{suffix}"), plate).write(1, filled)
+    shape = (*filled.shape[:2], 1)
+    ImageWriter(str(tmp_path / "used.####.png"), plate, "matte used").write(
+        1, np.zeros(shape, np.uint8)
+    )
+
+    clean = oiio.ImageBuf(str(tmp_path / "clean.0001.png"))
+    assert clean.spec().getattribute("Orientation") == orientation
+    assert (clean.get_pixels(oiio.UINT8) != stored).any(axis=-1).sum() == 1
+    shown = oiio.ImageBufAlgo.reorient(clean).get_pixels(oiio.UINT8)
+    np.testing.assert_array_equal(shown, filled)
+    np.testing.assert_array_equal(open_plate(str(tmp_path / "clean.####.dpx")).read(1), filled)
+    assert open_matte(str(tmp_path / "used.####.png"), "", plate).read(1).shape == shape[:2]
 
 
 def test_colors_that_are_not_rgb_are_refused(tmp_path):
