@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from host_examples.standalone.movies import Movie, display_matrix, turn_of
+from host_examples.standalone.timecode import later
 from host_examples.standalone.turning import UPRIGHT
 from host_examples.standalone.unfinished import begun
 from node.clips import nearest
@@ -73,7 +74,7 @@ class MovieWriter:
             path: Target; its suffix chooses the codec.
             rate: Frames per second.
             to_display: Makes (H, W, 3) uint8 or uint16 display-referred pixels of plate pixels.
-            plate: Movie whose times, sound, turn and pixels' aspect are kept.
+            plate: Movie whose times, timecode, sound, turn and pixels' aspect are kept.
             keeps_codes: Whether its color tags and untouched code values are kept too, as in a
                 clean plate of it.
 
@@ -153,6 +154,13 @@ class MovieWriter:
                 self._tag_like(self._plate, original, coding)
             self._shape_like(self._plate, coding)
             self._turn_like(original)
+            self._count_like(self._plate, frame)
+            if original.interlaced_frame:
+                logger.warning(
+                    "%s is interlaced, which is not seen to: two moments are completed as one "
+                    "picture, and written as such; deinterlace it first",
+                    self._plate.name,
+                )
             context.time_base = _common(1 / self._rate, self._plate.time_base)
             self._first = self._plate.span(frame)[0]
             self._sound = self._plate.sound(self._container, float(self._first), self._tracks)
@@ -200,6 +208,17 @@ class MovieWriter:
             self._stream.set_display_matrix(matrix)
         except AttributeError:  # PyAV before 18
             logger.warning("%s is written as the plate lies, not turned", self._target)
+
+    def _count_like(self, plate: Movie, frame: int) -> None:
+        if not plate.timecode:
+            return
+        assert self._container is not None
+        try:
+            first = later(plate.timecode, frame - plate.frames[0], plate.rate)
+        except ClipError as error:
+            logger.warning("%s is written without a timecode: %s", self._target, error)
+        else:
+            self._container.metadata["timecode"] = first
 
     def _coded(self, picture: av.VideoFrame, frame: int) -> av.VideoFrame:
         # Said here: what the encoder does unasked knows nothing of spaces and ranges.

@@ -48,6 +48,8 @@ class Movie:
                     raise ClipError(f"{path} has no pictures in it")
                 stream = container.streams.video[0]
                 self.rate = stream.average_rate or Fraction(24)
+                self.timecode = _timecode(container)
+                """Of its first frame; empty where it has none."""
                 self.time_base = stream.time_base or 1 / self.rate
                 self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
                 """Width of a pixel over its height."""
@@ -235,6 +237,15 @@ def _counted(
         if packet.pts is not None and not packet.is_discard:
             times.append(packet.pts)
     return count, sorted(times) if len(times) == count else []
+
+
+def _timecode(container: av.container.InputContainer) -> str:
+    # Every kind of movie keeps it elsewhere.
+    for words in (container.metadata, *(stream.metadata for stream in container.streams)):
+        for name, value in words.items():
+            if name.lower() == "timecode":
+                return value
+    return ""
 
 
 def _holds(kind: str, path: Path, track: int) -> bool:

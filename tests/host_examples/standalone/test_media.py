@@ -32,6 +32,7 @@ from host_examples.standalone.media import (
 from host_examples.standalone.movie_writer import MovieWriter
 from host_examples.standalone.movies import Movie, display_matrix
 from host_examples.standalone.sequences import file_of, is_pattern
+from host_examples.standalone.timecode import later
 from host_examples.standalone.unfinished import begun
 from node.color import PlateColor
 from node.errors import ClipError
@@ -737,6 +738,64 @@ def test_a_matte_of_a_phones_movie_keeps_its_times_and_is_turned(tmp_path):
     assert [round(1000 * used.span(frame)[0]) for frame in used.frames] == times
     assert used.picture(1).rotation == -90
     assert [used.read(frame)[3, 5].tolist() for frame in (1, 6)] == [[40] * 3, [240] * 3]
+
+
+@pytest.mark.parametrize(
+    ("timecode", "rate", "third"),
+    [
+        ("23:59:59:23", Fraction(24000, 1001), "00:00:00:01"),
+        ("00:09:59;29", Fraction(30000, 1001), "00:10:00;01"),
+        ("01:00:59;59", Fraction(60000, 1001), "01:01:00;05"),
+        ("23:59:59;29", Fraction(30000, 1001), "00:00:00;01"),
+    ],
+)
+def test_some_numbers_of_timecodes_are_dropped(timecode, rate, third):
+    """To keep up with the clock, as recorders count."""
+    assert later(timecode, 2, rate) == third
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+def test_a_timecode_is_that_of_the_first_frame_written(tmp_path, suffix):
+    """Editors conform by it, parts of a movie too."""
+    plate = interlaced_movie(tmp_path / "shot.mov", "00:00:59;28", Fraction(30000, 1001))
+    first = plate.read(1)
+    color = PlateColor("", first.dtype)
+    writer = open_output(str(tmp_path / f"clean{suffix}"), plate, first, color)
+
+    for frame in (3, 4):
+        writer.write(frame, plate.read(frame))
+    writer.close()
+
+    assert Movie(tmp_path / f"clean{suffix}", 1).timecode == "00:01:00;02"
+
+
+def interlaced_movie(path: Path, timecode: str, rate: Fraction) -> Movie:
+    """Four frames of two fields each."""
+    with av.open(str(path), "w") as container:
+        container.metadata["timecode"] = timecode
+        options = {"flags": "+ildct"}
+        stream = container.add_stream("prores_ks", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv422p10le"
+        for value in range(4):
+            values = np.full((48, 64, 3), 50 * value, np.uint8)
+            picture = av.VideoFrame.from_ndarray(values, format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv422p10le")))
+        container.mux(stream.encode(None))
+    return open_plate(str(path))
+
+
+def test_what_a_movie_cannot_keep_is_told(tmp_path, caplog):
+    """Fields, and what calls itself a timecode: nobody has to find out later."""
+    plate = interlaced_movie(tmp_path / "shot.mov", "01:00:00:00", Fraction(25))
+    plate.timecode = "noon"
+    first = plate.read(1)
+    writer = open_output(str(tmp_path / "clean.mkv"), plate, first, PlateColor("", first.dtype))
+
+    writer.write(1, first)
+    writer.close()
+
+    assert "shot.mov is interlaced" in caplog.text
+    assert "without a timecode: 'noon' is no timecode" in caplog.text
 
 
 def test_times_that_a_container_rounds_are_even_again(tmp_path):
