@@ -73,6 +73,7 @@ def inpaint(
     layer: str = "",
     weights: Path | None = None,
     preset: Literal["thorough", "balanced", "fast", "released"] | None = None,
+    rate: float | None = None,
     patience: float = 60.0,
     overwrite: bool = False,
     resume: bool = False,
@@ -92,6 +93,7 @@ def inpaint(
         weights: Weights for the server that is started, .safetensors or a published .pth.
         preset: How the server that is started cuts the clip into windows: thorough looks longest,
             fast shortest, released as the published test did; balanced by default.
+        rate: Frames per second of a movie made of a sequence; 24 where its files tell none.
         patience: Seconds that the server may be gone or busy before the job counts as lost.
         overwrite: Replace output files that exist.
         resume: Keep output files that exist and do the others only; all frames are looked at.
@@ -128,7 +130,7 @@ def inpaint(
     effect.begin_sequence_render(chosen)
     first = first_pixels(source, chosen)
     color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)
-    writer = open_output(output, source, first, color, params.output_mode)
+    writer = open_output(output, source, first, color, params.output_mode, rate)
     existing = [frame for frame in chosen if writer.path(frame).exists()]
     targets = list(dict.fromkeys(map(writer.path, existing)))
     require_apart(targets, clips)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from host_examples.standalone.image_files import (
     write_picture,
 )
 from host_examples.standalone.layers import Layer, matte_channel, plate_layer
-from host_examples.standalone.sequences import file_of
+from host_examples.standalone.sequences import exact_rate, file_of
 from node.clips import Region, nearest
 from node.color import unit
 from node.errors import ClipError
@@ -137,6 +138,16 @@ class ImagePlate(_OfFiles):
         """Where the pixels of every frame lie."""
         picture = self.files.load(self.first)
         return picture.parts[self.layer(picture).part].windows
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second, if files tell them."""
+        spec = self.files.load(self.first).parts[0].spec
+        told = spec.getattribute("FramesPerSecond")
+        if isinstance(told, tuple):
+            return Fraction(*told) if all(told) else None
+        told = spec.getattribute("dpx:FrameRate") or spec.getattribute("dpx:TemporalFrameRate")
+        return exact_rate(told) if told and np.isfinite(told) else None
 
     @property
     def is_turned(self) -> bool:

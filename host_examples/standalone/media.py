@@ -25,6 +25,7 @@ from host_examples.standalone.sequences import (
     DEEP_SUFFIXES,
     FLOAT_SUFFIXES,
     IMAGE_SUFFIXES,
+    exact_rate,
     find_sequence,
     is_pattern,
     names_of,
@@ -39,6 +40,11 @@ logger = logging.getLogger(__name__)
 
 FIRST_MOVIE_FRAME = 1
 """Number of a plate movie's first frame."""
+
+USUAL_RATE = Fraction(24)
+"""Frames per second of a movie where nobody says."""
+
+MOST_FRAMES_PER_SECOND = 1000
 
 
 @runtime_checkable
@@ -150,6 +156,7 @@ def open_output(
     first: NDArray[Any],
     color: PlateColor,
     mode: OutputMode = "clean plate",
+    rate: float | None = None,
 ) -> Writer:
     """Where clean plates go: a pattern, or a movie.
 
@@ -159,9 +166,11 @@ def open_output(
         first: As :func:`first_pixels` gives it; its type has to fit the output.
         color: Conversion of the plate, for a movie made of a float one.
         mode: What is written.
+        rate: Frames per second of a movie made of a sequence; None takes what its files tell.
 
     Raises:
-        ClipError: no such kind of file, or one that cannot hold the plate's pixels.
+        ClipError: no such kind of file, or one that cannot hold the plate's pixels; a rate that
+            nothing has.
     """
     # Where files will lie once folders are made: until then new/../plate.0001.exr is no file.
     location = str(Path(os.path.realpath(Path(location).parent), Path(location).name))
@@ -176,7 +185,6 @@ def open_output(
                 f"{location}: such movies have even sides, and the plate is {width}x{height}; "
                 "write .mkv or .mov"
             )
-        rate = plate.rate if isinstance(plate, Movie) else Fraction(24)
 
         def to_display(pixels: NDArray[Any]) -> NDArray[Any]:
             if pixels.shape[-1] == 1:
@@ -189,7 +197,10 @@ def open_output(
 
         movie = plate if isinstance(plate, Movie) else None
         is_clean = mode == "clean plate"
-        return MovieWriter(Path(location), rate, to_display, movie, keeps_codes=is_clean)
+        exact = _rate(plate, rate)
+        return MovieWriter(Path(location), exact, to_display, movie, keeps_codes=is_clean)
+    if rate is not None:
+        raise ClipError("--rate goes with a movie as --output; leave it out")
     suffix = Path(location).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ClipError(
@@ -209,6 +220,21 @@ def open_output(
     writer = ImageWriter(location, _with_windows(plate), mode)
     writer.require_describable(first)
     return writer
+
+
+def _rate(plate: Clip, wanted: float | None) -> Fraction:
+    if isinstance(plate, Movie):
+        if wanted is not None:
+            raise ClipError(f"--rate goes with sequences; {plate.name} is a movie and has its own")
+        return plate.rate
+    if wanted is not None:
+        if not 1 <= wanted <= MOST_FRAMES_PER_SECOND:
+            raise ClipError(f"--rate must be 1 to {MOST_FRAMES_PER_SECOND}, got {wanted:g}")
+        return exact_rate(wanted)
+    told = plate.rate if isinstance(plate, ImagePlate) else None
+    if told is None:
+        logger.warning("%s does not tell its frames per second; 24, or say --rate", plate.name)
+    return told or USUAL_RATE
 
 
 def require_apart(targets: Iterable[Path], clips: Clips) -> None:

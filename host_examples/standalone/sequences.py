@@ -2,6 +2,7 @@
 
 import os
 import re
+from fractions import Fraction
 from pathlib import Path
 
 from node.errors import ClipError
@@ -33,6 +34,21 @@ def find_sequence(location: str) -> dict[int, Path]:
     if not found:
         raise ClipError(f"no frames match {location}")
     return found
+
+
+def exact_rate(rate: float) -> Fraction:
+    """Frames per second as video has them, of a number that people round.
+
+    >>> exact_rate(23.98)
+    Fraction(24000, 1001)
+    >>> exact_rate(12.5)
+    Fraction(25, 2)
+    """
+    whole = Fraction(round(rate))
+    for exact in (whole, whole * 1000 / 1001):
+        if abs(rate - exact) < 0.005:
+            return exact
+    return Fraction(rate).limit_denominator(1000)
 
 
 def is_pattern(location: str) -> bool:

@@ -784,6 +784,36 @@ def interlaced_movie(path: Path, timecode: str, rate: Fraction) -> Movie:
     return open_plate(str(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "tag", "told", "wanted", "rate"),
+    [
+        ("exr", "FramesPerSecond", (24000, 1001), None, Fraction(24000, 1001)),
+        ("dpx", "dpx:FrameRate", 29.97, None, Fraction(30000, 1001)),
+        ("dpx", "dpx:TemporalFrameRate", 25.0, None, Fraction(25)),
+        ("png", "note", 25.0, None, Fraction(24)),
+        ("png", "note", 25.0, 12.5, Fraction(25, 2)),
+        ("exr", "FramesPerSecond", (25, 1), 23.976, Fraction(24000, 1001)),
+    ],
+)
+def test_a_movie_runs_as_fast_as_its_sequence(tmp_path, caplog, name, tag, told, wanted, rate):
+    """As files tell, as the artist says, else at 24 with a word."""
+    spec = oiio.ImageSpec(64, 48, 3, oiio.HALF if name == "exr" else oiio.UINT8)
+    spec.attribute(tag, *((oiio.TypeDesc("rational"), told) if name == "exr" else (told,)))
+    write_image(tmp_path / f"p.0001.{name}", np.zeros((48, 64, 3), np.uint8), spec)
+    plate = open_plate(str(tmp_path / f"p.####.{name}"))
+    first = plate.read(1)
+    color = PlateColor("", first.dtype)
+    out = str(tmp_path / "clean.mkv")
+    writer = open_output(out, plate, first, color, "clean plate", wanted)
+
+    for frame in range(1, 4):
+        writer.write(frame, first)
+    writer.close()
+
+    assert Movie(tmp_path / "clean.mkv", 1).rate == rate
+    assert ("does not tell its frames per second" in caplog.text) == (rate == 24)
+
+
 def test_what_a_movie_cannot_keep_is_told(tmp_path, caplog):
     """Fields, and what calls itself a timecode: nobody has to find out later."""
     plate = interlaced_movie(tmp_path / "shot.mov", "01:00:00:00", Fraction(25))

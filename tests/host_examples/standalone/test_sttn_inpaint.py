@@ -548,6 +548,7 @@ def test_a_server_that_is_at_work_ends_by_itself(tmp_path, monkeypatch):
     ("flag", "value", "told"),
     [
         ("--server", "localhost", "server 'localhost' has no port; write localhost:50071"),
+        ("--rate", "25", "--rate goes with a movie as --output"),
         ("--frames", "1001-100800000", "frames 1001-100800000 are more than 1000000"),
     ],
 )
