@@ -24,7 +24,7 @@ from host_examples.standalone.image_files import (
     write_picture,
 )
 from host_examples.standalone.layers import Layer, matte_channel, plate_layer
-from host_examples.standalone.sequences import exact_rate, file_of
+from host_examples.standalone.sequences import MOST_FRAMES_PER_SECOND, exact_rate, file_of
 from node.clips import Region, nearest
 from node.color import unit
 from node.errors import ClipError
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 KEPT_PICTURES = 3
 """Files kept at hand, so that plate, matte and writer decode a frame once."""
+
+
+_RATES = ("FramesPerSecond", "dpx:FrameRate", "dpx:TemporalFrameRate")
 
 
 class ImageSequence:
@@ -143,11 +146,12 @@ class ImagePlate(_OfFiles):
     def rate(self) -> Fraction | None:
         """Frames per second, if files tell them."""
         spec = self.files.load(self.first).parts[0].spec
-        told = spec.getattribute("FramesPerSecond")
+        told = next(filter(None, map(spec.getattribute, _RATES)), 0)
         if isinstance(told, tuple):
-            return Fraction(*told) if all(told) else None
-        told = spec.getattribute("dpx:FrameRate") or spec.getattribute("dpx:TemporalFrameRate")
-        return exact_rate(told) if told and np.isfinite(told) else None
+            numerator, denominator = told
+            told = numerator / denominator if denominator else 0
+        known = isinstance(told, (int, float)) and 1 <= told <= MOST_FRAMES_PER_SECOND
+        return exact_rate(told) if known else None
 
     @property
     def is_turned(self) -> bool:

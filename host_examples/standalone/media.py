@@ -25,6 +25,7 @@ from host_examples.standalone.sequences import (
     DEEP_SUFFIXES,
     FLOAT_SUFFIXES,
     IMAGE_SUFFIXES,
+    MOST_FRAMES_PER_SECOND,
     exact_rate,
     find_sequence,
     is_pattern,
@@ -43,8 +44,6 @@ FIRST_MOVIE_FRAME = 1
 
 USUAL_RATE = Fraction(24)
 """Frames per second of a movie where nobody says."""
-
-MOST_FRAMES_PER_SECOND = 1000
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ IMAGE_SUFFIXES = frozenset({".exr", ".dpx", ".tif", ".tiff", ".png", ".jpg", ".j
 FLOAT_SUFFIXES = frozenset({".exr"})
 DEEP_SUFFIXES = frozenset({".exr", ".tif", ".tiff", ".png", ".dpx"})
 ALPHA_SUFFIXES = frozenset({".exr", ".tif", ".tiff", ".png"})
+MOST_FRAMES_PER_SECOND = 1000
 
 # The last ### or %04d of a name, and what stands around it.
 _PATTERN = re.compile(r"(.*?)(#+|%\d*d)((?:(?!#|%\d*d).)*)")
