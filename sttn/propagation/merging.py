@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sttn.model.region import Region
 from sttn.propagation.candidates import Candidate, Surroundings
+from sttn.propagation.closing import closed
 from sttn.propagation.fills import ORIGINS, Fill
 from sttn.propagation.fusion import Seen
 from sttn.propagation.traces import Trace
@@ -27,9 +28,8 @@ HALF = 0.5
 """Trust below which a pixel counts as not found."""
 
 SPECK = 4.0
-"""Pixels to what was found at which a fill in space is good enough: a hole that misses no more
-than that is left to no network. Measured on five real clips and the demo shot, that moved in-hole
-PSNR by -0.02 to +0.02 dB."""
+"""Pixels to what was found at which a membrane over that is good enough, and no network is asked.
+Measured on six real clips, that moved in-hole PSNR by -0.02 to +0.03 dB."""
 
 AGREEMENT = 0.02
 """By how much a fill may differ from the candidate that most of it comes from, and still show what
@@ -61,11 +61,18 @@ def merged(offers: Offers, known: Seen, weights: Tensor) -> Fill:
     fetched = weights[1:].sum(0)
     trust = (fetched - LEAST_TRUST).clamp(0) / (MOST_TRUST - LEAST_TRUST)
     trust = trust.clamp(max=1) * torch.from_numpy(hole.astype(np.float32))
-    pixels = _mixed(weights[1:], known.pixels[1:])
-    origins = _origins(offers, weights, known, pixels, trust)
-    if _specks_only(hole & (trust.numpy() < HALF)):
-        pixels, trust = _mixed(weights, known.pixels), torch.from_numpy(hole.astype(np.float32))
-    return Fill(box=offers.box, pixels=pixels.numpy(), trust=trust.numpy(), origins=origins)
+    mixed = _mixed(weights[1:], known.pixels[1:])
+    origins = _origins(offers, weights, known, mixed, trust)
+    missing = hole & (trust.numpy() < HALF)
+    sure = specks = _specks(missing)
+    if np.array_equal(specks, missing):
+        mixed, sure = _mixed(weights, known.pixels), hole
+    pixels: NDArray[np.float32] = mixed.numpy()
+    if specks.any():
+        shown = np.where(hole[..., None], pixels, offers.around.pixels)
+        pixels[specks] = closed(shown, ~missing)[specks]
+    trusted = np.where(sure, np.float32(1), trust.numpy())
+    return Fill(box=offers.box, pixels=pixels, trust=trusted, origins=origins)
 
 
 def anything(weights: Tensor) -> Tensor:
@@ -99,7 +106,12 @@ def _origins(
     return origins
 
 
-def _specks_only(missing: NDArray[np.bool_]) -> bool:
-    """Whether what was not found lies within :data:`SPECK` of what was."""
-    depth = cv2.distanceTransform(missing.astype(np.uint8), cv2.DIST_L2, 3)
-    return float(depth.max()) <= SPECK
+def _specks(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those connected parts of what was not found that lie within :data:`SPECK` of what was."""
+    drawn = missing.astype(np.uint8)
+    depth = cv2.distanceTransform(drawn, cv2.DIST_L2, 3)
+    count, parts = cv2.connectedComponents(drawn)
+    deep = np.zeros(count, np.bool_)
+    deep[parts[depth > SPECK]] = True
+    specks: NDArray[np.bool_] = missing & ~deep[parts]
+    return specks

@@ -99,6 +99,24 @@ def test_specks_that_nobody_shows_wait_for_no_network(panned):
     assert large.trust[large.box.of(deep[10])].min() == 0
 
 
+@pytest.mark.parametrize("also", [(0, 0), (20, 45)], ids=["alone", "beside what nobody shows"])
+def test_a_wire_does_not_show_where_somebody_crosses_it(panned, also):
+    """The rig's matte hides it in all frames, the actor's what is around it in some: what closes
+    the gap there goes on from what was found around it.
+    """
+    _, masks, truth = panned
+    still = np.repeat(truth[:1], len(truth), axis=0)
+    wire = np.zeros_like(masks)
+    wire[:, :, 70:72] = True
+    moving = wire.copy()
+    moving[9:12, 15:80, 40:100] = True
+    moving[:, 40 : 40 + also[0], 5 : 5 + also[1]] = True  # never shown, and too large for it
+    stage = propagation(still, moving, load_fusion(CPU))
+
+    assert decibel(stage.fill(4), still, wire, 4) > 22
+    assert decibel(stage.fill(10), still, wire, 10) > 18
+
+
 def test_threads_find_what_one_alone_finds(panned):
     """Frames ahead are looked at in threads, in any order: the same shot gives the same pixels."""
     frames, masks, _ = panned
