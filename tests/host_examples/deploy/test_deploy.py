@@ -46,6 +46,13 @@ def test_a_drained_server_stays_stopped():
     assert re.findall(r"^Restart=(.*)$", unit, re.MULTILINE) == ["on-failure"]
 
 
+def test_a_model_process_that_takes_all_memory_does_not_end_the_service():
+    """By default systemd stops all of it, and every job, when the kernel ends one process."""
+    unit = (DEPLOY / "sttn-server.service").read_text()
+
+    assert re.findall(r"^OOMPolicy=(.*)$", unit, re.MULTILINE) == ["continue"]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
     """Unknown keys, bad values; what is missing here is only the program itself."""
