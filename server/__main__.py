@@ -22,7 +22,6 @@ Exit codes: 0 stopped, 1 checked and not fit, 2 cannot start (one line says why)
 
 import asyncio
 import io
-import logging
 import sys
 from functools import partial
 from typing import Annotated
@@ -32,7 +31,7 @@ import tyro
 from server.app import serve, torch_models
 from server.config import ServerConfig
 from server.errors import ServerError
-from server.logs import JsonFormatter
+from server.logs import log_lines
 from server.operate import admin_command, status_command
 from sttn.errors import SttnError
 
@@ -59,9 +58,7 @@ def main() -> None:
     """Run the command line; exit code 2 where the server cannot start."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what a terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_lines()
     commands = {"status": status_command, "admin": admin_command}
     arguments = sys.argv[1:]
     command = commands.get(arguments[0]) if arguments else None

@@ -26,6 +26,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def log_lines() -> None:
+    """Write what is logged to standard error, one JSON object a line."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # gRPC takes a client that breaks off what it fetches for an error, with a trace.
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "ExecuteBatchError"
+
+
 def log_job(job: Job, state: str, **fields: object) -> None:
     """Say that a job has come to a state; never what its pixels are."""
     told = {key: value for key, value in fields.items() if value is not None}

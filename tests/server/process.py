@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import random
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from server import app
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
-from server.logs import JsonFormatter
+from server.logs import log_lines
 from tests.server.engines import FakeModels, WorkingEngine
 
 ROOT = Path(__file__).parents[2]
@@ -76,9 +75,7 @@ def main() -> None:
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (chosen.file_bytes, chosen.file_bytes))
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_lines()
     config = ServerConfig(
         address=chosen.address,
         device="cpu",

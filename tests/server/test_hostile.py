@@ -162,6 +162,23 @@ def test_a_slow_reader_holds_little_memory(tmp_path):
     assert held < 20 * 8 * 2**20
 
 
+def test_a_download_that_a_client_breaks_off_is_no_error_of_the_servers(tmp_path):
+    """Whoever watches the log for defects is not woken by artists who cancel."""
+    address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
+    content = bytes(16 * codec.CHUNK_BYTES)
+    with server_process(address, log), grpc.insecure_channel(address) as channel:
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        upload(plates, content)
+        for _ in range(5):
+            stream = plates.Download(pb.DownloadRequest(digest=codec.digest(content)))
+            next(stream)
+            time.sleep(0.1)  # until the server waits for a reader
+            stream.cancel()
+        assert completes(address)
+
+    assert '"error"' not in log.read_text()
+
+
 @pytest.fixture(scope="module")
 def hardened():
     with serving(FakeEngine()) as address:
