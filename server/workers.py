@@ -68,7 +68,7 @@ class Worker:
     frames_per_second: float = 0.0
     device_memory_bytes: int = 0
     failures: int = 0
-    """Starts in a row that came to nothing."""
+    """Starts in a row that have come to nothing yet."""
     models: dict[str, "asyncio.Future[str | None]"] = field(default_factory=dict)
     """What came of each model that its process was told to load, by key; None where it holds it."""
     error: str = ""
@@ -313,6 +313,7 @@ class Workers:
         def heard(message: FromProcess | None) -> None:
             self._hear(worker, message)
 
+        worker.failures += 1
         try:
             worker.process = ModelProcess(self._make_models, worker.device, self._store, heard)
         except (OSError, RuntimeError) as error:  # no memory, files or threads for one more
@@ -355,7 +356,8 @@ class Workers:
             if error is not None:
                 logger.error("model %s cannot be loaded: %s", model.name, error)
             waiting.set_result(error)
-        if worker.ready or not all(answer.done() for answer in worker.models.values()):
+        starting = worker.up and not worker.ready
+        if not starting or not all(answer.done() for answer in worker.models.values()):
             return
         errors = [error for answer in worker.models.values() if (error := answer.result())]
         if not errors:
@@ -378,9 +380,9 @@ class Workers:
         return None
 
     def _kill(self, worker: Worker, error: str) -> None:
-        # Not up from here on: a load asked for before it is dead does not wait for it in vain.
+        # From here on nobody counts on it: no job, and no load that is asked for before it is dead.
         assert worker.process is not None
-        worker.error, worker.up = error, False
+        worker.error, worker.up, worker.ready = error, False, False
         worker.process.kill()
 
     def _on_death(self, worker: Worker) -> None:
@@ -388,7 +390,6 @@ class Workers:
         process, worker.process = worker.process, None
         cause = "died" if worker.ready else "ended before it was ready"
         error = worker.error or f"the model process {cause}"
-        worker.failures += not worker.ready
         worker.up = worker.ready = False
         worker.restarts += 1
         self._metrics.restarts.inc()

@@ -168,6 +168,15 @@ class HangingEngine(FakeEngine):
         yield from super().__call__(frames, masks, **told)
 
 
+class DeafEngine(FakeEngine):
+    """Hears nothing while it is held, not even that its job is cancelled."""
+
+    def __call__(self, frames, masks, **told):
+        while not self.hold.wait(0.02):
+            pass
+        yield from super().__call__(frames, masks, **{**told, "cancelled": lambda: False})
+
+
 class FakeModels:
     """Every file is a model, but for those whose names hold the words broken or large.
 

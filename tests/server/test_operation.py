@@ -50,6 +50,7 @@ from tests.conftest import eventually, server, server_of, serving
 from tests.node.engines import StandingEngine
 from tests.server.credentials import token_file
 from tests.server.engines import (
+    DeafEngine,
     FakeEngine,
     FakeModels,
     NumberModels,
@@ -990,6 +991,38 @@ def test_a_process_that_does_not_go_holds_nobody_up(monkeypatch, soon):
         gone.set()
         eventually(lambda: worker.ready)
     assert not status.workers[0].alive
+
+
+def test_a_process_that_is_being_ended_is_given_no_job(monkeypatch, soon):
+    """Its last word may come first; whoever is next would die with it. Nor is it called up."""
+    engine, limits, end = DeafEngine(), LimitsConfig(stop_seconds=0.1), ModelProcess.kill
+    monkeypatch.setattr(ModelProcess, "kill", lambda self: None)  # a driver keeps it
+    engine.hold.clear()
+    with (
+        server(engine, limits=limits) as (address, running),
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub, sent = inpaint_pb2_grpc.InpaintStub(channel), client.send(PLATE, MASK)
+        for name in ("deaf", "next"):
+            stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent]))
+        stub.Cancel(pb.CancelRequest(job_id="deaf"))
+        (worker,) = running.workers.all
+        eventually(lambda: not worker.up)
+        engine.hold.set()
+        list(stub.Watch(pb.WatchRequest(job_id="deaf"), timeout=30))
+        health = health_pb2_grpc.HealthStub(channel)
+        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+        eventually(lambda: health.Check(health_pb2.HealthCheckRequest()).status == not_serving)
+        status = stub.GetStatus(pb.GetStatusRequest())
+        end(worker.process)
+        events = list(stub.Watch(pb.WatchRequest(job_id="next"), timeout=30))
+
+    assert [(job.job_id, job.state) for job in status.jobs] == [("next", pb.WAITING)]
+    assert not status.workers[0].alive
+    assert "did not stop the cancelled job deaf" in status.workers[0].error
+    assert not any(event.HasField("notice") for event in events)
+    assert events[-1].finished.outcome == pb.Finished.COMPLETED
 
 
 @contextlib.contextmanager
