@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -48,7 +48,7 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
     require_free(address)
     credentials = server_credentials(config.security)
     try:
-        with _files_of_our_own() if config.private else nullcontext():
+        with _umask(0o177 if config.private else 0):
             if credentials is None:
                 port = server.add_insecure_port(address)
             else:
@@ -126,9 +126,10 @@ def _binding_error(family: int, where: tuple[object, ...]) -> OSError | None:
 
 
 @contextmanager
-def _files_of_our_own() -> Iterator[None]:
-    # From their first moment: who connects to a socket before a chmod stays connected.
-    before = os.umask(0o177)
+def _umask(mask: int) -> Iterator[None]:
+    # Who may connect to a socket, which takes the right to write it, is settled from its first
+    # moment: who does so before a chmod stays connected.
+    before = os.umask(mask)
     try:
         yield
     finally:

@@ -374,9 +374,9 @@ def test_memory_is_shared_only_where_nobody_else_can_ask(settings):
         ServerConfig(**settings, shared_memory=True)
 
 
-@pytest.mark.parametrize(("closed", "mode"), [(False, 0o600), (True, 0o755)])
+@pytest.mark.parametrize(("closed", "mode"), [(False, 0o600), (True, 0o777)])
 def test_a_socket_is_ones_own_from_its_first_moment(tmp_path, monkeypatch, closed, mode):
-    """Unless tokens say who may come: then every user of the machine may knock."""
+    """Unless tokens say who may come: then every user of the machine may knock: write to it."""
     tokens = token_file(tmp_path / "tokens", f"artist {TOKEN}") if closed else None
     modes = []
     made = grpc.aio._server.Server.add_insecure_port
