@@ -13,6 +13,7 @@ import grpc
 from server.config import SecurityConfig
 from server.errors import StartError
 from server.metrics import Metrics
+from server.protocol.channel import can_be_sent
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Tokens:
         if self._path.stat().st_mode & 0o007:
             raise StartError(f"everybody can read the tokens in {self._path}; chmod 600 it")
         try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
+            lines = self._path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError:
             raise StartError(
                 f"the tokens in {self._path} are no UTF-8 text; save it as such"
@@ -83,7 +84,7 @@ class Tokens:
                 continue
             name, _, token = line.partition(" ")
             token = token.strip()
-            if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()):
+            if len(token) < SHORTEST_TOKEN or not can_be_sent(token):
                 raise StartError(
                     f"{self._path}, line {number}: write NAME TOKEN, with a token of at least "
                     f"{SHORTEST_TOKEN} characters, all of them ASCII"

@@ -101,7 +101,7 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: no such address, or the token would travel in the clear.
+        ValueError: no such address, no token in its file, or it would travel in the clear.
     """
     require_address(address)
     if access.token_file is not None and access.authority is None and not is_local(address):
@@ -109,6 +109,7 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
             f"the token in {access.token_file} would go to {address} in the clear; name the "
             "certificate authority in STTN_AUTHORITY, so that TLS hides it"
         )
+    token = None if access.token_file is None else _read_token(access.token_file)
     if access.authority is None:
         channel = grpc.insecure_channel(address, options=channel_options())
     else:
@@ -118,9 +119,23 @@ def open_channel(address: str, access: Access) -> grpc.Channel:
             certificate_chain=access.certificate.read_bytes() if access.certificate else None,
         )
         channel = grpc.secure_channel(address, credentials, options=channel_options())
-    if access.token_file is None:
-        return channel
-    return grpc.intercept_channel(channel, _Token(access.token_file.read_text().strip()))
+    return channel if token is None else grpc.intercept_channel(channel, _Token(token))
+
+
+def can_be_sent(token: str) -> bool:
+    """Whether a token can travel in metadata, which takes one line of ASCII."""
+    return token.isascii() and token.isprintable()
+
+
+def _read_token(path: Path) -> str:
+    # Windows' editors begin a text with a mark of its encoding, which is none of the token's.
+    try:
+        token = path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError:
+        token = "\0"
+    if not can_be_sent(token):
+        raise ValueError(f"{path} must hold a token and nothing else: one line of ASCII")
+    return token
 
 
 class _Details(NamedTuple):

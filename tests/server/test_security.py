@@ -124,6 +124,28 @@ def test_what_nothing_can_be_reached_with_is_told_at_once(tmp_path, address, nam
         InpaintClient(address, access=access)
 
 
+@pytest.mark.parametrize("content", [f"{TOKEN}\nold-horse\n", "tökens-horse-battery", "\ufeffa\0"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_token_file_that_holds_more_than_a_token_is_one_clear_line(tmp_path, content, encoding):
+    """An artist who saved it in another editor; gRPC would speak of illegal metadata."""
+    path = tmp_path / "token"
+    path.write_bytes(content.encode(encoding))
+
+    with pytest.raises(HostError, match=f"{path} must hold a token and nothing else: one line"):
+        InpaintClient("localhost:1", access=Access(token_file=path))
+
+
+def test_files_of_tokens_may_begin_as_windows_editors_begin_them(tmp_path):
+    """With a byte order mark, on either side."""
+    tokens = token_file(tmp_path / "tokens", f"\ufeffartist {TOKEN}")
+    token = token_file(tmp_path / "token", f"\ufeff{TOKEN}\r\n")
+    with server(FakeEngine(), security=SecurityConfig(tokens=tokens)) as (address, running):
+        assert completes(address, Access(token_file=token))
+        (job,) = running.scheduler._jobs.values()
+
+    assert job.owner == "token artist"
+
+
 @pytest.mark.parametrize("address", ["localhost:1", "127.0.0.2:1", "[::1]:1", "unix:/nowhere.sock"])
 def test_a_token_may_go_to_this_machine(tmp_path, address):
     """A server of one's own needs no certificate."""
