@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 MODEL_SUFFIXES = (".safetensors", ".pth")
 
+MOST_NAMES = 20
+"""Models that a message names."""
+
 RESTART_SECONDS = (0.1, 1.0, 5.0, 30.0)
 """How long to wait before a process that died while starting is started again."""
 
@@ -225,8 +228,9 @@ class Workers:
         Raises:
             ModelError: no such file, not a model, or no device is up; what was loaded before stays.
         """
-        path = self.available().get(name)
-        if path is None:
+        # Again where it is loaded, though the folder lacks it: its file may have been written over.
+        paths = {known: model.path for known, model in self._loaded.items()} | self.available()
+        if name not in paths:
             raise ModelError(
                 f"no model {name[:80]!r} in the server's folder; there are "
                 f"{_names(self.available())}"
@@ -234,7 +238,7 @@ class Workers:
         if not any(worker.up for worker in self.all):
             raise ModelError(f"no device is up to load {name}; come back when one is")
         if name not in self._loads:
-            task = self._loads[name] = asyncio.create_task(self._load(name, path))
+            task = self._loads[name] = asyncio.create_task(self._load(name, paths[name]))
             task.add_done_callback(lambda _: self._loads.pop(name))
         await asyncio.shield(self._loads[name])
 
@@ -415,4 +419,7 @@ class Workers:
 
 
 def _names(names: Sequence[str] | dict[str, Path]) -> str:
-    return ", ".join(names) or "none"
+    # No more than fit into a status.
+    told = list(names)[:MOST_NAMES]
+    more = [f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return ", ".join([*told, *more]) or "none"

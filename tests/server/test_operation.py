@@ -842,6 +842,19 @@ def test_a_load_that_fails_changes_nothing(tmp_path):
     assert before == after
 
 
+def test_what_there_is_of_many_models_is_told_briefly(tmp_path):
+    """A folder of weights adapted to shots: a list of them all is more than gRPC delivers."""
+    with administered(tmp_path) as (admin, _, _):
+        for number in range(600):
+            (tmp_path / "models" / f"show_sh{number:04}_adapted.safetensors").touch()
+
+        code, told = refusal(lambda: admin.LoadModel(pb.LoadModelRequest(name="typo"), timeout=30))
+
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "no model 'typo' in the server's folder; there are broken, sharp, show_sh0000" in told
+    assert told.endswith(", 582 more")
+
+
 def test_the_default_model_cannot_be_let_go(tmp_path):
     """Jobs that name none would fail."""
     with administered(tmp_path) as (admin, _, _):
@@ -1080,7 +1093,13 @@ def test_all_devices_hold_the_same_weights_under_a_name(tmp_path, soon, monkeypa
     weights, name = tmp_path / "sharp.safetensors", pb.LoadModelRequest(name="sharp")
     weights.write_text("0.1")
     security = SecurityConfig(admin_tokens=token_file(tmp_path / "admins", f"boss {TOKEN}"))
-    config = ServerConfig(address="localhost:0", device="auto", weights=weights, security=security)
+    config = ServerConfig(
+        address="localhost:0",
+        device="auto",
+        weights=weights,
+        models=tmp_path / "models",  # which the default need not lie in
+        security=security,
+    )
     access = Access(token_file=token_file(tmp_path / "token", TOKEN))
     with (
         server_of(config, NumberModels) as (address, running),
