@@ -9,6 +9,7 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 
 import contextlib
 import hashlib
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -169,11 +170,11 @@ class InpaintClient:
                 "give as many of each"
             )
 
-        def send(index: int) -> pb.ClipFrame:
-            return self.send(plates[index], masks[index], parts[index], cancelled=cancelled)
+        def send(index: int, stopped: Cancelled = cancelled) -> pb.ClipFrame:
+            return self.send(plates[index], masks[index], parts[index], cancelled=stopped)
 
         told = progress or (lambda stage, done, total: None)
-        sent = list(_ahead(send, len(plates), told))
+        sent = list(_ahead(send, len(plates), told, cancelled))
         total = sum(role == Role.PLATE for role in parts)
         completed = self.complete(sent, wishes=wishes, cancelled=cancelled, resend=send)
         for done, (index, frame) in enumerate(completed, start=1):
@@ -385,7 +386,7 @@ class InpaintClient:
         )
         for missing in answer.missing:
             content = contents[missing.digest]
-            if self._memory.sent(missing.digest, content):
+            if self._memory.sent(missing.digest, content, cancelled):
                 continue
             requests = _upload_requests(missing.digest, content, missing.committed)
             self._server.wait(plates.Upload.future(requests), cancelled)
@@ -395,7 +396,7 @@ class InpaintClient:
         given: list[mmap] = []
 
         def fetch() -> None:
-            if memory := self._memory.fetched(image):
+            if memory := self._memory.fetched(image, cancelled):
                 given.append(memory)
                 found.update(memory)
                 return
@@ -441,18 +442,28 @@ def _require_frame(plate: NDArray[Any], mask: NDArray[np.bool_]) -> None:
 
 
 def _ahead(
-    send: Callable[[int], pb.ClipFrame], count: int, progress: Progress
+    send: Callable[[int, Cancelled], pb.ClipFrame],
+    count: int,
+    progress: Progress,
+    cancelled: Cancelled,
 ) -> Iterator[pb.ClipFrame]:
-    # A few frames at once and no more, so that memory does not grow with length.
+    # A few frames at once and no more, so that memory does not grow with length. Nobody waits for
+    # what is on its way where it ends early, as by Ctrl-C.
+    ended = threading.Event()
+
+    def stopped() -> bool:
+        return ended.is_set() or cancelled()
+
     under_way: deque[Future[pb.ClipFrame]] = deque()
     with ThreadPoolExecutor(SENDERS) as pool:
         try:
             for done in range(count):
                 while len(under_way) < min(SENDERS, count - done):
-                    under_way.append(pool.submit(send, done + len(under_way)))
+                    under_way.append(pool.submit(send, done + len(under_way), stopped))
                 yield under_way.popleft().result()
                 progress("sending", done + 1, count)
         finally:
+            ended.set()
             for future in under_way:
                 future.cancel()
 

@@ -1,13 +1,14 @@
 """Pixels handed over in memory, to and from a server on this machine (Linux memfd)."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import PROT_READ, mmap
+from typing import Any
 
 import grpc
 
-from node.connection import ANSWER_SECONDS, Connection
+from node.connection import ANSWER_SECONDS, Cancelled, Connection
 from server.protocol import inpaint_pb2 as pb
 
 _NOT_SHARED = (
@@ -29,8 +30,12 @@ class SharedMemory:
         self._server = server
         self._shared = wanted and hasattr(os, "memfd_create")
 
-    def sent(self, name: str, content: bytes) -> bool:
-        """Have the server read a content; False where it has to be uploaded."""
+    def sent(self, name: str, content: bytes, cancelled: Cancelled) -> bool:
+        """Have the server read a content; False where it has to be uploaded.
+
+        Raises:
+            CancelledError: ``cancelled`` answered True.
+        """
         if not self._shared:
             return False
         with _memory(len(content)) as memory:
@@ -39,22 +44,29 @@ class SharedMemory:
             request = pb.TakeRequest(
                 digest=name, size=len(content), process=os.getpid(), descriptor=memory
             )
-            return self._answered(lambda: self._server.plates.Take(request, timeout=ANSWER_SECONDS))
+            return self._answered(self._server.plates.Take, request, cancelled)
 
-    def fetched(self, image: pb.Image) -> mmap | None:
-        """A content that the server wrote; None where it has to be downloaded."""
+    def fetched(self, image: pb.Image, cancelled: Cancelled) -> mmap | None:
+        """A content that the server wrote; None where it has to be downloaded.
+
+        Raises:
+            CancelledError: ``cancelled`` answered True.
+        """
         if not self._shared or not image.size:
             return None
         with _memory(image.size) as memory:
             request = pb.GiveRequest(digest=image.digest, process=os.getpid(), descriptor=memory)
-            written = self._answered(
-                lambda: self._server.plates.Give(request, timeout=ANSWER_SECONDS)
-            )
+            written = self._answered(self._server.plates.Give, request, cancelled)
             return mmap(memory, image.size, prot=PROT_READ) if written else None
 
-    def _answered(self, call: Callable[[], object]) -> bool:
+    def _answered(
+        self,
+        call: "grpc.UnaryUnaryMultiCallable[Any, Any]",
+        request: pb.TakeRequest | pb.GiveRequest,
+        cancelled: Cancelled,
+    ) -> bool:
         try:
-            call()
+            self._server.wait(call.future(request, timeout=ANSWER_SECONDS), cancelled)
         except grpc.RpcError as error:
             if error.code() not in _NOT_SHARED:
                 raise

@@ -13,14 +13,14 @@ import numpy as np
 import psutil
 import pytest
 
-from node.client import InpaintClient
+from node.client import SENDERS, InpaintClient
 from node.connection import Connection, Patience, never
 from node.errors import CancelledError, JobError, ServerLostError
 from server import plates as server_plates
 from server.config import StoreConfig
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
-from tests.conftest import server, serving
+from tests.conftest import eventually, server, serving
 from tests.server.engines import DyingEngine, FakeEngine, LostEngine
 from tests.server.process import server_process
 
@@ -183,6 +183,36 @@ def test_a_download_that_stalls_is_given_up_at_once():
     assert stalled.given_up.is_set()
 
 
+@pytest.mark.parametrize("silent", ["FindMissing", "Take"])
+def test_an_interrupt_waits_for_no_frame_that_is_being_sent(tmp_path, silent):
+    """Ctrl-C in a script whose server answers no more: three frames are on their way."""
+    plates, masks = clip()
+    address, calls = f"unix:{tmp_path}/s.sock", []
+
+    def interrupting(*told):
+        eventually(lambda: len(calls) == SENDERS - 1)
+        raise KeyboardInterrupt
+
+    with (
+        serving(FakeEngine(), address=address, shared_memory=True) as address,
+        InpaintClient(address, shared_memory=True) as client,
+    ):
+        stub, there = client._server.plates, client.send(plates[0], masks[0])
+        answered = getattr(stub, silent)
+
+        def call(request, timeout):
+            if there.plate.digest in str(request):
+                return answered.future(request, timeout=timeout)
+            calls.append(Unanswered())
+            return calls[-1]
+
+        setattr(stub, silent, SimpleNamespace(future=call))
+        with pytest.raises(KeyboardInterrupt):
+            list(client.inpaint(plates, masks, progress=interrupting))
+
+    assert all(each.given_up for each in calls)
+
+
 def test_a_job_whose_last_events_a_restart_lost_is_asked_for_again():
     """After a power cut it tells fewer events than its client has heard, and then nothing."""
     plates, masks = (each[:2] for each in clip())
@@ -284,6 +314,21 @@ class Lossy:
         for event in self._watch:
             if not (event.HasField("frame_ready") and event.frame_ready.index == self._lost):
                 yield event
+
+
+class Unanswered:
+    """A call that a server never answers; by itself it ends when a test has failed."""
+
+    def __init__(self):
+        self.given_up, self._until = False, time.monotonic() + 20
+
+    def result(self, timeout):
+        time.sleep(timeout)
+        assert time.monotonic() < self._until
+        raise grpc.FutureTimeoutError
+
+    def cancel(self):
+        self.given_up = True
 
 
 class Stalled:
