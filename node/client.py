@@ -67,9 +67,9 @@ class Wishes:
     model: str = ""
     """A model that it holds; its default where empty."""
     neighbor_radius: int = 0
-    """Frames before and after each window's center; 0 leaves it to the server's preset."""
+    """Frames before and after each window's center, to 100; 0 leaves it to the server's preset."""
     reference_stride: int = 0
-    """Frames between two reference frames; 0 leaves it to the server's preset."""
+    """Frames between two reference frames, to 1000; 0 leaves it to the server's preset."""
     propagate: bool = True
     """Take what holes hide from frames that show it first, unless the server's preset does not;
     False leaves every hole to the network."""

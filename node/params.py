@@ -12,6 +12,7 @@ from math import gcd
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from server.protocol.channel import require_address
+from server.protocol.codec import MAX_RADIUS, MAX_STRIDE
 
 OutputMode = Literal["clean plate", "fill only", "matte used", "made up"]
 Kind = Literal["bool", "int", "float", "string", "choice"]
@@ -62,10 +63,10 @@ class Params:
     """How far the network looks beyond the matte, as a share of the matte's longer side."""
     model: str = ""
     """Weights that the server holds, by name; empty takes its default."""
-    neighbor_radius: Annotated[int, Range(0, 100)] = 0
+    neighbor_radius: Annotated[int, Range(0, MAX_RADIUS)] = 0
     """Frames before and after the one being filled that the network looks at closely; 0 leaves it
     to the server's preset."""
-    reference_stride: Annotated[int, Range(0, 1000)] = 0
+    reference_stride: Annotated[int, Range(0, MAX_STRIDE)] = 0
     """Frames between those of the whole shot that it copies from; 0 leaves it to the preset."""
     propagate: bool = True
     """Take what the matte hides from frames that show it, and let the network fill the rest only;

@@ -17,7 +17,8 @@ def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
     """Make sure that a job can be carried out.
 
     Raises:
-        InvalidRequestError: no name, no frames, too many, or images that do not belong together.
+        InvalidRequestError: no name, no frames, too many, windows too large, or images that do
+            not belong together.
         CodecError: an image that cannot be.
     """
     if not 0 < len(request.job_id) <= LONGEST_JOB_ID:
@@ -45,6 +46,14 @@ def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
             f"frames are {first.width}x{first.height}; this server takes "
             f"{limits.megapixels:g} megapixels"
         )
+    for name, most in (
+        ("neighbor_radius", codec.MAX_RADIUS),
+        ("reference_stride", codec.MAX_STRIDE),
+    ):
+        if getattr(request.windows, name) > most:
+            raise InvalidRequestError(
+                f"{name} is {getattr(request.windows, name)}; this server takes {most} at most"
+            )
     if request.result_type == pb.UINT8:
         raise InvalidRequestError("result_type must be FLOAT16 or FLOAT32")
     frame_bytes(request)

@@ -24,6 +24,13 @@ MAX_CHANNELS = 5
 MAX_SIDE = 16384
 """Rows or columns of an image at most."""
 
+MAX_RADIUS = 100
+"""Frames on either side of a window's center at most: memory grows with them, and a window is
+computed to its end before a cancel is heard."""
+
+MAX_STRIDE = 1000
+"""Frames between two reference frames at most."""
+
 _TYPES: dict[int, np.dtype[Any]] = {
     pb.UINT8: np.dtype("uint8"),
     pb.FLOAT16: np.dtype("<f2"),

@@ -210,6 +210,16 @@ def test_submitting_twice_is_one_job(plates, inpaint):
             grpc.StatusCode.NOT_FOUND,
             "was not uploaded",
         ),
+        (
+            lambda r: setattr(r.windows, "neighbor_radius", 101),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "neighbor_radius is 101; this server takes 100 at most",
+        ),
+        (
+            lambda r: setattr(r.windows, "reference_stride", 1001),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "reference_stride is 1001; this server takes 1000 at most",
+        ),
     ],
 )
 def test_jobs_that_cannot_run_are_refused(plates, inpaint, change, code, told):
