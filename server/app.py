@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from server.admin import AdminService
 from server.config import ServerConfig
+from server.errors import StoreFullError
 from server.folders import store_folder
 from server.health import Health
 from server.listening import leave, listen, server_options
@@ -161,8 +162,9 @@ async def _keep_house(scheduler: Scheduler, store: PlateStore, expire_seconds: f
         try:
             scheduler.expire(expire_seconds)
             store.expire()
-        except OSError as error:  # such as a disk that is read-only for a moment
-            logger.warning("what has expired cannot be deleted now: %s", error)
+            store.keep_room()
+        except (OSError, StoreFullError) as error:  # such as a disk that is read-only for a moment
+            logger.warning("what nobody needs cannot be deleted now: %s", error)
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from server.errors import InvalidRequestError, StoreFullError, UnknownDigestError
+from server.errors import InvalidRequestError, UnknownDigestError, disk_errors
 from server.protocol import codec
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -85,16 +85,17 @@ def write_contents(folder: Path, contents: dict[str, bytes]) -> dict[str, str]:
         The names of their files by digest; nobody else has such.
 
     Raises:
-        StoreFullError: the disk is full.
+        StoreFullError: the disk is full, or refuses.
     """
     files = {name: f"{name}.{os.getpid()}.{next(_numbers)}.new" for name in contents}
-    try:
-        for name, content in contents.items():
-            (folder / files[name]).write_bytes(content)
-    except OSError as error:
-        for file in files.values():
-            (folder / file).unlink(missing_ok=True)
-        raise StoreFullError(f"the server cannot write to its store: {error.strerror}") from error
+    with disk_errors("cannot write to"):
+        try:
+            for name, content in contents.items():
+                (folder / files[name]).write_bytes(content)
+        except OSError:
+            for file in files.values():
+                (folder / file).unlink(missing_ok=True)
+            raise
     return files
 
 

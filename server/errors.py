@@ -19,10 +19,17 @@
     +-- StartError            the server cannot start
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import grpc
 
 from server.protocol.codec import CodecError, OffsetError
 from sttn.errors import InvalidClipError, OutOfMemoryError, SttnError
+
+ROOM_SECONDS = 5.0
+"""When a client is told to come back while the store is full of what jobs and uploads need, or its
+disk refuses."""
 
 
 class ServerError(Exception):
@@ -83,6 +90,23 @@ class StoreFullError(ServerError):
     def __init__(self, message: str, retry_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_seconds = retry_seconds
+
+
+@contextmanager
+def disk_errors(failing: str) -> Iterator[None]:
+    """What the disk refuses inside the block is told without a path of ours, and may pass.
+
+    Args:
+        failing: What the server does to its store: ``cannot write to``, ``cannot read``.
+
+    Raises:
+        StoreFullError: an OSError was raised.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"the server {failing} its store: {error.strerror}"
+        raise StoreFullError(message, ROOM_SECONDS) from error
 
 
 class ServerBusyError(ServerError):

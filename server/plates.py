@@ -13,15 +13,12 @@ from itertools import chain
 from pathlib import Path
 
 from server.contents import content_path, is_digest, is_whole, require_digest
-from server.errors import StoreFullError, UploadConflictError
+from server.errors import ROOM_SECONDS, StoreFullError, UploadConflictError, disk_errors
 from server.jobs import Job
 from server.protocol import inpaint_pb2 as pb
 from server.uploads import Upload
 
 logger = logging.getLogger(__name__)
-
-ROOM_SECONDS = 5.0
-"""When a client is told to come back while the store is full of what jobs and uploads need."""
 
 
 class PlateStore:
@@ -188,20 +185,30 @@ class PlateStore:
                 f"need; try again in {ROOM_SECONDS:.0f} s, or start the server with a larger store",
                 ROOM_SECONDS,
             )
-        while self._used > free:
+        self._make_room(free, spare)
+        self._reserved += size
+
+    def keep_room(self) -> None:
+        """Make what is reserved fit again, as far as can be, where others have filled the disk.
+
+        Raises:
+            StoreFullError: what nobody needs cannot be deleted.
+        """
+        free = self._room() - self._reserved
+        if self._used > free:
+            self._make_room(free, self.spare())
+
+    def _make_room(self, free: int, spare: list[Job]) -> None:
+        # Until no more is used than may be, or all goes that can.
+        while self._used > free and (spare or self._idle):
             used, oldest = self._oldest()
             job = next((job for job in spare if job.ended_at <= used), None)
             if job is not None:
                 spare.remove(job)
                 self.let_go(job)
                 continue
-            try:
+            with disk_errors("can make no room in"):
                 self._forget(oldest)
-            except OSError as error:
-                raise StoreFullError(
-                    f"the server can make no room in its store: {error.strerror}"
-                ) from error
-        self._reserved += size
 
     def _room(self) -> int:
         # What else lies on its disk may leave less than was asked for.

@@ -262,6 +262,8 @@ class Scheduler:
         share = job.reserved_bytes // max(1, job.wanted - len(job.results))
         job.reserved_bytes -= share
         self._store.release(share)
+        with contextlib.suppress(StoreFullError):  # which the log tells when house is kept
+            self._store.keep_room()
         self._metrics.frames.inc()
         self.frames_completed += 1
         self._tell(job, pb.JobEvent(frame_ready=ready))

@@ -20,6 +20,7 @@ from server.errors import (
     RefusedError,
     ServerBusyError,
     ServerError,
+    disk_errors,
     status_code,
 )
 from server.metrics import Metrics
@@ -144,7 +145,10 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         """Send one content in chunks, from an offset on."""
         async with status_codes(context, self._metrics):
             await self._store.prove([request.digest])
-            with open_content(self._store.folder, request.digest) as file:
+            with (
+                disk_errors("cannot read"),
+                open_content(self._store.folder, request.digest) as file,
+            ):
                 offset, size = request.offset, os.fstat(file.fileno()).st_size
                 if offset > size:
                     raise OutOfRangeError(f"offset {offset} is beyond the {size} bytes there are")

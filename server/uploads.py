@@ -4,14 +4,20 @@ import hashlib
 import os
 from pathlib import Path
 
-from server.errors import InvalidRequestError, SpoiledUploadError, StoreFullError
+from server.errors import InvalidRequestError, SpoiledUploadError, disk_errors
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 
 
 class Upload:
-    """One content on its way in. Methods block on the disk and belong in a thread."""
+    """One content on its way in. Methods block on the disk and belong in a thread.
 
+    Raises:
+        StoreFullError: by every method; the disk is full, or refuses. What was committed before is
+            kept.
+    """
+
+    @disk_errors("cannot write to")
     def __init__(self, part: Path, header: pb.UploadHeader) -> None:
         self._part = part
         self._header = header
@@ -20,6 +26,7 @@ class Upload:
         self.committed = 0
         self._resumed = False
 
+    @disk_errors("cannot read")
     def resume(self) -> None:
         """Take into account what an upload before this one left."""
         self._file.seek(0)
@@ -34,12 +41,12 @@ class Upload:
         Raises:
             CodecError: a gap, a wrong checksum or an oversize chunk.
             InvalidRequestError: more than the header promised.
-            StoreFullError: the disk is full; what was committed before is kept.
         """
         data = codec.checked(chunk, self.committed)
         self.extend(data)
         return len(data)
 
+    @disk_errors("cannot write to")
     def extend(self, data: bytes | memoryview) -> None:
         """Take the next bytes, which need no check; errors as for :meth:`append`."""
         if self.committed + len(data) > self._header.size:
@@ -50,14 +57,13 @@ class Upload:
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
-        except OSError as error:
+        except OSError:
             self._file.truncate(self.committed)
-            raise StoreFullError(
-                f"the server cannot write to its store: {error.strerror}"
-            ) from error
+            raise
         self._hash.update(data)
         self.committed += len(data)
 
+    @disk_errors("cannot write to")
     def finish(self, path: Path) -> None:
         """Check the whole and give it its name.
 

@@ -280,6 +280,29 @@ def test_a_full_disk_is_told_and_what_was_committed_stays(tmp_path):
     assert missing.missing[0].committed == 2 * codec.CHUNK_BYTES
 
 
+@pytest.mark.parametrize("lies_there", ["{}.part", "{}"])
+def test_a_disk_that_refuses_is_told_without_its_paths_and_when_to_come_back(tmp_path, lies_there):
+    """No inodes, too many files, read-only for a moment: no defect of the server's, it may pass.
+    A folder in the file's place stands for them."""
+    content = b"abc"
+    name = codec.digest(content)
+    with (
+        serving(FakeEngine(), store=StoreConfig(folder=tmp_path)) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        (tmp_path / lies_there.format(name)).mkdir()
+        calls = [lambda: upload(plates, content)]
+        if lies_there == "{}":
+            calls.insert(0, lambda: list(plates.Download(pb.DownloadRequest(digest=name))))
+        for call in calls:
+            with pytest.raises(grpc.RpcError) as refused:
+                call()
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert refused.value.details().endswith(" its store: Is a directory")
+            assert dict(refused.value.trailing_metadata())["retry-after-seconds"] == "5"
+
+
 def test_too_many_uploads_at_once_are_sent_away_with_a_time_to_come_back():
     """The limit harms no upload that runs; the client comes back by itself."""
     with (

@@ -762,6 +762,34 @@ def test_a_disk_that_deletes_nothing_for_a_moment_ends_neither_housekeeping_nor_
         eventually(lambda: not [path for path in tmp_path.iterdir() if len(path.name) == 64])
 
 
+@pytest.mark.parametrize("told_by", ["the clock", "a frame"])
+def test_a_disk_that_others_fill_while_a_job_runs_is_made_room_on(tmp_path, monkeypatch, told_by):
+    """What nobody needs goes before a frame of the job that runs cannot be written."""
+    engine, usage = FakeEngine(), shutil.disk_usage
+    engine.held_at = 1
+    engine.hold.clear()
+    monkeypatch.setattr(app, "HOUSEKEEPING_SECONDS", 0.05 if told_by == "the clock" else 600)
+    with (
+        server(engine, store=StoreConfig(folder=tmp_path)) as (address, running),
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub, idle = inpaint_pb2_grpc.InpaintStub(channel), client.send(PLATE / 4, MASK)
+        sent = client.send(PLATE, MASK)
+        stub.Submit(pb.SubmitRequest(job_id="shot", frames=[sent] * 3))
+        eventually(lambda: running.scheduler.frames_completed)
+        full = usage(tmp_path)._replace(free=0)
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
+
+        if told_by == "a frame":
+            engine.hold.set()
+        eventually(lambda: not (tmp_path / idle.plate.digest).exists())
+
+        engine.hold.set()
+        end = list(stub.Watch(pb.WatchRequest(job_id="shot"), timeout=30))[-1]
+    assert end.finished.outcome == pb.Finished.COMPLETED
+
+
 def test_what_cannot_be_deleted_refuses_an_upload_and_keeps_the_account(tmp_path, monkeypatch):
     """A full store on such a disk: the client hears why, and nothing is counted twice."""
     name = codec.digest(b"idle")
