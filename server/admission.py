@@ -1,13 +1,23 @@
-"""What a job has to be, to be taken."""
+"""What is taken on: jobs and contents that can be, calls that there is a place for."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from server.config import LimitsConfig
-from server.errors import InvalidRequestError
+from server.errors import InvalidRequestError, ServerBusyError
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from sttn.settings.raster import RASTER_MULTIPLE
 
 LONGEST_JOB_ID = 200
 """Characters."""
+
+PLATE_BYTES = 3 * 4
+"""Of a pixel of a plate as float32, the largest that a client sends."""
+
+PLACE_SECONDS = 1.0
+"""When a client is told to come back while there is no place."""
 
 ORIGINS_BYTES = 4 * len(codec.ORIGINS)
 """Of where a pixel comes from, if it could not be compressed at all."""
@@ -57,6 +67,61 @@ def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
     if request.result_type == pb.UINT8:
         raise InvalidRequestError("result_type must be FLOAT16 or FLOAT32")
     frame_bytes(request)
+
+
+def require_possible(content: pb.UploadHeader, limits: LimitsConfig) -> None:
+    """Make sure that a content can be a job's, before room is made for it.
+
+    Raises:
+        InvalidRequestError: it is larger than any plate.
+    """
+    largest = int(limits.megapixels * 1e6) * PLATE_BYTES
+    largest += largest // 1000 + 64  # zlib's own, where nothing can be compressed
+    if content.size > largest:
+        raise InvalidRequestError(
+            f"a content of {content.size} bytes is larger than any plate; this server takes "
+            f"{limits.megapixels:g} megapixels, {largest} bytes"
+        )
+
+
+class Places:
+    """For calls that hold files and memory as long as they are open.
+
+    One owner gets a quarter of them, so that whoever opens many and ends none locks nobody out.
+    """
+
+    def __init__(self, calls: str, count: int) -> None:
+        """All are free.
+
+        Args:
+            calls: What they are for, as people call it.
+            count: How many there are.
+        """
+        self._calls = calls
+        self._count = count
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, owner: str) -> Iterator[None]:
+        """Have one inside the block.
+
+        Raises:
+            ServerBusyError: there is none, or none for this owner.
+        """
+        for whose, taken, limit in (
+            ("of your ", self._taken[owner], -(-self._count // 4)),
+            ("", self._taken.total(), self._count),
+        ):
+            if taken >= limit:
+                raise ServerBusyError(
+                    f"{taken} {whose}{self._calls} are open already", PLACE_SECONDS
+                )
+        self._taken[owner] += 1
+        try:
+            yield
+        finally:
+            self._taken[owner] -= 1
+            self._taken += Counter()  # forgets whoever has none
 
 
 def frame_bytes(request: pb.SubmitRequest) -> int:

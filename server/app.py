@@ -88,7 +88,7 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
         asked = asyncio.Event()
         limits, shares_memory = config.limits, config.shared_memory
         inpaint_pb2_grpc.add_PlatesServicer_to_server(
-            PlatesService(store, scheduler, limits, metrics, shares_memory), server
+            PlatesService(store, scheduler, limits, metrics, gate, shares_memory), server
         )
         inpaint_pb2_grpc.add_InpaintServicer_to_server(
             InpaintService(scheduler, workers, store, limits, metrics, gate), server

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from server.config import SecurityConfig, ServerConfig
+from server.config import LimitsConfig, SecurityConfig, ServerConfig
 from server.errors import StartError
 from server.listening import require_free
 from server.models import TorchModels, choose_devices, precision_told
@@ -22,7 +22,8 @@ from sttn.errors import SttnError
 
 WIDTH, HEIGHT, FRAMES = 432, 240, 12
 """The clip that is completed to see how fast it goes: the model raster as published."""
-FILES_PER_UPLOAD = 2
+FILES_PER_CALL = 2
+"""An upload's or a download's own, and its client's connection."""
 WEEKS_LEFT = 2
 """A certificate that ends sooner is worth a word."""
 
@@ -44,7 +45,7 @@ def _findings(config: ServerConfig) -> Iterator[tuple[bool, str]]:
         yield _finding(partial(_address, config.metrics_address))
     yield _finding(partial(_store, config))
     yield _finding(partial(_memory, config))
-    yield _finding(partial(_open_files, config.limits.uploads))
+    yield _finding(partial(_open_files, config.limits))
     if config.security.certificate is not None:
         yield _finding(partial(_certificate, config.security.certificate, config.security))
     for path in (config.security.tokens, config.security.admin_tokens):
@@ -104,13 +105,14 @@ def _memory(config: ServerConfig) -> str:
     return f"memory: {free / 1e9:.1f} GB free, budget {wanted / 1e9:g} GB"
 
 
-def _open_files(uploads: int) -> str:
+def _open_files(limits: LimitsConfig) -> str:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    needed = uploads * FILES_PER_UPLOAD + 64
+    needed = (limits.uploads + limits.downloads) * FILES_PER_CALL + 64
     if limit != resource.RLIM_INFINITY and limit < needed:
         raise StartError(
-            f"open files: at most {limit}, {needed} are needed for {uploads} uploads; raise it "
-            "(ulimit -n, LimitNOFILE) or lower --limits.uploads"
+            f"open files: at most {limit}, {needed} are needed for {limits.uploads} uploads and "
+            f"{limits.downloads} downloads; raise it (ulimit -n, LimitNOFILE) or lower "
+            "--limits.uploads and --limits.downloads"
         )
     return f"open files: {limit}"
 

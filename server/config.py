@@ -42,7 +42,9 @@ class LimitsConfig:
     megapixels: float = 9.0
     """Pixels of one frame: model rasters, not plates."""
     uploads: int = 256
-    """Uploads open at once."""
+    """Uploads open at once; a quarter of them of one client."""
+    downloads: int = 128
+    """Downloads open at once, likewise; one that nobody reads takes up to 5 MB of memory."""
     upload_seconds: float = 120.0
     """An upload that sends nothing for this long is ended; what arrived is kept."""
     kept_jobs: int = 100

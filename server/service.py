@@ -11,6 +11,7 @@ from typing import TypeVar
 import psutil
 
 from server import shared_memory, uploads
+from server.admission import Places, require_possible
 from server.config import LimitsConfig
 from server.contents import content_path, open_content
 from server.errors import (
@@ -18,7 +19,6 @@ from server.errors import (
     InvalidRequestError,
     OutOfRangeError,
     RefusedError,
-    ServerBusyError,
     ServerError,
     disk_errors,
     status_code,
@@ -84,12 +84,16 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         scheduler: Scheduler,
         limits: LimitsConfig,
         metrics: Metrics,
+        gate: Gate,
         shares_memory: bool,
     ) -> None:
         self._store = store
         self._scheduler = scheduler
         self._limits = limits
         self._metrics = metrics
+        self._gate = gate
+        self._uploads = Places("uploads", limits.uploads)
+        self._downloads = Places("downloads", limits.downloads)
         self._shares_memory = shares_memory
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="write-uploads")
 
@@ -113,11 +117,10 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         """Take one content in chunks; kept only when the client says it is finished."""
         async with status_codes(context, self._metrics):
             header = await self._header(request_iterator)
-            await self._store.prove([header.digest])
-            if header.digest in self._store:
+            if await self._is_here(header):
                 return pb.UploadResponse(committed=header.size)
-            self._require_place()
-            with self._store.upload(header) as upload:
+            owner = self._gate.owner("", context)
+            with self._uploads.taken(owner), self._store.upload(header) as upload:
                 await _in_thread(upload.resume)
                 await self._receive(upload, request_iterator)
                 path = content_path(self._store.folder, header.digest)
@@ -129,11 +132,10 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         async with status_codes(context, self._metrics):
             self._require_shared_memory()
             header = pb.UploadHeader(digest=request.digest, size=request.size)
-            await self._store.prove([header.digest])
-            if header.digest in self._store:
+            if await self._is_here(header):
                 return pb.UploadResponse(committed=header.size)
-            self._require_place()
-            with self._store.upload(header) as upload:
+            owner = self._gate.owner("", context)
+            with self._uploads.taken(owner), self._store.upload(header) as upload:
                 path = content_path(self._store.folder, header.digest)
                 await _in_thread(shared_memory.take, request, upload, path)
             self._metrics.received.inc(request.size)
@@ -146,6 +148,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         async with status_codes(context, self._metrics):
             await self._store.prove([request.digest])
             with (
+                self._downloads.taken(self._gate.owner("", context)),
                 disk_errors("cannot read"),
                 open_content(self._store.folder, request.digest) as file,
             ):
@@ -170,6 +173,11 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             self._metrics.sent.inc(size)
             self._scheduler.fetched(request.digest)
             return pb.GiveResponse(size=size)
+
+    async def _is_here(self, content: pb.UploadHeader) -> bool:
+        require_possible(content, self._limits)
+        await self._store.prove([content.digest])
+        return content.digest in self._store
 
     async def _header(self, requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadHeader:
         request = await self._next(requests)
@@ -220,10 +228,6 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                 "shared memory is not enabled on this server (--shared-memory); "
                 "upload and download instead"
             )
-
-    def _require_place(self) -> None:
-        if self._store.uploads >= self._limits.uploads:
-            raise ServerBusyError(f"{self._store.uploads} uploads are open already", 1.0)
 
 
 class InpaintService(inpaint_pb2_grpc.InpaintServicer):

@@ -21,12 +21,14 @@ from node.client import InpaintClient
 from node.connection import never
 from server import app
 from server import plates as server_plates
-from server.config import LimitsConfig, StoreConfig
+from server.config import LimitsConfig, SecurityConfig, StoreConfig
 from server.plates import Upload
 from server.protocol import channel as client_side
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.channel import Access, open_channel
 from tests.conftest import eventually, server, serving
+from tests.server.credentials import token_file
 from tests.server.engines import FakeEngine, WorkingEngine
 from tests.server.process import ROOT, server_process
 from tests.server.test_service import refusal, upload
@@ -251,15 +253,44 @@ def test_an_oversize_message_is_refused_and_the_channel_survives(hardened):
         upload(plates, b"small")
 
 
-def test_an_upload_larger_than_the_store_is_refused_before_it_is_sent(hardened):
-    """2 to the 63rd bytes."""
-    with grpc.insecure_channel(hardened) as channel:
+@pytest.mark.parametrize(("way", "size"), [("upload", 2**63), ("take", 110_000_000)])
+def test_a_content_larger_than_any_plate_is_refused_before_room_is_made(tmp_path, way, size):
+    """A header without a pixel would evict what everybody has sent."""
+    address, content = f"unix:{tmp_path}/s.sock", bytes(1000)
+    with (
+        serving(FakeEngine(), address=address, shared_memory=True) as address,
+        grpc.insecure_channel(address) as channel,
+        handed_over(bytes(6)) as memory,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        upload(plates, content)
+        memory.size = size
+        take = way == "take"
+
         code, details = refusal(
-            lambda: upload(inpaint_pb2_grpc.PlatesStub(channel), b"abc", size=2**63)
+            lambda: plates.Take(memory) if take else upload(plates, b"abc", size=size)
         )
 
-    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "larger store" in details
+        assert not plates.FindMissing(
+            pb.FindMissingRequest(digests=[codec.digest(content)])
+        ).missing
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details.endswith(
+        "larger than any plate; this server takes 9 megapixels, 108108064 bytes"
+    )
+
+
+def test_a_plate_as_large_as_may_be_is_taken_though_nothing_of_it_can_be_compressed():
+    """Noise, sent by a client on a slow network."""
+    noise = np.random.default_rng(8).integers(0, 256, (96, 96, 12), np.uint8).view(np.float32)
+    limits = LimitsConfig(megapixels=96 * 96 / 1e6)
+    with (
+        serving(FakeEngine(), limits=limits) as address,
+        InpaintClient(address, compress=True) as client,
+    ):
+        sent = client.send(noise, np.ones((96, 96), np.bool_))
+
+    assert sent.plate.size > noise.nbytes
 
 
 def test_a_full_disk_is_told_and_what_was_committed_stays(tmp_path):
@@ -319,6 +350,52 @@ def test_too_many_uploads_at_once_are_sent_away_with_a_time_to_come_back():
 
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert dict(refused.value.trailing_metadata())["retry-after-seconds"] == "1"
+
+
+@pytest.mark.parametrize("kind", ["uploads", "downloads"])
+def test_who_opens_many_calls_and_ends_none_leaves_places_to_others(tmp_path, kind):
+    """A quarter of them is one owner's; beyond that even a client of theirs waits, and goes on."""
+    token_file(
+        tmp_path / "tokens", "ann anns-horse-battery-staple", "bob bobs-horse-battery-staple"
+    )
+    security, limits = SecurityConfig(tokens=tmp_path / "tokens"), LimitsConfig(**{kind: 4})
+    ann, bob = (
+        Access(token_file=token_file(tmp_path / name, f"{name}s-horse-battery-staple"))
+        for name in ("ann", "bob")
+    )
+    content = np.random.default_rng(9).bytes(16 * codec.CHUNK_BYTES)
+    image = pb.Image(
+        digest=codec.digest(content), width=2048, height=2048, channels="A", type=pb.FLOAT32
+    )
+    with (
+        server(FakeEngine(), security=security, limits=limits) as (address, running),
+        open_channel(address, bob) as channel,
+        InpaintClient(address, access=ann) as anns,
+        InpaintClient(address, access=bob) as bobs,
+        ThreadPoolExecutor(1) as waiting,
+    ):
+        plates = inpaint_pb2_grpc.PlatesStub(channel)
+        upload(plates, content)
+        if kind == "uploads":
+            stalled, end = slow_upload(plates)
+        else:
+            stalled = plates.Download(pb.DownloadRequest(digest=image.digest))
+            end = stalled.cancel
+            next(stalled)
+
+        def go_on(client):
+            if kind == "downloads":
+                return client._download(image, never).nbytes
+            plate = np.random.default_rng(time.time_ns()).random((48, 48, 3), np.float32)
+            return client.send(plate, np.ones((48, 48), np.bool_)).plate.size
+
+        assert go_on(anns)
+        refused = "sttn_refused_calls_total", {"code": "RESOURCE_EXHAUSTED"}
+        assert not running.metrics.registry.get_sample_value(*refused)
+        done = waiting.submit(go_on, bobs)
+        eventually(lambda: running.metrics.registry.get_sample_value(*refused))
+        end()
+        assert done.result()
 
 
 @pytest.mark.parametrize("size", [1000, 50_000])
@@ -428,7 +505,7 @@ def slow_upload(channel):
 )
 def test_jobs_beyond_a_limit_are_refused_with_the_limit(limits, told):
     """A shot that would take the memory of everybody's."""
-    frame = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
+    frame = np.zeros((48, 48, 3), np.float16), np.ones((48, 48), np.bool_)
     with serving(FakeEngine(), limits=limits) as address, InpaintClient(address) as client:
         sent = [client.send(*frame), client.send(*frame)]
         with grpc.insecure_channel(address) as channel:

@@ -47,7 +47,7 @@ def upload(plates, content, name=None, size=None, skip_finish=False):
 
 
 def spoiled_chunk(plates, chunk):
-    header = pb.UploadHeader(digest=codec.digest(b"abc"), size=2**30)
+    header = pb.UploadHeader(digest=codec.digest(b"abc"), size=2**21)
     plates.Upload(iter([pb.UploadRequest(header=header), pb.UploadRequest(chunk=chunk)]))
 
 
