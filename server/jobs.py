@@ -51,6 +51,8 @@ class Job:
         """
         job = cls(request, request.client)
         for event in events:
+            if job.ended:  # written down when it was cancelled; its process had more to say
+                job.cancel_reason = job.events.pop().finished.message
             job._take(event)
         if job.ended:
             # Whoever still wants its frames comes back and watches it.

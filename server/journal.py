@@ -20,7 +20,9 @@ _HEAD = struct.Struct("<II")
 class JobJournal:
     """A file per job: its request, then its events, each after its length and its checksum.
 
-    Files are named by numbers that rise, so that jobs are read in the order in which they came.
+    The end of a job that is cancelled while it runs is written down at once; what its process still
+    says may follow. Files are named by numbers that rise, so that jobs are read in the order in
+    which they came.
     """
 
     def __init__(self, folder: Path) -> None:

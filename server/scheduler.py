@@ -80,6 +80,9 @@ class Scheduler:
                 self._journal.forget(job.job_id)
         waiting = [job for job in self._jobs.values() if not job.ended]
         for job in sorted(waiting, key=lambda job: not job.results):  # what has begun goes on first
+            if job.cancel_reason is not None:
+                self._end(job, _cancelled(job))
+                continue
             try:
                 self._reserve(job)
             except StoreFullError as error:
@@ -178,6 +181,9 @@ class Scheduler:
             self._metrics.waiting.set(len(self._turns))
             self._end(job, _cancelled(job))
         else:
+            # Its end is told once its process has stopped, and certain from now on.
+            end = pb.JobEvent(number=job.next_number, finished=_cancelled(job))
+            self._journal.add(job.job_id, end)
             self._workers.stop(job.job_id)
             asyncio.get_running_loop().call_later(self._limits.stop_seconds, self._insist, job)
 

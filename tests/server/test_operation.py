@@ -715,6 +715,35 @@ def test_a_restart_keeps_a_jobs_turn_and_its_room(tmp_path):
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.parametrize("told_since", [False, True])
+def test_a_job_that_was_cancelled_stays_so_whatever_happens_to_the_server(tmp_path, told_since):
+    """It is killed before the job has stopped: no GPU works on what an artist has given up."""
+    store, engine = StoreConfig(folder=tmp_path), DeafEngine()
+    engine.hold.clear()
+    with (
+        server(engine, store=store) as (address, running),
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub, sent = inpaint_pb2_grpc.InpaintStub(channel), client.send(PLATE, MASK)
+        stub.Submit(pb.SubmitRequest(job_id="shot", frames=[sent]))
+        stub.Cancel(pb.CancelRequest(job_id="shot"))
+        assert running.workers.all[0].job_id == "shot"
+    if told_since:
+        journal = JobJournal(tmp_path / "jobs")
+        assert [job.job_id for job in journal.read()] == ["shot"]
+        journal.add("shot", pb.JobEvent(number=1, notice=pb.Notice(message="still at it")))
+
+    with serving(engine, store=store) as address, grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        events = list(stub.Watch(pb.WatchRequest(job_id="shot"), timeout=20))
+
+    kinds = ["queued", *(["notice"] if told_since else []), "finished"]
+    assert [event.WhichOneof("event") for event in events] == kinds
+    assert [event.number for event in events] == list(range(len(kinds)))
+    assert events[-1].finished.outcome == pb.Finished.CANCELLED
+
+
 def test_ended_jobs_expire_with_their_frames(tmp_path):
     """What nobody has asked for in three days is not kept, be the disk as large as it may."""
     store = StoreConfig(folder=tmp_path, expire_hours=72)
