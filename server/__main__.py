@@ -16,7 +16,7 @@ For a floor of artists:
 Ctrl-C or SIGTERM: no new jobs, those that are here are finished; a second one ends at once.
 `sttn-server --check` (with the flags you mean to use) says whether this machine is fit to serve,
 and what it would reach. `sttn-server status` shows what a running server does, `sttn-server admin`
-loads models and drains; both have a --help of their own.
+loads models, cancels jobs and drains; both have a --help of their own.
 Exit codes: 0 stopped, 1 checked and not fit, 2 cannot start (one line says why).
 """
 

@@ -12,6 +12,7 @@
     +-- UnknownJobError       no such job here
     +-- ModelError            no such model, or one that cannot be loaded or let go
     +-- RefusedError          not with this server's settings
+    +-- ForeignJobError       the job is another owner's
     +-- StoreFullError        no room for more plates
     +-- ServerBusyError       a limit is reached that time will free
     +-- DrainingError         the server is about to stop
@@ -77,6 +78,10 @@ class ModelError(ServerError, LookupError):
 
 class RefusedError(ServerError):
     """Not with this server's settings, or not in its present state."""
+
+
+class ForeignJobError(ServerError):
+    """The job is another owner's, and no administrator asks."""
 
 
 class StoreFullError(ServerError):
@@ -147,6 +152,7 @@ STATUS_CODES: dict[type[Exception], grpc.StatusCode] = {
     UnknownJobError: grpc.StatusCode.NOT_FOUND,
     ModelError: grpc.StatusCode.FAILED_PRECONDITION,
     RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
+    ForeignJobError: grpc.StatusCode.PERMISSION_DENIED,
     StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ServerBusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -74,32 +74,33 @@ def table(answer: pb.Status) -> str:
 
 def admin(
     action: Annotated[
-        Literal["models", "load", "unload", "default", "drain", "capabilities"],
+        Literal["models", "load", "unload", "default", "cancel", "drain", "capabilities"],
         tyro.conf.Positional,
     ],
     name: Annotated[str, tyro.conf.Positional] = "",
     address: str = DEFAULT_ADDRESS,
     access: Access = Access.from_environment(),  # noqa: B008
 ) -> int:
-    """Load and unload models, choose the default one, drain.
+    """Load and unload models, choose the default one, cancel anybody's job, drain.
 
     The server has to be started with --security.admin-tokens; show one of these tokens by
     --access.token-file or STTN_TOKEN_FILE.
 
     Args:
-        action: models lists them; load, unload and default want NAME; drain finishes what is
-            there and stops the server; capabilities tells what it takes.
-        name: A model: its file's name without ending.
+        action: models lists them; load, unload and default want NAME, cancel that of a job; drain
+            finishes what is there and stops the server; capabilities tells what it takes.
+        name: A model: its file's name without ending. Or a job, as status shows it.
         address: HOST:PORT or unix:/PATH.
         access: What is shown to the server, and whom is believed.
     """
     with _connected(address, access) as channel:
-        stub = inpaint_pb2_grpc.AdminStub(channel)
+        stub, inpaint = inpaint_pb2_grpc.AdminStub(channel), inpaint_pb2_grpc.InpaintStub(channel)
         calls = {
             "models": lambda: stub.ListModels(pb.ListModelsRequest()),
             "load": lambda: stub.LoadModel(pb.LoadModelRequest(name=name)),
             "unload": lambda: stub.UnloadModel(pb.UnloadModelRequest(name=name)),
             "default": lambda: stub.SetDefaultModel(pb.SetDefaultModelRequest(name=name)),
+            "cancel": lambda: inpaint.Cancel(pb.CancelRequest(job_id=name)),
             "drain": lambda: stub.Drain(pb.DrainRequest()),
             "capabilities": lambda: stub.GetCapabilities(pb.GetCapabilitiesRequest()),
         }

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import grpc
 
 from server.config import SecurityConfig
-from server.errors import StartError
+from server.errors import ForeignJobError, StartError
+from server.jobs import Job
 from server.metrics import Metrics
 from server.protocol.channel import can_be_sent
 
@@ -128,11 +129,40 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def owner(self, claimed: str, context: Context) -> str:
         """Whose turn a job takes: the token's owner, the certificate's, or the name given."""
-        if self._tokens is not None:
-            return f"token {self._tokens.owner(context.invocation_metadata() or ())}"
-        for name in context.auth_context().get("x509_common_name", ()):
-            return f"certificate {name.decode(errors='replace')}"
-        return claimed[:100] or context.peer()
+        return self._shown(context) or claimed[:100] or context.peer()
+
+    def require_own(self, job: Job, context: Context) -> str:
+        """Make sure that a call may end a job: its owner's, and the administrator's.
+
+        Where nobody shows who they are, everybody may.
+
+        Returns:
+            Whose call it is; empty where nobody shows it.
+
+        Raises:
+            ForeignJobError: it is neither's.
+        """
+        caller = self._shown(context)
+        if caller in ("", job.owner) or self._administrator(_metadata(context)) is not None:
+            return caller
+        raise ForeignJobError(
+            f"job {job.job_id[:80]!r} belongs to {job.owner}, who may cancel it, as may the "
+            "administrator"
+        )
+
+    def _shown(self, context: Context) -> str:
+        # Whose token or certificate; empty where neither is asked for.
+        metadata = _metadata(context)
+        if self._tokens is not None and (name := self._tokens.owner(metadata)) is not None:
+            return f"token {name}"
+        if (name := self._administrator(metadata)) is not None:
+            return f"administrator {name}"
+        for common_name in context.auth_context().get("x509_common_name", ()):
+            return f"certificate {common_name.decode(errors='replace')}"
+        return ""
+
+    def _administrator(self, metadata: Metadata) -> str | None:
+        return None if self._admins is None else self._admins.owner(metadata)
 
     def _refusal(self, method: str, metadata: Metadata) -> tuple[grpc.StatusCode, str] | None:
         if method.startswith(OPEN):
@@ -143,15 +173,21 @@ class Gate(grpc.aio.ServerInterceptor):
                     grpc.StatusCode.PERMISSION_DENIED,
                     "this server has no administrator; start it with --security.admin-tokens",
                 )
-            if self._admins.owner(metadata) is None:
+            if self._administrator(metadata) is None:
                 return grpc.StatusCode.PERMISSION_DENIED, "not the administrator's token"
             return None
-        if self._tokens is not None and self._tokens.owner(metadata) is None:
+        if self._tokens is None or self._tokens.owner(metadata) is not None:
+            return None
+        if self._administrator(metadata) is None:
             return (
                 grpc.StatusCode.UNAUTHENTICATED,
                 "this server asks for a token: metadata 'authorization: Bearer TOKEN'",
             )
         return None
+
+
+def _metadata(context: Context) -> Metadata:
+    return context.invocation_metadata() or ()
 
 
 def _refusing(handler: Handler, code: grpc.StatusCode, message: str) -> Handler:

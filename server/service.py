@@ -273,7 +273,9 @@ class InpaintService(inpaint_pb2_grpc.InpaintServicer):
     async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
         """Stop a job within one window."""
         async with status_codes(context, self._metrics):
-            self._scheduler.cancel(self._scheduler.job(request.job_id), "cancelled")
+            job = self._scheduler.job(request.job_id)
+            caller = self._gate.require_own(job, context)
+            self._scheduler.cancel(job, f"cancelled by {caller}" if caller else "cancelled")
             return pb.CancelResponse()
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:

@@ -18,6 +18,7 @@ from node.errors import HostError, JobError, ServerUnreachableError
 from server.check import check
 from server.config import SecurityConfig, ServerConfig, StoreConfig
 from server.errors import StartError
+from server.operate import admin_command
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access, open_channel
@@ -181,6 +182,42 @@ def test_an_artists_token_is_not_the_administrators(tmp_path):
             )
         assert code is grpc.StatusCode.PERMISSION_DENIED
         assert told in details
+
+
+def test_nobody_cancels_anothers_job_but_the_administrator(tmp_path):
+    """A slip in a farm's script; and a job that has to go tonight. Who did it is told."""
+    secrets = {name: f"{name}s-horse-battery-staple" for name in ("ann", "bob", "boss")}
+    files = {name: token_file(tmp_path / name, secret) for name, secret in secrets.items()}
+    tokens = token_file(
+        tmp_path / "tokens", *(f"{name} {secrets[name]}" for name in ("ann", "bob"))
+    )
+    admins = token_file(tmp_path / "admins", f"boss {secrets['boss']}")
+    security, engine = SecurityConfig(tokens=tokens, admin_tokens=admins), FakeEngine()
+    engine.hold.clear()
+    with (
+        serving(engine, security=security) as address,
+        InpaintClient(address, access=Access(token_file=files["ann"])) as client,
+        open_channel(address, Access(token_file=files["ann"])) as anns,
+        open_channel(address, Access(token_file=files["bob"])) as bobs,
+    ):
+        ann, bob = inpaint_pb2_grpc.InpaintStub(anns), inpaint_pb2_grpc.InpaintStub(bobs)
+        sent = client.send(np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_))
+        for name in ("one", "other"):
+            ann.Submit(pb.SubmitRequest(job_id=name, frames=[sent]))
+
+        code, told = refusal(lambda: bob.Cancel(pb.CancelRequest(job_id="one")))
+        jobs = len(bob.GetStatus(pb.GetStatusRequest()).jobs)
+        ann.Cancel(pb.CancelRequest(job_id="one"))
+        shown = ["--address", address, "--access.token-file", str(files["boss"])]
+        assert admin_command(["cancel", "other", *shown]) == 0
+        ends = [
+            list(ann.Watch(pb.WatchRequest(job_id=name), timeout=30))[-1].finished.message
+            for name in ("one", "other")
+        ]
+
+    assert (code, jobs) == (grpc.StatusCode.PERMISSION_DENIED, 2)
+    assert told.startswith("job 'one' belongs to token ann, who may cancel it")
+    assert ends == ["cancelled by token ann", "cancelled by administrator boss"]
 
 
 def test_mutual_tls_knows_the_client_by_its_certificate(authority):
