@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with the network's size in its header, half or full precision."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,9 @@ from sttn.settings.weights import DEFAULT_WEIGHTS
 
 Network = TypeVar("Network", bound=nn.Module)
 
+NAMES_TOLD = 5
+"""Tensors that a message names; a wrong file may differ in hundreds."""
+
 
 def save_generator(
     generator: Generator, path: Path, dtype: torch.dtype, facts: dict[str, str] | None = None
@@ -34,6 +37,7 @@ def save_generator(
 
     Raises:
         SavingError: it cannot be written.
+        CheckpointError: weights are not finite, or not in that precision; nothing is written.
     """
     size = {**asdict(generator.config), "trained_pixels": generator.trained_pixels}
     save_network(generator, size, path, dtype, facts)
@@ -46,7 +50,8 @@ def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
         path: Written by :func:`save_generator`, or a published checkpoint, .pth.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, or tensors that do not fit.
+        CheckpointError: no such file, not a checkpoint, or tensors that do not fit or hold NaN or
+            inf.
     """
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; give a .safetensors or a published .pth file")
@@ -64,11 +69,14 @@ def save_network(
     dtype: torch.dtype,
     facts: dict[str, str] | None = None,
 ) -> None:
-    """Write any network of ours; arguments as for :func:`save_generator`, and its size."""
+    """As :func:`save_generator` writes a generator, any network of ours, and its size."""
     tensors = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in network.state_dict().items()
     }
+    if broken := _not_finite(tensors):
+        precision = str(dtype).removeprefix("torch.")
+        raise CheckpointError(f"{path} is not written: not finite in {precision}: {_told(broken)}")
     header = {**(facts or {}), "model": json.dumps(size)}
     with written(path) as temporary:
         temporary.write_bytes(save(tensors, header))
@@ -123,11 +131,27 @@ def fitted(path: Path, network: Network, tensors: dict[str, Tensor]) -> Network:
     """A network with the tensors of a file, in evaluation mode.
 
     Raises:
-        CheckpointError: they do not fit.
+        CheckpointError: they do not fit, or hold NaN or inf.
     """
     _require_fit(path, network, tensors)
+    if broken := _not_finite(tensors):
+        raise CheckpointError(f"{path} holds weights that are not finite: {_told(broken)}")
     network.load_state_dict(tensors)
     return network.eval()
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """No NaN and no infinity anywhere."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def _not_finite(tensors: dict[str, Tensor]) -> list[str]:
+    return sorted(name for name, tensor in tensors.items() if not all_finite([tensor]))
+
+
+def _told(names: list[str]) -> str:
+    more = len(names) - NAMES_TOLD
+    return ", ".join(names[:NAMES_TOLD]) + (f" ... and {more} more" if more > 0 else "")
 
 
 def _generator(path: Path, fields: dict[str, Any]) -> Generator:
@@ -151,6 +175,6 @@ def _require_fit(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
             if wanted[name] != found[name]
         ),
     }
-    told = [f"{kind}: {', '.join(names)}" for kind, names in misfits.items() if names]
+    told = [f"{kind}: {_told(names)}" for kind, names in misfits.items() if names]
     if told:
         raise CheckpointError(f"{path} does not fit the network; {'; '.join(told)}")

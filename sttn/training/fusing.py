@@ -12,12 +12,12 @@ from torch import Tensor
 
 from sttn.device import choose_precision
 from sttn.errors import TrainingError
+from sttn.model.checkpoint import all_finite
 from sttn.propagation import Fusion
 from sttn.propagation.fusion import NEVER, FusionConfig
 from sttn.settings.computing import Precision
 from sttn.training.examples import Example, read_examples
 from sttn.training.recipes import require_learning
-from sttn.training.state import all_finite
 
 CPU = torch.device("cpu")
 """Where the network is trained: it is small."""
@@ -122,7 +122,7 @@ def train_fusion(
         torch.nn.utils.clip_grad_norm_(fusion.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        if not all_finite(list(fusion.parameters())):
+        if not all_finite(fusion.parameters()):
             raise TrainingError(
                 f"weights after step {step + 1} are not finite; lower learning_rate"
             )

@@ -164,8 +164,3 @@ def initialize(generator: Generator) -> None:
             if name.endswith(("output_linear.0", "feed_forward.conv.2", "decoder.6")):
                 with torch.no_grad():
                     module.weight.mul_(RESIDUAL_SCALE)
-
-
-def all_finite(tensors: list[Tensor]) -> bool:
-    """No NaN and no infinity anywhere."""
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from sttn.errors import FootageError, SavingError, TrainingError
 from sttn.model import Generator
+from sttn.model.checkpoint import all_finite
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.journal import Journal
@@ -35,7 +36,7 @@ from sttn.training.processes import Processes
 from sttn.training.recipes import Recipe, Recipes, require_movies
 from sttn.training.rendering import render
 from sttn.training.schedules import learning_rate
-from sttn.training.state import TrainingState, all_finite
+from sttn.training.state import TrainingState
 from sttn.training.validation import Validation
 
 logger = logging.getLogger(__name__)

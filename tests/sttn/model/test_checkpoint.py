@@ -71,3 +71,23 @@ def test_impossible_networks_are_refused(wrong):
     """A typo in a preset is caught before training."""
     with pytest.raises(ValueError, match="must"):
         ModelConfig(**wrong)
+
+
+def test_weights_that_are_not_finite_are_neither_read_nor_written(tmp_path):
+    """A server that starts with them fills every hole with black."""
+    generator = Generator(SMALL)
+    path = tmp_path / "weights.safetensors"
+    with torch.no_grad():
+        generator.encoder[0].bias[0] = 1e5
+    save_generator(generator, path, torch.float32)
+
+    with pytest.raises(CheckpointError, match=r"not finite in float16: encoder\.0\.bias$"):
+        save_generator(generator, path, torch.float16)
+    assert load_generator(path).encoder[0].bias[0] == 1e5
+
+    tensors = dict(generator.state_dict())
+    tensors["encoder.0.bias"][1] = float("nan")
+    header = '{"channels": 16, "blocks": 1, "patch_divisors": [1, 3, 6, 12]}'
+    save_file(tensors, path, {"model": header})
+    with pytest.raises(CheckpointError, match=r"weights that are not finite: encoder\.0\.bias$"):
+        load_generator(path)
