@@ -16,7 +16,9 @@ from sttn.model import load_generator, save_generator
 def main() -> None:
     """Run the command line; exit code 2 where the checkpoint cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m sttn.model", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="a .pth with the generator under netG")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a .pth with the generator, under netG or alone"
+    )
     parser.add_argument("weights", type=Path, help="the .safetensors to write")
     options = parser.parse_args()
     try:

@@ -1,7 +1,7 @@
 """Weights on disk: safetensors with the network's size in its header, half or full precision."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -43,7 +43,7 @@ def save_generator(
     save_network(generator, size, path, dtype, facts)
 
 
-def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
+def load_generator(path: Path | str = DEFAULT_WEIGHTS) -> Generator:
     """Read a generator in float32 and evaluation mode.
 
     Args:
@@ -53,13 +53,14 @@ def load_generator(path: Path = DEFAULT_WEIGHTS) -> Generator:
         CheckpointError: no such file, not a checkpoint, or tensors that do not fit or hold NaN or
             inf.
     """
+    path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no weights at {path}; give a .safetensors or a published .pth file")
-    if path.suffix in PUBLISHED_SUFFIXES:
+    if path.suffix.lower() in PUBLISHED_SUFFIXES:
         config, tensors = read_published(path)
-        return fitted(path, Generator(config), tensors)
+        return fitted(path, lambda: Generator(config), tensors)
     fields, tensors = read_network(path)
-    return fitted(path, _generator(path, fields), tensors)
+    return fitted(path, lambda: _generator(fields, len(tensors)), tensors)
 
 
 def save_network(
@@ -108,7 +109,7 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The size that :func:`save_network` wrote down, and the tensors in float32.
+    """The size that :func:`save_network` wrote down, and the tensors.
 
     Raises:
         CheckpointError: not such a file.
@@ -116,27 +117,39 @@ def read_network(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     if "model" not in header:
         raise CheckpointError(f"{path} does not say how large its network is (no 'model' header)")
     try:
         return dict(json.loads(header["model"])), tensors
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
 
 
-def fitted(path: Path, network: Network, tensors: dict[str, Tensor]) -> Network:
-    """A network with the tensors of a file, in evaluation mode.
+def fitted(path: Path, build: Callable[[], Network], tensors: dict[str, Tensor]) -> Network:
+    """A network with the tensors of a file, in float32 and evaluation mode.
+
+    Args:
+        path: The file.
+        build: Makes the network that the file describes. What does not fit takes no memory.
+        tensors: By name, of any floating-point type.
 
     Raises:
-        CheckpointError: they do not fit, or hold NaN or inf.
+        CheckpointError: there can be no such network, or the tensors do not fit, or hold NaN or
+            inf.
     """
+    try:
+        with torch.device("meta"):
+            network = build()
+    except Exception as error:  # of sizes that are none, torch raises anything
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} describes no possible network: {reason}") from error
     _require_fit(path, network, tensors)
     if broken := _not_finite(tensors):
         raise CheckpointError(f"{path} holds weights that are not finite: {_told(broken)}")
-    network.load_state_dict(tensors)
+    network.to_empty(device="cpu").load_state_dict(tensors)
     return network.eval()
 
 
@@ -154,13 +167,14 @@ def _told(names: list[str]) -> str:
     return ", ".join(names[:NAMES_TOLD]) + (f" ... and {more} more" if more > 0 else "")
 
 
-def _generator(path: Path, fields: dict[str, Any]) -> Generator:
-    try:
-        trained_pixels = int(fields.pop("trained_pixels", TRAINED_PIXELS))
-        size = {**fields, "patch_divisors": tuple(fields["patch_divisors"])}
-        return Generator(ModelConfig(**size), trained_pixels)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
+def _generator(fields: dict[str, Any], tensors: int) -> Generator:
+    """The generator that a header describes, which cannot have more blocks than tensors."""
+    size = {**fields, "patch_divisors": tuple(fields["patch_divisors"])}
+    trained_pixels = size.pop("trained_pixels", TRAINED_PIXELS)
+    config = ModelConfig(**size)
+    if config.blocks > tensors:
+        raise ValueError(f"{config.blocks} blocks, but {tensors} tensors")
+    return Generator(config, trained_pixels)
 
 
 def _require_fit(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -173,6 +187,9 @@ def _require_fit(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> 
             f"{name} {found[name]} instead of {wanted[name]}"
             for name in wanted.keys() & found.keys()
             if wanted[name] != found[name]
+        ),
+        "not of floating-point numbers": sorted(
+            name for name, value in tensors.items() if not value.is_floating_point()
         ),
     }
     told = [f"{kind}: {_told(names)}" for kind, names in misfits.items() if names]

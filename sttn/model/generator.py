@@ -37,6 +37,13 @@ class ModelConfig:
     """Never copy from holes, Eq. (4); the released network was trained with False (Table 7)."""
 
     def __post_init__(self) -> None:
+        numbers = (self.channels, self.blocks, *self.patch_divisors)
+        if any(type(number) is not int for number in numbers):
+            raise ValueError(
+                f"channels, blocks and patch_divisors must be whole numbers, got {numbers}"
+            )
+        if type(self.mask_attention) is not bool:
+            raise ValueError(f"mask_attention must be true or false, got {self.mask_attention!r}")
         if self.blocks < 1:
             raise ValueError(f"blocks must be at least 1, got {self.blocks}")
         if not self.patch_divisors:
@@ -178,6 +185,8 @@ class Generator(nn.Module):
         self, config: ModelConfig | None = None, trained_pixels: int = TRAINED_PIXELS
     ) -> None:
         super().__init__()
+        if type(trained_pixels) is not int or trained_pixels < 1:
+            raise ValueError(f"trained_pixels must be a whole number above 0, got {trained_pixels}")
         self.config = config or ModelConfig()
         self.trained_pixels = trained_pixels
         """Pixels of the raster that its weights were trained at."""

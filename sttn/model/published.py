@@ -1,7 +1,7 @@
 """Checkpoints of others: the paper's authors' .pth, and state dicts of well-known networks."""
 
-import re
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from safetensors.torch import load_file
@@ -12,15 +12,21 @@ from sttn.model.generator import ModelConfig
 
 PUBLISHED_SUFFIXES = frozenset({".pth", ".pt"})
 
+PARALLEL = "module."
+"""What ``nn.DataParallel`` sets before the names of a network's tensors."""
+
 
 def read_published(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     """Read a published generator, without running any code that the file may hold.
+
+    It lies under ``netG``, or alone in its file; ``module.``, which DataParallel sets before every
+    name, is left out.
 
     The size of the network follows from its tensors. Its attention is unmasked: the released code
     drops the result of Eq. (4), and its checkpoints were trained so.
 
     Returns:
-        The network's size, and its tensors in float32 by name.
+        The network's size, and its tensors by name.
 
     Raises:
         CheckpointError: not such a file.
@@ -30,10 +36,12 @@ def read_published(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     except Exception as error:  # of what is no checkpoint, torch's readers raise anything
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} is not a checkpoint of tensors only: {reason}") from error
-    tensors = content.get("netG") if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+    tensors = content.get("netG", content) if isinstance(content, dict) else None
+    if not _is_state_dict(tensors):
         raise CheckpointError(f"{path} holds no generator; published files keep it under 'netG'")
-    return _size(tensors), {name: tensor.float() for name, tensor in tensors.items()}
+    if all(name.startswith(PARALLEL) for name in tensors):
+        tensors = {name.removeprefix(PARALLEL): tensor for name, tensor in tensors.items()}
+    return _size(tensors), tensors
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -49,15 +57,22 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # as above
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"cannot read the weights at {path}: {reason}") from error
-    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+    if not _is_state_dict(content):
         raise CheckpointError(f"{path} is no state dict")
     return content
 
 
+def _is_state_dict(content: object) -> TypeGuard[dict[str, Tensor]]:
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
+    )
+
+
 def _size(tensors: dict[str, Tensor]) -> ModelConfig:
     # What is missing or misshapen is told by name later, against this size.
-    numbers = [re.match(r"transformer\.(\d+)\.", name) for name in tensors]
-    blocks = 1 + max((int(found[1]) for found in numbers if found), default=7)
+    blocks = 0
+    while any(name.startswith(f"transformer.{blocks}.") for name in tensors):
+        blocks += 1
     last = tensors.get("encoder.6.bias")
     try:
         channels = ModelConfig().channels if last is None else last.shape[0]

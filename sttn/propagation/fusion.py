@@ -8,7 +8,7 @@ agreement.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -190,21 +190,41 @@ def _stacked(images: Sequence[NDArray[Any]]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(channels_first, np.float32))
 
 
-@cache
 def load_fusion(
-    device: torch.device, precision: torch.dtype = torch.float32, path: Path = FUSION_WEIGHTS
+    device: torch.device,
+    precision: torch.dtype = torch.float32,
+    path: Path | str = FUSION_WEIGHTS,
 ) -> Fusion:
     """The network that this package ships, or another one, on a device and in a precision.
+
+    The same one as before, where the file has not been written since; do not change it.
 
     Raises:
         CheckpointError: the file cannot be used.
     """
-    size, tensors = read_network(path)
+    path = Path(path)
     try:
-        fusion = Fusion(FusionConfig(**size))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the 'model' header cannot be used: {error}") from error
-    return fitted(path, fusion, tensors).to(device, precision)
+        found = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"no weights at {path}: {error.strerror}") from error
+    return read_once(device, precision, path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=4)
+def read_once(
+    device: torch.device, precision: torch.dtype, path: Path, state: tuple[int, ...]
+) -> Fusion:
+    """As :func:`load_fusion`; what the file is now counts among what decides.
+
+    Args:
+        device: The device.
+        precision: The precision.
+        path: The file.
+        state: Differs once the file is another.
+    """
+    size, tensors = read_network(path)
+    fusion = fitted(path, lambda: Fusion(FusionConfig(**size)), tensors)
+    return fusion.to(device, precision)
 
 
 def save_fusion(fusion: Fusion, path: Path, facts: dict[str, str] | None = None) -> None:

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map, tree_map_only
 
 from sttn.inference import PRESETS, MemoryBudget, completed_frames, holes
 from sttn.model import Generator, ModelConfig
-from sttn.propagation import load_fusion
+from sttn.propagation.fusion import read_once
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.processes import Processes
@@ -132,7 +132,7 @@ def pretence(monkeypatch):
     monkeypatch.setattr(holes, "ThreadPoolExecutor", looking)
     with Pretence():
         yield
-    load_fusion.cache_clear()
+    read_once.cache_clear()
 
 
 def picture(*size):

@@ -1,5 +1,8 @@
 """Weights files as users hand them over."""
 
+import json
+import math
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -19,7 +22,7 @@ def test_weights_survive_the_file(tmp_path):
     save_generator(generator, path, torch.float32)
 
     read = load_generator(path)
-    assert read.config == SMALL
+    assert read.config == load_generator(str(path)).config == SMALL
     assert read.trained_pixels == 864 * 480
     for name, tensor in generator.state_dict().items():
         torch.testing.assert_close(read.state_dict()[name], tensor, rtol=0, atol=0)
@@ -54,6 +57,33 @@ def test_unusable_files_are_refused(tmp_path, content, told):
 
     with pytest.raises(CheckpointError, match=told):
         load_generator(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"mask_attention": "no"}, "mask_attention must be true or false, got 'no'"),
+        ({"channels": 16.0}, "must be whole numbers"),
+        ({"channels": 4_000_000}, r"misshapen: .* \.\.\. and \d+ more$"),
+        ({"channels": 4 * 10**12}, "Storage size"),
+        ({"channels": 4 * 10**30}, "Overflow"),
+        ({"blocks": 10**9}, r"1000000000 blocks, but \d+ tensors"),
+        ({"trained_pixels": -5}, "trained_pixels must be a whole number above 0, got -5"),
+        ({"trained_pixels": math.inf}, "trained_pixels must be a whole number above 0, got inf"),
+        (None, "the 'model' header cannot be used"),
+    ],
+)
+def test_headers_that_describe_no_network_are_refused(tmp_path, wrong, told):
+    """A damaged file is one line, at once, and takes no memory."""
+    size = {"channels": 16, "blocks": 1, "patch_divisors": [1, 3, 6, 12]}
+    header = "[" * 100_000 if wrong is None else json.dumps({**size, **wrong})
+    path = tmp_path / "odd.safetensors"
+    save_file(Generator(SMALL).state_dict(), path, {"model": header})
+
+    with pytest.raises(CheckpointError, match=told) as refusal:
+        load_generator(path)
+
+    assert "\n" not in str(refusal.value)
 
 
 def test_shipped_weights_load():

@@ -31,6 +31,22 @@ def test_a_published_checkpoint_is_recognized(tmp_path, released):
         torch.testing.assert_close(read.state_dict()[name], tensor, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_generator_may_lie_alone_and_be_named_as_by_several_gpus(
+    tmp_path, released, alone, prefix
+):
+    """Whoever trains the authors' code on, on several GPUs, saves it so."""
+    tensors = {f"{prefix}{name}": value.half() for name, value in released.state_dict().items()}
+    path = tmp_path / "sttn.PTH"
+    torch.save(tensors if alone else {"netG": tensors}, path)
+
+    read = load_generator(path)
+
+    assert read.config == released.config
+    assert torch.equal(read.encoder[0].weight, released.encoder[0].weight.half().float())
+
+
 def test_names_and_shapes_of_the_real_file_load(tmp_path, shared):
     """The published generator has these tensors."""
     shapes = json.loads((shared / "reference" / "generator_keys.json").read_text())
@@ -60,7 +76,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, released):
     """Missing, unexpected and misshapen tensors are told apart."""
     tensors = dict(released.state_dict())
     del tensors["decoder.2.bias"]
-    tensors["extra"] = torch.zeros(1)
+    tensors["transformer.3000.extra"] = torch.zeros(1)
+    tensors["encoder.0.bias"] = tensors["encoder.0.bias"].to(torch.complex64)
     tensors["transformer.1.attention.key_embedding.bias"] = torch.zeros(7)
     path = tmp_path / "odd.pth"
     torch.save({"netG": tensors}, path)
@@ -70,7 +87,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, released):
 
     for told in (
         "missing: decoder.2.bias",
-        "unexpected: extra",
+        "unexpected: transformer.3000.extra",
+        "not of floating-point numbers: encoder.0.bias",
         "transformer.1.attention.key_embedding.bias (7,) instead of (16,)",
     ):
         assert told in str(refusal.value)
@@ -92,6 +110,7 @@ class Malicious:
         ({"netD": {}}, "no generator"),
         ([1, 2], "no generator"),
         ({"netG": [1]}, "no generator"),
+        ({"netG": {1: torch.zeros(3)}}, "no generator"),
     ],
 )
 def test_other_files_are_refused_and_run_nothing(tmp_path, monkeypatch, content, told):

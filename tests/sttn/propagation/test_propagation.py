@@ -564,5 +564,19 @@ def test_fusion_weights_are_checked(tmp_path):
     (tmp_path / "other.safetensors").write_bytes(b"no such thing")
     with pytest.raises(CheckpointError, match=r"other\.safetensors is not a safetensors file"):
         load_fusion(CPU, path=tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match=r"no weights at .*missing\.safetensors"):
+        load_fusion(CPU, path=tmp_path / "missing.safetensors")
     with pytest.raises(ValueError, match="width must be a multiple of 16, got 24"):
         FusionConfig(width=24)
+
+
+def test_fusion_weights_that_are_replaced_are_read_again(tmp_path):
+    """Whoever trains and looks at the result in one session, under one name."""
+    path = tmp_path / "fusion.safetensors"
+    save_fusion(Fusion(), path)
+    before = load_fusion(CPU, path=path)
+    assert load_fusion(CPU, path=str(path)) is before
+
+    save_fusion(Fusion(FusionConfig(width=32)), path)
+
+    assert load_fusion(CPU, path=path).config.width == 32
