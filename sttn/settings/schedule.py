@@ -44,11 +44,13 @@ class WindowConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.max_references is not None and self.max_references < 0:
             raise ValueError(f"max_references must be at least 0, got {self.max_references}")
-        if 2 * self.neighbor_radius + 1 < self.neighbor_stride:
+        # No further window follows the last running one, which may be that many frames too early.
+        running = self.overlap == "running"
+        least = self.neighbor_stride - 1 if running else self.neighbor_stride // 2
+        if self.neighbor_radius < least:
             raise ValueError(
-                f"neighbor_radius {self.neighbor_radius} leaves gaps between windows "
-                f"{self.neighbor_stride} frames apart; it must be at least "
-                f"{self.neighbor_stride // 2}"
+                f"neighbor_radius {self.neighbor_radius} leaves gaps between {self.overlap} "
+                f"windows {self.neighbor_stride} frames apart; it must be at least {least}"
             )
 
     @classmethod

@@ -10,6 +10,13 @@ from sttn.inference.windows import reference_frames, windows
 configs = st.builds(
     WindowConfig,
     neighbor_stride=st.integers(1, 6),
+    neighbor_radius=st.integers(5, 8),
+    reference_stride=st.integers(1, 12),
+    max_references=st.integers(0, 8),
+    overlap=st.just("running"),
+) | st.builds(
+    WindowConfig,
+    neighbor_stride=st.integers(1, 6),
     neighbor_radius=st.integers(3, 8),
     reference_stride=st.integers(1, 12),
     max_references=st.integers(0, 8),
@@ -80,3 +87,5 @@ def test_windows_that_leave_gaps_are_refused():
     """The message says which radius would do."""
     with pytest.raises(ValueError, match="at least 4"):
         WindowConfig(neighbor_stride=8, neighbor_radius=3)
+    with pytest.raises(ValueError, match="at least 7"):
+        WindowConfig(neighbor_stride=8, neighbor_radius=6, overlap="running")
