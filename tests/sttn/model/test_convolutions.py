@@ -19,7 +19,7 @@ def layers(kind: type[nn.Sequential]) -> nn.Sequential:
     )
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float64, torch.float16])
 def test_in_one_call_as_in_two(precision):
     """Whoever trains and whoever fills get the same network, activations or none at the end."""
     plain = layers(nn.Sequential).to(precision)
@@ -31,7 +31,7 @@ def test_in_one_call_as_in_two(precision):
         fused = convolutions(images)
 
     assert convolutions.state_dict().keys() == plain.state_dict().keys()
-    apart = 1e-5 if precision == torch.float32 else 0.02
+    apart = 0.02 if precision in (torch.bfloat16, torch.float16) else 1e-5
     torch.testing.assert_close(fused, expected, rtol=apart, atol=apart)
     torch.testing.assert_close(convolutions(images), expected, rtol=0, atol=0)
 
