@@ -19,10 +19,10 @@ class FeatureStore:
 
     def __init__(self, device: torch.device, budget: MemoryBudget) -> None:
         self._device = device
-        self._device_bytes = int(budget.device_gigabytes * 1e9)
-        self._host_bytes = int(budget.host_gigabytes * 1e9)
+        self._device_bytes = budget.device_gigabytes * 1e9
+        self._host_bytes = budget.host_gigabytes * 1e9
         if device.type == "cpu":  # one memory, both shares of it
-            self._device_bytes, self._host_bytes = self._device_bytes + self._host_bytes, 0
+            self._device_bytes, self._host_bytes = self._device_bytes + self._host_bytes, 0.0
         self._on_device: OrderedDict[Key, Tensor] = OrderedDict()
         self._on_host: OrderedDict[Key, Tensor] = OrderedDict()
         self._on_disk: dict[Key, Path] = {}

@@ -21,5 +21,5 @@ class MemoryBudget:
 
     def __post_init__(self) -> None:
         for name, gigabytes in asdict(self).items():
-            if gigabytes < 0:
+            if not gigabytes >= 0:  # nor NaN
                 raise ValueError(f"{name} must be at least 0, got {gigabytes}")
