@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from sttn.errors import InvalidClipError
 from sttn.model.region import Region, around_mask
-from sttn.settings.raster import RASTER_MULTIPLE
+from sttn.settings.raster import LARGEST_SIDE, RASTER_MULTIPLE
+
+BRIGHTEST = 4.0
+"""What float32 frames go up to at most. Encodings that are logarithmic in highlights, and
+resampling that overshoots, stay far below it; 8 bits that were not divided by 255 do not.
+"""
 
 Pixels = NDArray[Any]
 """(H, W, 3) uint8 in [0, 255] or float32 in [0, 1], display-referred RGB."""
@@ -94,6 +99,10 @@ class Clip:
             )
         if not np.isfinite(frame).all():
             raise InvalidClipError(f"frame {self._at[index]} holds NaN or inf; replace them first")
+        if self._type == np.float32 and (peak := frame.max()) > BRIGHTEST:
+            raise InvalidClipError(
+                f"frame {self._at[index]} goes up to {peak:g}; give float32 in [0, 1], or uint8"
+            )
         return self._seen(frame)
 
     def mask(self, index: int) -> Mask:
@@ -161,6 +170,11 @@ class Clip:
             raise InvalidClipError(
                 f"frames are {'x'.join(map(str, shape))}; height and width must be "
                 f"multiples of {RASTER_MULTIPLE}, with 3 channels"
+            )
+        if max(shape) > LARGEST_SIDE:
+            raise InvalidClipError(
+                f"frames are {'x'.join(map(str, shape))}; "
+                f"height and width must be at most {LARGEST_SIDE}"
             )
         if self._type not in (np.uint8, np.float32):
             raise InvalidClipError(f"frames are {self._type}; give uint8, or float32 in [0, 1]")

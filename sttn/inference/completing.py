@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from sttn.errors import CancelledError
+from sttn.errors import CancelledError, InvalidClipError
 from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.cuts import stretches
 from sttn.inference.engine import Engine
@@ -51,7 +52,8 @@ def complete(
     Args:
         frames: (T, H, W, 3) uint8, or float32 in [0, 1]; H and W multiples of 48.
         masks: (T, H, W) bool, True inside the hole.
-        generator: The network, on the device and in the precision that shall compute.
+        generator: The network, on the device and in the precision that shall compute; not float16,
+            in which what attention must not see has no finite score.
         window: How the clip is cut; the default suits most shots.
         clean: Indices of clean frames, see :func:`completed_frames`.
         handles: Indices of handles, likewise.
@@ -62,6 +64,7 @@ def complete(
 
     Raises:
         InvalidClipError: shapes or types do not fit.
+        ValueError: the generator is in float16.
         OutOfMemoryError: not even one window, or what is offered for one hole, fits into memory.
     """
     completed = completed_frames(frames, masks, generator, window, clean=clean, handles=handles)
@@ -78,7 +81,7 @@ def completed_frames(
     handles: Collection[int] = (),
     batch: int = 1,
     budget: MemoryBudget | None = None,
-    fusion: Path = FUSION_WEIGHTS,
+    fusion: Path | str = FUSION_WEIGHTS,
     origins: Told | None = None,
     cuts: Callable[[list[int]], None] | None = None,
     cancelled: Callable[[], bool] = never,
@@ -90,7 +93,8 @@ def completed_frames(
     Args:
         frames: T frames (H, W, 3), read by index; as in :func:`complete`.
         masks: T masks (H, W) bool, True inside the hole.
-        generator: The network, on the device and in the precision that shall compute.
+        generator: The network, on the device and in the precision that shall compute; not float16,
+            in which what attention must not see has no finite score.
         window: How the clip is cut.
         clean: Indices of clean frames: painted by an artist, without a hole. Every window copies
             from them, wherever they lie in the clip; they are not returned.
@@ -109,15 +113,20 @@ def completed_frames(
         Index and completed frame, in order of the index.
 
     Raises:
-        InvalidClipError: shapes, types or indices do not fit.
+        InvalidClipError: shapes, types, values or indices do not fit, or ``batch`` is below 1.
+        ValueError: the generator is in float16.
         CancelledError: ``cancelled`` answered True.
         CheckpointError: ``fusion`` cannot be used.
         OutOfMemoryError: not even one window, or what is offered for one hole, fits into memory.
     """
+    if batch < 1:
+        raise InvalidClipError(f"batch must be at least 1, got {batch}")
     clip = Clip(frames, masks, frozenset(clean), frozenset(handles))
     config = window or WindowConfig()
     parameter = next(generator.parameters())
     device, precision = parameter.device, parameter.dtype
+    if precision == torch.float16:
+        raise ValueError("the generator is in float16; give it in float32 or bfloat16")
     limits = budget or MemoryBudget()
     propagation: Callable[..., Propagation] | None = None
     if config.propagate:

@@ -1,5 +1,6 @@
 """The engine on clips of every awkward kind, with an untrained network."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -323,6 +324,14 @@ def test_cancelling_does_not_wait_for_a_window_of_real_pixels(generator):
         (lambda f, m: (f.astype(np.float64), m), "float64; give uint8"),
         (lambda f, m: (f, m.astype(np.uint8)), "mask 0 is uint8"),
         (lambda f, m: (np.where(m[..., None], f, np.float32("nan")), m), "NaN"),
+        (
+            lambda f, m: (f * 255, m),
+            r"frame 0 goes up to 25\d.*; give float32 in \[0, 1\], or uint8",
+        ),
+        (
+            lambda f, m: (np.tile(f, (1, 1, 342, 1)), m),
+            "48x32832x3; height and width must be at most",
+        ),
     ],
 )
 def test_clips_that_cannot_be_completed_are_refused(generator, spoil, told):
@@ -331,6 +340,16 @@ def test_clips_that_cannot_be_completed_are_refused(generator, spoil, told):
 
     with pytest.raises(InvalidClipError, match=told):
         complete(frames, masks, generator)
+
+
+def test_float16_and_empty_batches_are_refused(generator):
+    """The first would fill holes that cover all of a clip with NaN, the second computes nothing."""
+    frames, masks = clip(3)
+
+    with pytest.raises(ValueError, match="in float16; give it in float32 or bfloat16"):
+        complete(frames, masks, deepcopy(generator).half())
+    with pytest.raises(InvalidClipError, match="batch must be at least 1, got 0"):
+        list(completed_frames(frames, masks, generator, batch=0))
 
 
 @pytest.mark.parametrize(
