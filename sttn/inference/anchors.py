@@ -102,29 +102,32 @@ class Anchors:
         return _detail(in_float(self._clip.frame(index)), ~touched(self._clip.mask(index)))
 
     def _anchor(self, block: int) -> Anchor:
-        for at in reversed(self._missing(block)):
-            self._done[at] = self._completed(at)
+        for at, real in reversed(self._missing(block)):
+            self._done[at] = self._completed(at, real)
             for old in sorted(self._done)[:-KEPT]:
                 del self._done[old]
         return self._done[block]
 
-    def _missing(self, block: int) -> list[int]:
-        """Blocks whose anchors are not done: one and those that it builds on; itself first."""
-        missing = []
+    def _missing(self, block: int) -> list[tuple[int, Fill | None]]:
+        """Blocks whose anchors are not done, and real pixels of these.
+
+        One block and those that it builds on; itself first.
+        """
+        missing: list[tuple[int, Fill | None]] = []
         for at in range(block, -1, -1):
             if at in self._done:
                 break
-            missing.append(at)
             index = self._frame_of(at)
             real = self._real(index)
+            # After a crash these are all up to here, and each took a frame's time to find.
+            missing.append((at, None if real is None else self._propagation.waiting(real)))
             if real is None or not real.leaves(self._clip.mask(index)).any():
                 break
         return missing
 
-    def _completed(self, block: int) -> Anchor:
+    def _completed(self, block: int, fill: Fill | None) -> Anchor:
         index = self._frame_of(block)
         frame = _Frame(index, in_float(self._clip.frame(index)), self._clip.mask(index))
-        fill = self._real(index)
         if fill is None:
             return Anchor(pixels=frame.pixels, origins=frame.origins())
         before = self._done.get(block - 1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sttn.model.region import Region
+from sttn.propagation.shelf import Shelf
 from sttn.propagation.traces import nearest
 
 ORIGINS = 5
@@ -29,6 +30,11 @@ class Fill:
     """(h, w, ORIGINS): frame, column and row that most of a pixel was fetched from, and how much of
     it shows what is there; where that is 0 these three are arbitrary. At last how much of the pixel
     some frame really shows: texture is fetched too, but made up."""
+
+    def kept(self, shelf: Shelf) -> Fill:
+        """The same, waiting on a shelf."""
+        pixels, trust, origins = map(shelf.kept, (self.pixels, self.trust, self.origins))
+        return Fill(box=self.box, pixels=pixels, trust=trust, origins=origins)
 
     def leaves(self, hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """(H, W), what of a hole (H, W) is left for others to fill."""

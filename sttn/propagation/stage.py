@@ -160,6 +160,10 @@ class Propagation:
         offers = self.offers(index)
         return None if offers is None else self._merged(offers)
 
+    def waiting(self, fill: Fill) -> Fill:
+        """A fill as it waits to be used, within the budget of all that waits."""
+        return fill.kept(self._shelf)
+
     def preparations(self, index: int) -> Iterator[Callable[[], object]]:
         """Motion that filling a frame may ask for and no earlier call has named, each by itself.
 

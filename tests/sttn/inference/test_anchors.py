@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sttn.errors import CancelledError
-from sttn.inference import WindowConfig, complete, completed_frames
+from sttn.inference import MemoryBudget, WindowConfig, complete, completed_frames
 from sttn.inference.anchors import SPACING
 from sttn.model import Generator, ModelConfig
 from sttn.propagation import Propagation
@@ -140,6 +140,22 @@ def test_frames_done_before_change_nothing_in_those_that_follow(gravel, generato
     rest = complete(*gravel, generator, handles=range(23))
 
     np.testing.assert_array_equal(rest, filled.frames[23:])
+
+
+def test_going_on_looks_for_an_anchors_real_pixels_once(gravel, generator, monkeypatch):
+    """A farm that goes on at the end of a long shot waits for all anchors before, not twice."""
+    frames, masks = (part[:7] for part in gravel)
+    monkeypatch.setattr("sttn.inference.anchors.SPACING", 2)
+    monkeypatch.setattr("sttn.inference.anchors.CHOICE", 1)
+    monkeypatch.setattr("sttn.inference.anchors.synthesized", lambda *_: None)
+    monkeypatch.setattr("sttn.inference.holes.AHEAD", 0)
+    asked, fill = [], Propagation.fill
+    monkeypatch.setattr(Propagation, "fill", lambda s, i: asked.append(i) or fill(s, i))
+
+    budget = MemoryBudget(real_pixels_gigabytes=0)
+    list(completed_frames(frames, masks, generator, handles=range(6), budget=budget))
+
+    assert sorted(index for index in asked if index < 5) == [0, 2, 4]
 
 
 def test_made_up_places_tell_where_their_texture_is_from(gravel, filled):
