@@ -62,6 +62,7 @@ def survey(
     frames = sorted({*covered, *shot.around(covered)})
     found: list[list[Region]] = [[] for _ in frames]
     outside: list[str] = []
+    visible = False
     size, dtype = (0, 0), np.dtype(np.float32)
     for index, frame in enumerate(frames):
         plate = shot.plate(frame)
@@ -73,7 +74,11 @@ def survey(
             if not ((given >= 0) & (given <= 1)).all():
                 outside.append(_told_outside(frame, given))
             if covered[0] <= frame <= covered[-1]:
-                found[index] = islands(shot.matte(frame, given) > 0)
+                hole = shot.matte(frame, given) > 0
+                found[index] = islands(hole)
+                visible = visible or not hole.all()
+        else:
+            visible = True
         seen(index + 1, len(frames))
     if outside:
         logger.warning("%s (%d frames) are clamped to [0, 1]", outside[0], len(outside))
@@ -84,6 +89,11 @@ def survey(
     framing = Framing(size=size, surroundings=params.surroundings, model_pixels=params.model_pixels)
     if not any(found):
         logger.warning("every matte is empty: the result is the plate")
+    elif not visible:
+        logger.warning(
+            "every matte covers its whole frame: nothing is left to take from; where a file has "
+            "alpha, that is the matte, unless you choose another channel"
+        )
     chosen = tracks(found, framing) if params.crop_to_matte else framing.whole(found)
     return Survey(
         frames=tuple(frames),

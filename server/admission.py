@@ -87,7 +87,8 @@ def require_possible(content: pb.UploadHeader, limits: LimitsConfig) -> None:
 class Places:
     """For calls that hold files and memory as long as they are open.
 
-    One owner gets a quarter of them, so that whoever opens many and ends none locks nobody out.
+    Who shows who they are gets a quarter of them, so that one who opens many and ends none locks
+    nobody out.
     """
 
     def __init__(self, calls: str, count: int) -> None:
@@ -102,25 +103,28 @@ class Places:
         self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, owner: str) -> Iterator[None]:
+    def taken(self, caller: str) -> Iterator[None]:
         """Have one inside the block.
 
+        Args:
+            caller: Whose call it is; empty where nobody shows it.
+
         Raises:
-            ServerBusyError: there is none, or none for this owner.
+            ServerBusyError: there is none, or none for this caller.
         """
         for whose, taken, limit in (
-            ("of your ", self._taken[owner], -(-self._count // 4)),
+            ("of your ", self._taken[caller] if caller else 0, -(-self._count // 4)),
             ("", self._taken.total(), self._count),
         ):
             if taken >= limit:
                 raise ServerBusyError(
                     f"{taken} {whose}{self._calls} are open already", PLACE_SECONDS
                 )
-        self._taken[owner] += 1
+        self._taken[caller] += 1
         try:
             yield
         finally:
-            self._taken[owner] -= 1
+            self._taken[caller] -= 1
             self._taken += Counter()  # forgets whoever has none
 
 

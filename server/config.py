@@ -42,7 +42,8 @@ class LimitsConfig:
     megapixels: float = 9.0
     """Pixels of one frame: model rasters, not plates."""
     uploads: int = 256
-    """Uploads open at once; a quarter of them of one client."""
+    """Uploads open at once; a quarter of them of one client, where tokens or certificates tell
+    clients apart."""
     downloads: int = 128
     """Downloads open at once, likewise; one that nobody reads takes up to 5 MB of memory."""
     upload_seconds: float = 120.0
@@ -82,7 +83,8 @@ class SecurityConfig:
     tokens: Path | None = None
     """File of lines NAME TOKEN; clients have to show one. Changes are taken up at once."""
     admin_tokens: Path | None = None
-    """Likewise for the Admin calls, which are refused without it."""
+    """Likewise of administrators: for the Admin calls, refused without it, for all that clients do,
+    and to cancel anybody's job."""
     allow_anyone_on_the_network: bool = False
     """Listen beyond this machine without TLS, or without asking who is there."""
 

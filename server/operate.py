@@ -66,7 +66,7 @@ def table(answer: pb.Status) -> str:
     for job in answer.jobs:
         progress = job.progress
         lines.append(
-            f"  {pb.JobState.Name(job.state).lower():<8} {_shown(job.job_id)[:40]:<40} "
+            f"  {pb.JobState.Name(job.state).lower():<8} {_shown(job.job_id):<40} "
             f"{progress.frames_done}/{progress.frames} frames"
         )
     return "\n".join(lines)

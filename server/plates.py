@@ -127,9 +127,11 @@ class PlateStore:
                 try:
                     yield upload
                 finally:
-                    upload.close()
-                    for file in (part, path):
-                        self._settle(file)
+                    try:
+                        upload.close()
+                    finally:
+                        for file in (part, path):
+                            self._settle(file)
         finally:
             self.unpin([path.name, part.name])
             del self._uploading[header.digest]

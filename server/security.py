@@ -129,7 +129,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def owner(self, claimed: str, context: Context) -> str:
         """Whose turn a job takes: the token's owner, the certificate's, or the name given."""
-        return self._shown(context) or claimed[:100] or context.peer()
+        return self.caller(context) or claimed[:100] or context.peer()
 
     def require_own(self, job: Job, context: Context) -> str:
         """Make sure that a call may end a job: its owner's, and the administrator's.
@@ -142,7 +142,7 @@ class Gate(grpc.aio.ServerInterceptor):
         Raises:
             ForeignJobError: it is neither's.
         """
-        caller = self._shown(context)
+        caller = self.caller(context)
         if caller in ("", job.owner) or self._administrator(_metadata(context)) is not None:
             return caller
         raise ForeignJobError(
@@ -150,8 +150,8 @@ class Gate(grpc.aio.ServerInterceptor):
             "administrator"
         )
 
-    def _shown(self, context: Context) -> str:
-        # Whose token or certificate; empty where neither is asked for.
+    def caller(self, context: Context) -> str:
+        """Whose token or certificate is shown; empty where neither is asked for."""
         metadata = _metadata(context)
         if self._tokens is not None and (name := self._tokens.owner(metadata)) is not None:
             return f"token {name}"

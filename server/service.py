@@ -119,8 +119,8 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             header = await self._header(request_iterator)
             if await self._is_here(header):
                 return pb.UploadResponse(committed=header.size)
-            owner = self._gate.owner("", context)
-            with self._uploads.taken(owner), self._store.upload(header) as upload:
+            caller = self._gate.caller(context)
+            with self._uploads.taken(caller), self._store.upload(header) as upload:
                 await _in_thread(upload.resume)
                 await self._receive(upload, request_iterator)
                 path = content_path(self._store.folder, header.digest)
@@ -134,8 +134,8 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             header = pb.UploadHeader(digest=request.digest, size=request.size)
             if await self._is_here(header):
                 return pb.UploadResponse(committed=header.size)
-            owner = self._gate.owner("", context)
-            with self._uploads.taken(owner), self._store.upload(header) as upload:
+            caller = self._gate.caller(context)
+            with self._uploads.taken(caller), self._store.upload(header) as upload:
                 path = content_path(self._store.folder, header.digest)
                 await _in_thread(shared_memory.take, request, upload, path)
             self._metrics.received.inc(request.size)
@@ -148,7 +148,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         async with status_codes(context, self._metrics):
             await self._store.prove([request.digest])
             with (
-                self._downloads.taken(self._gate.owner("", context)),
+                self._downloads.taken(self._gate.caller(context)),
                 disk_errors("cannot read"),
                 open_content(self._store.folder, request.digest) as file,
             ):

@@ -83,6 +83,7 @@ class Upload:
             raise SpoiledUploadError(wrong) if self._resumed else InvalidRequestError(wrong)
         self._part.replace(path)
 
+    @disk_errors("cannot write to")
     def close(self) -> None:
         """What is committed stays."""
         self._file.close()

@@ -333,6 +333,8 @@ class ImageWriter:
                 pixels.shape[1], pixels.shape[0], len(names), oiio_type(pixels.dtype)
             )
             spec.channelnames = tuple(names)
+            if self._mode == "clean plate" and self.path(frame).suffix.lower() == ".png":
+                spec["oiio:UnassociatedAlpha"] = 1  # colors as they are, or they would be divided
             return [Part(pixels, spec)]
         picture = self._plate.files.load(nearest(self._plate.frames, frame))
         lossy = {lossy_compression(part.spec) for part in picture.parts} - {""} - self._told

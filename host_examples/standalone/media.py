@@ -117,6 +117,12 @@ def first_pixels(plate: ImagePlate | Movie, chosen: Sequence[int]) -> NDArray[An
             "%s is stored turned; mattes and clean frames belong on what players show, %dx%d",
             *(plate.name, width, height),
         )
+    if isinstance(plate, Movie) and plate.is_interlaced:
+        logger.warning(
+            "%s is interlaced, which is not seen to: two moments are completed as one picture, and "
+            "written as such; deinterlace it first",
+            plate.name,
+        )
     return pixels
 
 

@@ -155,12 +155,6 @@ class MovieWriter:
             self._shape_like(self._plate, coding)
             self._turn_like(original)
             self._count_like(self._plate, frame)
-            if original.interlaced_frame:
-                logger.warning(
-                    "%s is interlaced, which is not seen to: two moments are completed as one "
-                    "picture, and written as such; deinterlace it first",
-                    self._plate.name,
-                )
             context.time_base = _common(1 / self._rate, self._plate.time_base)
             self._first = self._plate.span(frame)[0]
             self._sound = self._plate.sound(self._container, float(self._first), self._tracks)

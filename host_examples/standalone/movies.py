@@ -120,6 +120,15 @@ class Movie:
         return pixels
 
     @property
+    def is_interlaced(self) -> bool:
+        """Whether its pictures say that they are two moments each.
+
+        Raises:
+            ClipError: as :meth:`picture`.
+        """
+        return bool(self.picture(self._first).interlaced_frame)
+
+    @property
     def is_turned(self) -> bool:
         """Whether its pictures are stored otherwise than players show them.
 

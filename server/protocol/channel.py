@@ -133,7 +133,7 @@ def _read_token(path: Path) -> str:
         token = path.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError:
         token = "\0"
-    if not can_be_sent(token):
+    if not token or not can_be_sent(token):
         raise ValueError(f"{path} must hold a token and nothing else: one line of ASCII")
     return token
 

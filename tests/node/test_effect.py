@@ -124,6 +124,19 @@ def test_an_empty_matte_needs_no_server(quiet, caplog):
     assert "every matte is empty" in caplog.text
 
 
+@pytest.mark.parametrize("all_over", [True, False])
+def test_mattes_that_leave_nothing_to_take_from_are_warned_of(address, quiet, caplog, all_over):
+    """A matte whose alpha is opaque: hours later the whole shot would be made up."""
+    clips = shot()
+    mattes = {f: np.ones((96, 144), np.float32) for f in clips.source.frames}
+    if not all_over:
+        mattes[clips.source.frames[0]][:, :50] = 0
+
+    rendered(Clips(source=clips.source, matte=Frames("matte", mattes)), address)
+
+    assert ("every matte covers its whole frame" in caplog.text) == all_over
+
+
 def test_mattes_outside_0_to_1_are_clamped_with_a_warning(address, quiet, caplog):
     """A matte of 255, -1 or NaN does what the artist means, and says so."""
     clips = shot()

@@ -125,7 +125,9 @@ def test_what_nothing_can_be_reached_with_is_told_at_once(tmp_path, address, nam
         InpaintClient(address, access=access)
 
 
-@pytest.mark.parametrize("content", [f"{TOKEN}\nold-horse\n", "tökens-horse-battery", "\ufeffa\0"])
+@pytest.mark.parametrize(
+    "content", [f"{TOKEN}\nold-horse\n", "tökens-horse-battery", "\ufeffa\0", "\n"]
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_token_file_that_holds_more_than_a_token_is_one_clear_line(tmp_path, content, encoding):
     """An artist who saved it in another editor; gRPC would speak of illegal metadata."""

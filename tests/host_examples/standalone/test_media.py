@@ -818,7 +818,7 @@ def test_what_a_movie_cannot_keep_is_told(tmp_path, caplog):
     """Fields, and what calls itself a timecode: nobody has to find out later."""
     plate = interlaced_movie(tmp_path / "shot.mov", "01:00:00:00", Fraction(25))
     plate.timecode = "noon"
-    first = plate.read(1)
+    first = first_pixels(plate, [1])
     writer = open_output(str(tmp_path / "clean.mkv"), plate, first, PlateColor("", first.dtype))
 
     writer.write(1, first)
@@ -1011,6 +1011,21 @@ def test_a_premultiplied_movie_is_read_with_its_alpha(tmp_path, layout):
     before, after = rgba_of(tmp_path / "shot.mkv")[0], rgba_of(tmp_path / "clean.mkv")[0]
     np.testing.assert_allclose(first / np.iinfo(first.dtype).max, before / 65535, atol=2 / 255)
     np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_frames_of_a_premultiplied_movie_keep_its_colors(tmp_path, suffix):
+    """A PNG's colors would be divided by alpha, outside the matte too."""
+    movie_with_alpha(tmp_path / "shot.mkv", "bgra")
+    plate = open_plate(str(tmp_path / "shot.mkv"), alpha=True)
+    first = plate.read(1)
+    out = str(tmp_path / f"clean.####.{suffix}")
+    writer = open_output(out, plate, first, PlateColor("", first.dtype))
+
+    writer.write(1, first)
+
+    written = open_plate(out, alpha=True)
+    np.testing.assert_array_equal(written.read(1), first)
 
 
 def test_a_movie_of_colors_that_nobody_can_read_is_named(tmp_path):
