@@ -193,7 +193,7 @@ def decoded(content: bytes, name: object, way: int = cv2.IMREAD_COLOR) -> Image:
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), way) if content else None
     if pixels is None:
         raise FootageError(f"cannot decode the image {name}")
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def decoded_mask(content: bytes, name: object) -> Image:

@@ -68,13 +68,16 @@ def old_runs() -> list[Path]:
     since the extension is there. Another Blender's that are under way are not old.
 
     Raises:
-        ClipError: another Blender saved the file since, and may show any of them in it.
+        ClipError: another Blender saved the file since, and may show any of them in it, or the file
+            is gone.
     """
     path = bpy.data.filepath
     if path not in _saved:
         return []
     stamp, shown = _saved[path]
-    if _stamp(path) != stamp:
+    if not (now := _stamp(path)):
+        raise ClipError(f"{path} is not there any more; save it")
+    if now != stamp:
         raise ClipError(f"{path} was saved elsewhere since; open it again")
     kept = _shown() | shown
     places = {_parent(group) for group in bpy.data.node_groups if group.sttn.is_inpaint}

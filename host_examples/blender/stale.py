@@ -57,7 +57,9 @@ _TOLD = {
     bpy.types.Mask: ("layers",),
 }
 _MESSAGES = {"DONE": "up to date", "STALE": "inputs changed since the last run; run again"}
-_SHARED = "shares this node, with other inputs than were run; give it a compositor of its own"
+_SHARED = (
+    "shares this node, with other inputs than were run; run it there, in a compositor of its own"
+)
 _LOST = "the plate shows, for a result is missing:"
 
 
@@ -310,7 +312,7 @@ def mark(scene: bpy.types.Scene) -> None:
             continue
         else:
             state, message = _freshness(group)
-        if settings.state != state:
+        if settings.state != state or (state == "STALE" and settings.message != message):
             settings.state, settings.message = state, message
             if lost is not None:
                 logger.warning("%s: %s", group.name, message)

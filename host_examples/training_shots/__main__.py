@@ -98,10 +98,10 @@ def _expose(scene: bpy.types.Scene, folder: Path, bright: float) -> None:
     scene.view_settings.view_transform, scene.render.resolution_percentage = transform, 100
 
 
-def _photographs(folder: Path, output: Path) -> list[Path]:
-    """What a folder has of them; masks of objects and frames of videos are none."""
+def _pictures(folder: Path, suffixes: set[str], output: Path) -> list[Path]:
+    """Single ones of some kinds that a folder has: no masks of objects, no frames of videos."""
     images: dict[Path, list[Path]] = {}
-    for path in _files(folder, PHOTOGRAPHS, output):
+    for path in _files(folder, suffixes, output):
         images.setdefault(path.parent, []).append(path)
     return [
         path
@@ -152,8 +152,8 @@ def main() -> None:
     for name in ("shots", "frames", "height"):
         if getattr(given, name) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(given, name)}")
-    photographs = _photographs(given.material, given.output)
-    panoramas = _files(given.material, PANORAMAS, given.output)
+    photographs = _pictures(given.material, PHOTOGRAPHS, given.output)
+    panoramas = _pictures(given.material, PANORAMAS, given.output)
     if not photographs:
         parser.error(f"no photographs in {given.material}; masks and numbered frames are none")
     for number in range(given.first, given.first + given.shots):

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from sttn.errors import FootageError, SizesDifferError
 from sttn.footage import (
     ANNOTATIONS_FOLDER,
+    FRAMES_FOLDER,
     IMAGE_SUFFIXES,
     MASKS_FOLDER,
     MOVIE_SUFFIXES,
@@ -306,6 +307,7 @@ def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
             found["shard"].append(_Found(path=path, kind="shard"))
         elif suffix not in NOTED_SUFFIXES:
             videos.append(path)
+    lists = _lists(paths)
     drawn = _drawn([*videos, *images], folder, limits.movie_frames)
     for path in videos:
         pictures = "movie" if path.suffix.lower() in MOVIE_SUFFIXES else "zip"
@@ -316,7 +318,7 @@ def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
             found["objects"].append(_Found(path=parent, kind="objects"))
             continue
         photographs = [_Found(path=path, kind="photograph") for path in of_parent]
-        if _is_sequence(of_parent):
+        if _is_sequence(of_parent, told=_is_told(parent, folder, lists)):
             sequence = _Found(path=parent, kind="sequence", alone=photographs)
             found["sequence"].append(sequence)
         else:
@@ -325,7 +327,6 @@ def _found(folder: Path, limits: CorpusLimits) -> Iterator[_Found]:
         for one in _of_light(parent, of_parent, folder):
             found[one.kind].append(one)
     found["panorama"].sort(key=lambda panorama: natural_order(panorama.path))
-    lists = _lists(paths)
     _tell_lists([video for kind in VIDEOS for video in found[kind]], lists)
     for kind in VIDEOS:
         found[kind] = [video for video in found[kind] if _counts(video, lists)]
@@ -425,17 +426,19 @@ def _tell_lists(videos: list[_Found], lists: _Lists) -> None:
 
 
 def _lists(paths: list[Path]) -> _Lists:
-    """The lists among some files."""
-    lists: _Lists = {}
+    """The lists among some files, by the folder whose videos they list."""
+    mine: _Lists = {
+        path.parent: (path, listed_videos(path) or set())
+        for path in paths
+        if path.name == "train.json"
+    }
+    davis: _Lists = {}
     for path in paths:
-        if path.match("ImageSets/*/train.txt"):
-            folder = path.parents[2]
-            _, others = lists.get(folder, (path, set()))
-            lists[folder] = (path, others | (listed_videos(path) or set()))
-    for path in paths:
-        if path.name == "train.json":
-            lists[path.parent] = (path, listed_videos(path) or set())
-    return lists
+        root = path.parents[2] if path.match("ImageSets/*/train.txt") else None
+        if root is not None and root not in mine:
+            _, others = davis.get(root / FRAMES_FOLDER, (path, set()))
+            davis[root / FRAMES_FOLDER] = (path, others | (listed_videos(path) or set()))
+    return davis | mine
 
 
 def _prefix(path: Path) -> str | None:
@@ -444,12 +447,25 @@ def _prefix(path: Path) -> str | None:
     return found[1] if found else None
 
 
-def _is_sequence(images: list[Path]) -> bool:
-    """Whether some images of a folder are one video's frames: enough, numbered alike, alike."""
+def _is_told(folder: Path, corpus: Path, lists: _Lists) -> bool:
+    """Whether a folder lies where a data set has its videos: by name, or by a list of them."""
+    above = [place for place in folder.parents if corpus in (place, *place.parents)]
+    return any(place.name == FRAMES_FOLDER or place in lists for place in above)
+
+
+def _is_sequence(images: list[Path], *, told: bool = False) -> bool:
+    """Whether some images of a folder are one video's frames: enough, numbered alike, alike.
+
+    Args:
+        images: Of one folder.
+        told: Whether a data set says so of those that are called by their numbers alone.
+    """
     prefixes = {_prefix(path) for path in images}
     if len(images) < FEWEST_FRAMES or len(prefixes) > 1 or None in prefixes:
         return False
-    return _look_alike(images, BARELY_ALIKE if prefixes == {""} else ALIKE)
+    if prefixes == {""}:
+        return told or _look_alike(images, BARELY_ALIKE)
+    return _look_alike(images, ALIKE)
 
 
 def _look_alike(images: list[Path], apart: float) -> bool:

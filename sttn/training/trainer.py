@@ -164,7 +164,7 @@ class Run:
                         state.save(output)
                     except SavingError as error:
                         logger.warning(
-                            "step %d is not saved, the run goes on: %s", state.step, error
+                            "step %d is not wholly saved, the run goes on: %s", state.step, error
                         )
                     saved = time.monotonic()
                 stopped = processes.any(bool(stop)) and state.step < config.steps

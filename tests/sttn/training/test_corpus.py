@@ -155,6 +155,29 @@ def test_train_json_says_which_videos_count(tmp_path):
     assert len(read_corpus(tmp_path).movies) == 1
 
 
+@pytest.mark.parametrize("place", ["JPEGImages/480p", "train"])
+def test_what_a_data_set_calls_videos_are_some_however_fast_they_are(tmp_path, place):
+    """Nobody learns from its test videos as photographs; what lies beside it is no matter of its
+    lists.
+    """
+    rng = np.random.default_rng(0)
+    for name in ("bear", "camel"):
+        (tmp_path / place / name).mkdir(parents=True)
+        for number in range(6):
+            noise = rng.integers(0, 256, (4, 6, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+            cv2.imwrite(str(tmp_path / place / name / f"{number:05d}.png"), noise)
+    (tmp_path / "ImageSets" / "2017").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "2017" / "train.txt").write_text("bear\n")
+    if place == "train":
+        (tmp_path / place / "train.json").write_text(json.dumps({"bear": 6}))
+    images(tmp_path / "rendered" / "00000", 7)
+
+    corpus = read_corpus(tmp_path)
+
+    assert sorted(map(len, corpus.movies)) == [6, 7]
+    assert not corpus.photographs
+
+
 def test_davis_as_it_is_unpacked_is_trained_on_once_and_on_its_training_videos(tmp_path, caplog):
     """Both sizes and the lists that come with it: test videos are never learned from, and no twin
     of another size lies in validation.
@@ -219,8 +242,10 @@ def test_train_json_counts_wherever_it_lies(tmp_path):
     assert len(read_corpus(tmp_path).movies) == 1
 
 
-@pytest.mark.parametrize("bits", [np.uint8, np.uint16])
-def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path, bits):
+@pytest.mark.parametrize(
+    ("bits", "suffix"), [(np.uint8, "png"), (np.uint16, "png"), (np.int16, "tif")]
+)
+def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path, bits, suffix):
     """DAVIS as it is unpacked: its masks cut holes, and nobody trains on them as pictures. Numbers
     of objects count in 16 bits too, however small.
     """
@@ -230,7 +255,7 @@ def test_annotations_are_shapes_of_holes_and_no_videos(tmp_path, bits):
     for number in range(6):
         drawn = np.zeros((40, 60), bits)
         drawn[10:20, 5 * number : 5 * number + 10] = 1
-        cv2.imwrite(str(folder / f"{number:05d}.png"), drawn)
+        cv2.imwrite(str(folder / f"{number:05d}.{suffix}"), drawn)
 
     corpus = read_corpus(tmp_path)
 
