@@ -84,6 +84,25 @@ def require_possible(content: pb.UploadHeader, limits: LimitsConfig) -> None:
         )
 
 
+def require_place(
+    kind: str, own: tuple[int, int], whole: tuple[int, int], retry_seconds: float
+) -> None:
+    """Make sure that there is room for one more.
+
+    Args:
+        kind: Of what, and how they take it: ``jobs are waiting``.
+        own: How many the caller has, and may have.
+        whole: How many there are, and may be.
+        retry_seconds: When to come back where there is none.
+
+    Raises:
+        ServerBusyError: there is none, or none for this caller.
+    """
+    for whose, (taken, limit) in (("of your ", own), ("", whole)):
+        if taken >= limit:
+            raise ServerBusyError(f"{taken} {whose}{kind} already", retry_seconds)
+
+
 class Places:
     """For calls that hold files and memory as long as they are open.
 
@@ -112,14 +131,13 @@ class Places:
         Raises:
             ServerBusyError: there is none, or none for this caller.
         """
-        for whose, taken, limit in (
-            ("of your ", self._taken[caller] if caller else 0, -(-self._count // 4)),
-            ("", self._taken.total(), self._count),
-        ):
-            if taken >= limit:
-                raise ServerBusyError(
-                    f"{taken} {whose}{self._calls} are open already", PLACE_SECONDS
-                )
+        own = self._taken[caller] if caller else 0
+        require_place(
+            f"{self._calls} are open",
+            (own, -(-self._count // 4)),
+            (self._taken.total(), self._count),
+            PLACE_SECONDS,
+        )
         self._taken[caller] += 1
         try:
             yield

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Collection
 
-from server.admission import frame_bytes, require_valid
+from server.admission import frame_bytes, require_place, require_valid
 from server.config import LimitsConfig
 from server.errors import (
     STATUS_CODES,
@@ -15,7 +15,6 @@ from server.errors import (
     ModelError,
     ProcessDiedError,
     RefusedError,
-    ServerBusyError,
     StoreFullError,
     UnknownDigestError,
     UnknownJobError,
@@ -362,14 +361,12 @@ class Scheduler:
         job.reserved_bytes = size
 
     def _require_place(self, owner: str) -> None:
-        for whose, waiting, limit in (
-            ("of your ", self._turns.of(owner), self._limits.queue_length),
-            ("", len(self._turns), self._limits.whole_queue),
-        ):
-            if waiting >= limit:
-                raise ServerBusyError(
-                    f"{waiting} {whose}jobs are waiting already", self._seconds_to_a_place()
-                )
+        require_place(
+            "jobs are waiting",
+            (self._turns.of(owner), self._limits.queue_length),
+            (len(self._turns), self._limits.whole_queue),
+            self._seconds_to_a_place(),
+        )
 
     def _seconds_to_a_place(self) -> float:
         rate = sum(worker.frames_per_second for worker in self._workers.all)
