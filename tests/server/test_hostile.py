@@ -377,7 +377,7 @@ def test_who_opens_many_calls_and_ends_none_leaves_places_to_others(tmp_path, ki
         plates = inpaint_pb2_grpc.PlatesStub(channel)
         upload(plates, content)
         if kind == "uploads":
-            stalled, end = slow_upload(plates)
+            stalled, end = slow_upload(channel)
         else:
             stalled = plates.Download(pb.DownloadRequest(digest=image.digest))
             end = stalled.cancel
