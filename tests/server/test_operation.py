@@ -784,7 +784,7 @@ def test_a_disk_that_deletes_nothing_for_a_moment_ends_neither_housekeeping_nor_
             stub.Submit(pb.SubmitRequest(job_id=name, frames=[sent]))
         list(stub.Watch(pb.WatchRequest(job_id="c"), timeout=30))
         monkeypatch.setattr(time, "time", lambda: now() + 73 * 3600)
-        told = "what has expired cannot be deleted now: [Errno 30] Read-only file system"
+        told = "what nobody needs cannot be deleted now: [Errno 30] Read-only file system"
         eventually(lambda: caplog.text.count(told) > 3)  # a few rounds
         read_only.clear()
 
