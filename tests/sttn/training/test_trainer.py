@@ -367,7 +367,7 @@ def test_a_full_disk_ends_no_run_before_its_end(tmp_path, corpus, tiny, caplog):
             train(longer, corpus, tmp_path, CPU)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
-    assert "step 23 is not saved, the run goes on: cannot write" in caplog.text
+    assert "step 23 is not wholly saved, the run goes on: cannot write" in caplog.text
     assert caplog.text.count("is not complete: [Errno 27]") == 1
     assert not list(tmp_path.glob("*.part"))
     for unfinished in ("checkpoint-00000003.part", "checkpoint-00000004.pt.part"):
