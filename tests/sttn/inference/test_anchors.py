@@ -108,13 +108,18 @@ def test_cancelling_does_not_wait_for_texture(gravel, generator, monkeypatch):
     assert len(rounds) == 1
 
 
-def test_cancelling_does_not_wait_for_an_anchors_real_pixels(gravel, generator, monkeypatch):
-    """An anchor lies too far ahead to have been begun: its frame's motion has to be found first."""
-    frames, masks = (part[:3] for part in gravel)
+@pytest.fixture
+def dense(monkeypatch):
+    """Every other frame is an anchor, without texture, and no frame is looked for ahead."""
     monkeypatch.setattr("sttn.inference.anchors.SPACING", 2)
     monkeypatch.setattr("sttn.inference.anchors.CHOICE", 1)
     monkeypatch.setattr("sttn.inference.anchors.synthesized", lambda *_: None)
     monkeypatch.setattr("sttn.inference.holes.AHEAD", 0)
+
+
+def test_cancelling_does_not_wait_for_an_anchors_real_pixels(gravel, generator, dense, monkeypatch):
+    """An anchor lies too far ahead to have been begun: its frame's motion has to be found first."""
+    frames, masks = (part[:3] for part in gravel)
     fill, begun, heard, in_time = Propagation.fill, Event(), Event(), []
 
     def slow(stage, index):
@@ -142,13 +147,9 @@ def test_frames_done_before_change_nothing_in_those_that_follow(gravel, generato
     np.testing.assert_array_equal(rest, filled.frames[23:])
 
 
-def test_going_on_looks_for_an_anchors_real_pixels_once(gravel, generator, monkeypatch):
+def test_going_on_looks_for_an_anchors_real_pixels_once(gravel, generator, dense, monkeypatch):
     """A farm that goes on at the end of a long shot waits for all anchors before, not twice."""
     frames, masks = (part[:7] for part in gravel)
-    monkeypatch.setattr("sttn.inference.anchors.SPACING", 2)
-    monkeypatch.setattr("sttn.inference.anchors.CHOICE", 1)
-    monkeypatch.setattr("sttn.inference.anchors.synthesized", lambda *_: None)
-    monkeypatch.setattr("sttn.inference.holes.AHEAD", 0)
     asked, fill = [], Propagation.fill
     monkeypatch.setattr(Propagation, "fill", lambda s, i: asked.append(i) or fill(s, i))
 
