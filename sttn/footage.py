@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -297,9 +297,14 @@ def read_sequence(folder: Path, limit: int, short_side: int, decoder: Decoder = 
     frames = [reduced(read_image(path, decoder), short_side) for path in images_in(folder)[:limit]]
     if not frames:
         raise FootageError(f"there are no images in {folder}")
-    if len({frame.shape for frame in frames}) > 1:
-        raise SizesDifferError(f"the images in {folder} differ in size")
+    require_one_size(folder, frames)
     return np.stack(frames)
+
+
+def require_one_size(place: Path, frames: Iterable[NDArray[Any]]) -> None:
+    """Raise SizesDifferError where images of a folder or file cannot be one video's."""
+    if len({frame.shape for frame in frames}) > 1:
+        raise SizesDifferError(f"the images in {place} differ in size")
 
 
 def reduced(image: NDArray[Pixel], short_side: int) -> NDArray[Pixel]:

@@ -8,8 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from sttn.encoding import encoded, peak
-from sttn.errors import SizesDifferError
-from sttn.footage import Image, reduced
+from sttn.footage import Image, reduced, require_one_size
 from sttn.scene_linear import read_scene_linear
 
 Codes = NDArray[np.float16]
@@ -42,8 +41,7 @@ def read_plates(paths: Sequence[Path], short_side: int) -> Image:
         SizesDifferError: they differ in size.
     """
     frames = [reduced(read_codes(path), short_side).astype(np.float16) for path in paths]
-    if len({frame.shape for frame in frames}) > 1:
-        raise SizesDifferError(f"the images in {paths[0].parent} differ in size")
+    require_one_size(paths[0].parent, frames)
     white = white_of(frames)
     shown = [(np.clip(frame / white, 0, 1) * 255).round().astype(np.uint8) for frame in frames]
     return np.stack(shown)

@@ -29,6 +29,7 @@ from sttn.footage import (
     is_hidden,
     natural_order,
     reduced,
+    require_one_size,
 )
 from sttn.training.panoramas import Panorama
 
@@ -224,7 +225,7 @@ def _packed(path: Path, archive: zipfile.ZipFile, names: list[str]) -> PackedMov
     # Every frame is looked at, in small: damage is found now and not days later.
     look = partial(_decoded, path, archive, way=cv2.IMREAD_REDUCED_COLOR_8)
     with ThreadPoolExecutor() as threads:
-        _require_one_size(path, threads.map(look, names))
+        require_one_size(path, threads.map(look, names))
     return PackedMovie(
         path=path,
         archive=archive,
@@ -264,13 +265,8 @@ def images_in_zip(path: Path) -> list[PurePosixPath]:
 
 
 def _stacked(path: Path, frames: list[NDArray[Pixel]]) -> NDArray[Pixel]:
-    _require_one_size(path, frames)
+    require_one_size(path, frames)
     return np.stack(frames)
-
-
-def _require_one_size(path: Path, frames: Iterable[NDArray[Pixel]]) -> None:
-    if len({frame.shape for frame in frames}) > 1:
-        raise FootageError(f"the images in {path} differ in size")
 
 
 def _is_image(path: PurePosixPath) -> bool:
