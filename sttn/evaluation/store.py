@@ -21,6 +21,7 @@ import torch
 import sttn
 from sttn.evaluation.cases import Case
 from sttn.footage import Image
+from sttn.model import written
 
 SOURCE = Path(sttn.__file__).parent
 COMPRESSION = 1
@@ -126,8 +127,6 @@ class Store:
 
     @staticmethod
     def _write(path: Path, content: bytes) -> None:
-        """So that nobody ever reads half of it."""
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(f"{path.suffix}.part")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        with written(path) as temporary:
+            temporary.write_bytes(content)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sttn.model import written
 from sttn.propagation import Fusion, Propagation
 from sttn.propagation.fusion import seen
 from sttn.training.corpus import Corpus
@@ -151,6 +152,5 @@ def _write(path: Path, examples: list[Example]) -> None:
         for n, example in enumerate(examples)
         for name, array in example._asdict().items()
     }
-    temporary = path.with_suffix(".part.npz")
-    np.savez(temporary, allow_pickle=False, **arrays)
-    temporary.replace(path)
+    with written(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from sttn.model import written
 from sttn.training.config import TrainingConfig
 
 logger = logging.getLogger(__name__)
@@ -100,9 +101,8 @@ def _keep_until(path: Path, step: int) -> None:
     """Drop what a killed run logged after its last checkpoint, and what a full disk cut off."""
     if path.exists():
         kept = [line for line in _lines(path) if line["step"] <= step]
-        temporary = path.with_suffix(".part")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(path)
+        with written(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
