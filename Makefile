@@ -12,7 +12,7 @@ BLENDERS ?= 5.0.1 4.5.15
 # What `make training-shots` takes photographs from.
 CORPUS ?= corpus
 
-.PHONY: demo test check blenders extension benchmark benchmark-growth shot training-shots
+.PHONY: demo test test-gpu check blenders extension benchmark benchmark-growth shot training-shots
 
 demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
@@ -22,6 +22,10 @@ test: $(VENV)/installed-dev blenders
 	$(BIN)/python -m pytest -m alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not alone" \
 		--numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# On a machine with a GPU: what runs there, against what the CPU gives. A minute.
+test-gpu: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m gpu tests/gpu
 
 blenders: $(if $(STTN_BPY),,$(BLENDERS:%=.venv-bpy-%/tried))
 

@@ -1,0 +1,102 @@
+"""The engine on a GPU: the CPU's picture, the same twice, in memory that does not grow."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from sttn.inference import complete, completed_frames
+from tests.gpu.footage import apart, clip, window_of
+
+pytestmark = pytest.mark.gpu
+
+WAYS = [
+    (preset, propagate)
+    for preset in ("released", "thorough", "balanced")
+    for propagate in (False, True)
+]
+"""Presets, with the network alone and with real pixels."""
+
+
+@pytest.mark.parametrize(("preset", "propagate"), WAYS)
+def test_a_gpu_completes_what_a_cpu_does(shipped, preset, propagate):
+    """Figures of an evaluation, and an artist's shot, do not depend on the machine."""
+    frames, masks = clip(14)
+    window = window_of(preset, propagate)
+
+    there, here = (complete(frames, masks, g, window) for g in (shipped.there, shipped.here))
+
+    np.testing.assert_array_equal(there[~masks], frames[~masks])
+    assert (there[masks] != frames[masks]).mean() > 0.9
+    assert apart(there, here, masks).mean() < 0.05
+
+
+@pytest.mark.parametrize("propagate", [False, True])
+def test_bfloat16_is_close_to_float32(shipped, propagate):
+    """What servers compute in on such a card, as close as on a CPU."""
+    frames, masks = clip(12)
+    window = window_of("thorough", propagate)
+
+    half, full = (complete(frames, masks, g, window) for g in (shipped.half, shipped.there))
+
+    np.testing.assert_array_equal(half[~masks], frames[~masks])
+    assert 0 < apart(half, full, masks).mean() < 1
+
+
+@pytest.mark.parametrize("precision", ["there", "half"])
+@pytest.mark.parametrize(("preset", "propagate"), WAYS)
+def test_the_same_input_gives_the_same_output(shipped, precision, preset, propagate):
+    """A rerun on the farm matches the first, bit for bit."""
+    frames, masks = clip(14)
+    window, generator = window_of(preset, propagate), getattr(shipped, precision)
+
+    first, again = (complete(frames, masks, generator, window) for _ in range(2))
+
+    np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.parametrize("preset", ["thorough", "balanced"])
+def test_windows_computed_together_give_what_each_alone_does(shipped, preset):
+    """An operator may try ``--batch`` on a new card."""
+    frames, masks = clip(40)
+    window = window_of(preset, False)
+
+    alone, together = (
+        np.stack([f for _, f in completed_frames(frames, masks, shipped.there, window, batch=n)])
+        for n in (1, 4)
+    )
+
+    assert apart(together, alone, masks).max() < 0.05
+
+
+@pytest.mark.parametrize(("propagate", "lengths"), [(False, (100, 300)), (True, (40, 120))])
+def test_memory_does_not_grow_with_length(shipped, taken, propagate, lengths):
+    """A card that has room for seconds of a shot has room for a minute of it."""
+    window = window_of("thorough", propagate)
+
+    shorter, longer = (
+        taken(partial(complete, *clip(length), shipped.there, window)) for length in lengths
+    )
+
+    assert longer < 1.1 * shorter
+
+
+def test_a_card_that_is_nearly_full_is_made_do_with(card, tmp_path):
+    """Beside an artist's other programs: smaller batches and the same picture, or one line of what
+    would help, and the next job goes on.
+    """
+    path = tmp_path / "told.json"
+    command = [sys.executable, "-m", "tests.gpu.scarce", str(card), str(path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(path.read_text())
+    largest = max(told["tried"])
+    assert largest > max(told["tried"][told["tried"].index(largest) + 1 :]), told
+    assert told["apart"] < 0.05
+    assert "not enough memory for one" in told["error"]
+    assert told["apart again"] == 0
