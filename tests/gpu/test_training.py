@@ -22,12 +22,13 @@ from sttn.training.trainer import train
 pytestmark = pytest.mark.gpu
 
 RUN = TrainingConfig(
-    model=ModelConfig(channels=32, blocks=2),
-    sample=SampleConfig(width=96, height=48, frames=3, panorama_share=0.3),
+    model=ModelConfig(channels=16, blocks=1),
+    sample=SampleConfig(width=48, height=48, frames=3, panorama_share=0.3),
     steps=4,
     decay_steps=0,
     warmup_steps=2,
-    batch=4,
+    batch=2,
+    learning_rate=2e-4,
     average=0.9,
     adversarial_weight=0.01,
     bfloat16=True,
