@@ -31,7 +31,7 @@ class Watched(Generator):
 
 
 def main(device: torch.device, told: Path) -> None:
-    frames, masks = clip(100)
+    frames, masks = (np.tile(part, (1, 2, 2, 1)[: part.ndim]) for part in clip(100))
     generator = load_generator(DEFAULT_WEIGHTS).to(device)
     generator.__class__ = Watched
     memory = torch.cuda.get_device_properties(device).total_memory
@@ -53,7 +53,7 @@ def main(device: torch.device, told: Path) -> None:
 
     alone, least = peak(1)
     _, most = peak(BATCH)
-    leave(least + 0.3 * (most - least))
+    leave(least + 0.2 * (most - least))
     scarce = completed(BATCH)
     tried = generator.tried
     give_back_memory()
