@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from sttn.inference import complete, completed_frames
 from tests.gpu.footage import apart, clip, window_of
 
 pytestmark = pytest.mark.gpu
+
+ROOT = Path(__file__).parents[2]
 
 WAYS = [
     (preset, propagate)
@@ -80,10 +84,11 @@ def test_windows_computed_together_give_what_each_alone_does(shipped, preset):
     assert apart(together, alone, masks).max() < 0.05
 
 
-@pytest.mark.parametrize(("propagate", "lengths"), [(False, (100, 300)), (True, (40, 120))])
+@pytest.mark.parametrize(("propagate", "lengths"), [(False, (100, 300)), (True, (40, 100))])
 def test_memory_does_not_grow_with_length(shipped, taken, propagate, lengths):
     """A card that has room for seconds of a shot has room for a minute of it."""
-    window = window_of("thorough", propagate)
+    window = replace(window_of("thorough", propagate), max_references=4)  # as many in both
+    complete(FRAMES, MASKS, shipped.there, window)  # what libraries keep is taken before
 
     shorter, longer = (
         taken(partial(complete, *clip(length), shipped.there, window)) for length in lengths
@@ -99,7 +104,7 @@ def test_a_card_that_is_nearly_full_is_made_do_with(card, tmp_path):
     path = tmp_path / "told.json"
     command = [sys.executable, "-m", "tests.gpu.scarce", str(card), str(path)]
 
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     told = json.loads(path.read_text())
