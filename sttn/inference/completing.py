@@ -198,8 +198,13 @@ def _completed(
             if cancelled():
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
-            yield from engine.finished(plans[0].window.neighbors[0], holes, tell)
-            engine.run(plans)
+            final = plans[0].window.neighbors[0]
+            if engine.computes_aside:  # while these frames are put together
+                engine.settle(final)
+                engine.run(plans)
+            yield from engine.finished(final, holes, tell)
+            if not engine.computes_aside:
+                engine.run(plans)
         yield from engine.finished(len(scene), holes, tell)
 
     inside = scene.within(picture.even)

@@ -6,6 +6,7 @@ only the rectangle around their holes; the last transformer block is limited lik
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from sttn.model import Generator
 from sttn.model.region import Region, Span, around
 from sttn.settings.schedule import WindowConfig
 
-FRAMES_AT_ONCE = 4
+FRAMES_AT_ONCE = {"cpu": 4, "cuda": 32}
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""
 
 FRAMES_IN_SPAN = 2
@@ -54,8 +55,20 @@ class Engine:
         self._overlap = Overlap(config)
         self._asked: dict[int, Region] = {}  # what of a frame windows were asked for
         self._window_batches = Batches("window", batch)
-        self._frame_batches = Batches("frame", FRAMES_AT_ONCE)
+        self._frame_batches = Batches("frame", FRAMES_AT_ONCE[self._device.type])
         self._finished = 0  # frames handed over
+
+    @property
+    def computes_aside(self) -> bool:
+        """Whether :meth:`run` comes back before its work is done, as on a GPU."""
+        return self._device.type != "cpu"
+
+    def settle(self, before: int) -> None:
+        """Fetch the frames before an index, which are final, without waiting for them."""
+        for index in self.clip.filled[self._finished :]:
+            if index >= before:
+                return
+            self._overlap.settle(index)
 
     def finished(
         self, before: int, holes: Holes, origins: Callable[[int, Origins], None] | None
@@ -144,18 +157,22 @@ class Engine:
                 self._features.put(("frame", index), features.clone())
 
     def _encoded(self, indices: Sequence[int]) -> tuple[Sequence[int], Tensor]:
-        inside = []
-        for index in indices:
-            # Copies, since torch takes nothing that may not be written to without a warning.
-            pixels = torch.from_numpy(np.array(self._sight.frame(index), order="C"))
-            scaled = pixels.to(self._device).float() / (255 if pixels.dtype == torch.uint8 else 1)
-            hole = torch.from_numpy(np.array(self._sight.mask(index), order="C"))
-            hidden = hole.to(self._device).float()[None]
-            inside.append((scaled.permute(2, 0, 1).clamp(0, 1) * 2 - 1) * (1 - hidden))
-            if (mask := self._generator.feature_mask(hidden)) is not None:
+        pixels = self._sent([self._sight.frame(index) for index in indices])
+        hidden = self._sent([self._sight.mask(index) for index in indices]).float().unsqueeze(1)
+        scaled = pixels.float() / (255 if pixels.dtype == torch.uint8 else 1)
+        inside = (scaled.permute(0, 3, 1, 2).clamp(0, 1) * 2 - 1) * (1 - hidden)
+        if (masks := self._generator.feature_mask(hidden)) is not None:
+            for index, mask in zip(indices, masks, strict=True):
                 self._hidden[index] = mask.to(self._precision, copy=True)
-        batch = torch.stack(inside).to(self._precision, memory_format=torch.channels_last)
+        batch = inside.to(self._precision, memory_format=torch.channels_last)
         return indices, self._generator.encode(batch)
+
+    def _sent(self, images: Sequence[NDArray[Any]]) -> Tensor:
+        """Images (N, ...) on the device; a GPU fetches them when it gets to it."""
+        stacked = torch.from_numpy(np.stack(images))
+        if self._device.type != "cuda":
+            return stacked.to(self._device)
+        return stacked.pin_memory().to(self._device, non_blocking=True)
 
     def _stacked(self, indices: Sequence[int]) -> Tensor:
         """Features (T, H/4, W/4, C)."""

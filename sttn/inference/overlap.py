@@ -17,6 +17,7 @@ class Overlap:
     def __init__(self, config: WindowConfig) -> None:
         self._config = config
         self._opinions: dict[int, tuple[Tensor, float]] = {}  # weighted mean in steps, and weight
+        self._settled: dict[int, _Fetched] = {}
 
     def add(self, index: int, share: float, completed: Tensor) -> None:
         """Take in what a window said about a frame: (h, w, 3) in [-1, 1]."""
@@ -32,9 +33,33 @@ class Overlap:
             total = weight + share
             self._opinions[index] = (torch.lerp(mean, steps, share / total), total)
 
+    def settle(self, index: int) -> None:
+        """Begin to fetch what was said about a frame; nothing is there, where nobody was asked."""
+        if index in self._opinions:
+            self._settled[index] = _Fetched(self._final(index))
+
     def take(self, index: int) -> NDArray[np.float32]:
         """The final pixels (h, w, 3) in [0, 1], and forget them."""
+        fetched = self._settled.pop(index, None) or _Fetched(self._final(index))
+        return fetched.pixels()
+
+    def _final(self, index: int) -> Tensor:
         steps = self._opinions.pop(index)[0]
         if self._config.truncate:
             steps = steps.floor()
-        return np.asarray((steps / STEPS).cpu().numpy(), np.float32)
+        return steps / STEPS
+
+
+class _Fetched:
+    """A tensor on its way from a GPU, or one of the CPU."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor.to("cpu", non_blocking=True)
+        on_gpu = tensor.device.type == "cuda"
+        self._there = torch.cuda.current_stream(tensor.device).record_event() if on_gpu else None
+
+    def pixels(self) -> NDArray[np.float32]:
+        """What it holds; waits until it is there."""
+        if self._there is not None:
+            self._there.synchronize()
+        return np.asarray(self._tensor.numpy(), np.float32)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,13 +16,20 @@ from sttn.evaluation.metrics.temporal import flicker
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training.state import initialize
 
+Result = TypeVar("Result")
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
+
+def timed(work: Callable[[], Result], device: torch.device) -> tuple[Result, float]:
+    """What work returns, and how long it took."""
     started = time.perf_counter()
-    work()
+    result = work()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - started
+    return result, time.perf_counter() - started
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    return timed(work, device)[1]
 
 
 def matrix_peak(device: torch.device) -> tuple[str, float]:

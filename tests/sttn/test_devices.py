@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.processes import Processes
 from sttn.training.recipes import Recipes, SampleConfig
+from sttn.training.rendering import render
 from sttn.training.state import TrainingState
 from sttn.training.trainer import Step
 
@@ -127,6 +129,10 @@ def pretence(monkeypatch):
     )
     monkeypatch.setattr(torch, "Generator", AnyGenerator)
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    there = SimpleNamespace(synchronize=lambda: None)
+    stream = SimpleNamespace(record_event=lambda: there)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
     monkeypatch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
     looking = partial(ThreadPoolExecutor, initializer=lambda: Pretence().__enter__())
     monkeypatch.setattr(holes, "ThreadPoolExecutor", looking)
@@ -182,4 +188,6 @@ def test_steps_are_made():
 
     step = Step(config, TrainingState(config, GPU), GPU, Processes(device=GPU))
 
-    assert np.isfinite(list(step(list(kinds.values()), material).values())).all()
+    figures = step([render(list(kinds.values()), material, GPU)])
+
+    assert np.isfinite(list(figures.values())).all()
