@@ -1,8 +1,9 @@
 """Multi-scale patch attention over space and time: Eq. (2) to (5) of the paper."""
 
+import math
 from collections.abc import Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,16 @@ elements, and summed in one go it moved completed pixels by 1e-4."""
 WORTH_LEAVING_OUT = 0.25
 """Share of keys that are hidden from which on copying the others costs less than scoring all."""
 
+BUSY = 264
+"""Tiles of scores that keep a large GPU's cores at work; where there are fewer, dot products are
+shared out."""
+
+TILE = 128
+"""Rows and columns of scores that one core computes together."""
+
+SHORTEST_PIECE = 512
+"""Elements below which sharing a dot product out costs more than it brings."""
+
 SCORES_AT_ONCE = 2**26
 """Most similarities held at a time, 256 MB; more queries take turns."""
 
@@ -39,10 +50,11 @@ def to_patches(features: Tensor, patch_height: int, patch_width: int) -> Tensor:
     Returns:
         (B, T * H/patch_height * W/patch_width, patch_height * patch_width * C).
     """
-    rows, columns = features.shape[2] // patch_height, features.shape[3] // patch_width
-    by_column = features.unflatten(3, (columns, patch_width))
-    cut: Tensor = by_column.unflatten(2, (rows, patch_height)).transpose(3, 4)
-    return cut.flatten(4).flatten(1, 3)
+    patch = (patch_height, patch_width)
+    if features.is_cuda and features.requires_grad:
+        cut: Tensor = _Cut.apply(features, patch)
+        return cut
+    return _cut(features, patch)
 
 
 def from_patches(
@@ -59,14 +71,83 @@ def from_patches(
     Returns:
         (B, T, H, W, C).
     """
-    height, width = size
-    patch_height, patch_width = patch
-    rows, columns = height // patch_height, width // patch_width
-    cut = patches.unflatten(-1, (patch_height, patch_width, -1)).unflatten(
-        1, (frames, rows, columns)
-    )
-    joined: Tensor = cut.transpose(3, 4).reshape(patches.shape[0], frames, height, width, -1)
-    return joined
+    if patches.is_cuda and patches.requires_grad:
+        pieced: Tensor = _Pieced.apply(patches, frames, size, patch)
+        return pieced
+    return _pieced(patches, frames, size, patch)
+
+
+def _cut(features: Tensor, patch: tuple[int, int]) -> Tensor:
+    cells = _as_numbers(features, features.shape[-1])
+    rows, columns = features.shape[2] // patch[0], features.shape[3] // patch[1]
+    by_column = cells.unflatten(3, (columns, patch[1]))
+    cut: Tensor = by_column.unflatten(2, (rows, patch[0])).transpose(3, 4)
+    return _as_before(cut.flatten(4).flatten(1, 3), features.dtype)
+
+
+def _pieced(patches: Tensor, frames: int, size: tuple[int, int], patch: tuple[int, int]) -> Tensor:
+    rows, columns = size[0] // patch[0], size[1] // patch[1]
+    cells = _as_numbers(patches, patches.shape[-1] // math.prod(patch))
+    cut = cells.unflatten(-1, (*patch, -1)).unflatten(1, (frames, rows, columns))
+    joined: Tensor = cut.transpose(3, 4).reshape(patches.shape[0], frames, *size, -1)
+    return _as_before(joined, patches.dtype)
+
+
+def _as_numbers(tensor: Tensor, channels: int) -> Tensor:
+    """The same memory as fewer, longer numbers, which a GPU copies faster.
+
+    Args:
+        tensor: Whose last axis holds all channels of one cell or several.
+        channels: Of a cell; they are not torn apart.
+    """
+    if not tensor.is_cuda:
+        return tensor
+    places = (tensor.storage_offset(), *tensor.stride()[:-1], channels)
+    for wide in (torch.complex128, torch.int64):
+        numbers = wide.itemsize // tensor.itemsize
+        if tensor.stride(-1) == 1 and all(place % numbers == 0 for place in places):
+            return tensor.view(wide)
+    return tensor
+
+
+def _as_before(numbers: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same memory as numbers of a type; no gradient passes where that is another one."""
+    return numbers if numbers.dtype == dtype else numbers.view(dtype)
+
+
+class _Cut(torch.autograd.Function):
+    """:func:`to_patches`, which takes gradients the way that it takes features."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, patch: tuple[int, int]) -> Tensor:  # noqa: ANN401
+        ctx.how = (features.shape[1], (features.shape[2], features.shape[3]), patch)
+        return _cut(features, patch)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        return _pieced(gradients[0].contiguous(), *ctx.how), None
+
+
+class _Pieced(torch.autograd.Function):
+    """:func:`from_patches`, likewise."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        patches: Tensor,
+        frames: int,
+        size: tuple[int, int],
+        patch: tuple[int, int],
+    ) -> Tensor:
+        ctx.patch = patch
+        return _pieced(patches, frames, size, patch)
+
+    @staticmethod
+    def backward(
+        ctx: Any,  # noqa: ANN401
+        *gradients: Tensor,
+    ) -> tuple[Tensor, None, None, None]:
+        return _cut(gradients[0].contiguous(), ctx.patch), None, None, None
 
 
 def hidden_patches(mask: Tensor, patch_height: int, patch_width: int) -> Tensor:
@@ -142,7 +223,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> 
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
-    return attention_weights(query, key, hidden).to(value.dtype) @ value
+    weights = attention_weights(query, key, hidden).to(value.dtype)
+    if (count := _pieces(query, key)) == 1:
+        return weights @ value
+    # What is learned from it are dot products as long as the scores'.
+    return (weights[:, None] @ _in_pieces(value, count)).transpose(1, 2).flatten(2)
 
 
 def attention_weights(query: Tensor, key: Tensor, hidden: Tensor | None) -> Tensor:
@@ -166,10 +251,34 @@ def attention_weights(query: Tensor, key: Tensor, hidden: Tensor | None) -> Tens
 
 def _dot_products(query: Tensor, key: Tensor) -> Tensor:
     """Of every query (B, M, D) with every key (B, N, D): (B, M, N)."""
+    if (count := _pieces(query, key)) > 1:
+        several = _in_pieces(query, count) @ _in_pieces(key, count).transpose(2, 3)
+        return several.sum(dim=1, dtype=torch.float32).to(query.dtype)
     # Shorter types are summed in float32 and rounded once; pieces would be rounded each.
     at_once = SUMMED_AT_ONCE if query.itemsize >= 4 else query.shape[-1]
     pieces = zip(query.split(at_once, -1), key.split(at_once, -1), strict=True)
     return reduce(torch.add, (_multiplied(q, k) for q, k in pieces))
+
+
+def _pieces(query: Tensor, key: Tensor) -> int:
+    """Into how many pieces dot products are cut on a GPU.
+
+    Of large patches there are few, so that few cores would multiply for long: the whole-frame head
+    of a training step took a third of its time.
+    """
+    if not query.is_cuda:
+        return 1
+    length = query.shape[-1]
+    tiles = math.prod(-(-size // TILE) for size in (query.shape[1], key.shape[1])) * len(query)
+    least = -(-length // SUMMED_AT_ONCE) if query.itemsize >= 4 else 1
+    wanted = max(least, min(BUSY // tiles, length // SHORTEST_PIECE))
+    return next((count for count in range(wanted, length + 1) if length % count == 0), 1)
+
+
+def _in_pieces(patches: Tensor, count: int) -> Tensor:
+    """Patches (B, N, D) as (B, count, N, D / count)."""
+    pieces: Tensor = patches.unflatten(-1, (count, -1))
+    return pieces.transpose(1, 2)
 
 
 def _multiplied(query: Tensor, key: Tensor) -> Tensor:
@@ -188,6 +297,13 @@ def _only_visible(
     if len(seen) == 0 or len(seen) > (1 - WORTH_LEAVING_OUT) * key.shape[1]:
         return key, value, hidden
     return key[:, seen], value[:, seen], None
+
+
+def per_cell(layer: nn.Conv2d, features: Tensor) -> Tensor:
+    """Apply a 1x1 convolution to (B, T, H, W, C): a product of matrices, its bias in it."""
+    if not features.is_cuda:
+        return per_frame(layer, features)
+    return functional.linear(features, layer.weight[:, :, 0, 0], layer.bias)
 
 
 def per_frame(layer: nn.Module, features: Tensor) -> Tensor:
@@ -213,8 +329,8 @@ class PatchAttention(nn.Module):
     def offered(self, lending: Tensor) -> list[Patches]:
         """What the patches of some frames (B, T, H, W, C) have to offer, head by head."""
         size = (lending.shape[2], lending.shape[3])
-        keys = self._shared_out(per_frame(self.key_embedding, lending))
-        values = self._shared_out(per_frame(self.value_embedding, lending))
+        keys = self._shared_out(per_cell(self.key_embedding, lending))
+        values = self._shared_out(per_cell(self.value_embedding, lending))
         return [
             Patches(to_patches(key, *patch), to_patches(value, *patch))
             for patch, key, value in zip(self.patch_sizes(size), keys, values, strict=True)
@@ -241,7 +357,7 @@ class PatchAttention(nn.Module):
             no side of the frame lacks its neighbors.
         """
         size = (asking.shape[2], asking.shape[3])
-        queries = self._shared_out(per_frame(self.query_embedding, asking))
+        queries = self._shared_out(per_cell(self.query_embedding, asking))
         found: list[list[Tensor]] = [[] for _ in spans]
         for patch, query, patches in zip(self.patch_sizes(size), queries, offered, strict=True):
             asked = [span.of(span.region.coarser(*patch).finer(*patch)) for span in spans]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sttn.inference import complete, completed_frames
+from sttn.model.attention import attend, from_patches, to_patches
 from tests.gpu.footage import apart, clip, window_of
 
 pytestmark = pytest.mark.gpu
@@ -38,6 +40,45 @@ def completed(shipped):
         return complete(FRAMES, MASKS, generator, window)
 
     return once
+
+
+@pytest.mark.parametrize("channels", [4, 24, 32, 64])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_patches_are_cut_as_a_cpu_cuts_them(device, channels, kind):
+    """A head's channels are copied as longer numbers; gradients go back the same way."""
+    part = torch.randn(2, 3, 12, 24, 4 * channels).to(kind).chunk(4, dim=-1)[1]
+    here, there = part.detach().requires_grad_(), part.to(device).detach().requires_grad_()
+
+    cut = [to_patches(features, 4, 6) for features in (here, there)]
+    pieced = [from_patches(patches * 2, 3, (12, 24), (4, 6)) for patches in cut]
+    for whole in pieced:
+        (whole * whole).sum().backward()
+
+    for one, other in (cut, pieced, (here.grad, there.grad)):
+        torch.testing.assert_close(other.cpu(), one, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 5, 20736), (1, 18, 18, 414720), (1, 300, 200, 96)])
+def test_attention_over_few_large_patches_is_shared_out_alike(device, shape):
+    """The whole-frame head, whose dot products a GPU's cores take in pieces."""
+    count, asking, offering, length = shape
+    rng = torch.Generator().manual_seed(0)
+    query, key, value = (
+        torch.randn(count, patches, length, generator=rng).requires_grad_()
+        for patches in (asking, offering, offering)
+    )
+    hidden = torch.rand(count, 1, offering, generator=rng) > 0.6
+    there = [tensor.detach().to(device).requires_grad_() for tensor in (query, key, value)]
+
+    found = attend(*there, hidden.to(device))
+    expected = attend(query, key, value, hidden)
+    for result in (found, expected):
+        result.square().mean().backward()
+
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-4)
+    for one, other in zip((query, key, value), there, strict=True):
+        scale = one.grad.abs().max().item()
+        torch.testing.assert_close(other.grad.cpu(), one.grad, rtol=0, atol=1e-3 * scale)
 
 
 @pytest.mark.parametrize(("preset", "propagate"), WAYS)
