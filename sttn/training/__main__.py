@@ -18,6 +18,7 @@ Other commands, each with --help of its own:
     sttn-train show CORPUS --output clips.png  what a run's first clips look like
     sttn-train pack CORPUS --output SHARDS     for training machines that decode no movies
     sttn-train adapt --plate SHOT --matte MATTE --output mine.safetensors     for one shot
+    sttn-train grow --channels 128 --output larger.safetensors    a larger network to go on with
     sttn-train fusion CORPUS --output RUN      the network that decides which real pixels to believe
 """
 
@@ -46,6 +47,7 @@ from sttn.training.config import TrainingConfig
 from sttn.training.corpus import CorpusLimits, pieces, read_corpus
 from sttn.training.examples import GatheringConfig, gather
 from sttn.training.fusing import FusingConfig, train_fusion
+from sttn.training.growing import grown
 from sttn.training.presets import configured
 from sttn.training.preview import preview
 from sttn.training.processes import joined
@@ -160,6 +162,35 @@ def adapt_command(
         f"{output}: {adapted.steps} steps; inside holes cut into the shot "
         f"{adapted.psnr_before:.2f} dB before, {adapted.psnr_after:.2f} dB after"
     )
+
+
+def grow_command(
+    output: Path,
+    weights: Path = DEFAULT_WEIGHTS,
+    channels: int | None = None,
+    blocks: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Make weights larger; they fill as before, and `sttn-train --start` goes on from there.
+
+    Args:
+        output: The weights to write, .safetensors.
+        weights: The weights to begin with.
+        channels: Channels of the larger network; as many as before by default.
+        blocks: Its transformer blocks, likewise.
+        seed: Of what is new and says nothing yet.
+    """
+    if output.suffix != ".safetensors":
+        raise ValueError(f"--output {output} must end in .safetensors")
+    require_seed(seed)
+    _require_place(output)
+    trained = load_generator(weights)
+    larger = grown(
+        trained, channels or trained.config.channels, blocks or trained.config.blocks, seed
+    )
+    save_generator(larger, output, torch.float32, {"grown_from": weights.name})
+    count = sum(parameter.numel() for parameter in larger.parameters())
+    print(f"{output}: {count:,} parameters, {larger.config}")
 
 
 def fusion_command(
@@ -281,6 +312,7 @@ STAYS = {
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
     "fusion": lambda arguments: tyro.cli(fusion_command, prog="sttn-train fusion", args=arguments),
+    "grow": lambda arguments: tyro.cli(grow_command, prog="sttn-train grow", args=arguments),
     "pack": lambda arguments: tyro.cli(pack, prog="sttn-train pack", args=arguments),
     "show": _show,
 }
