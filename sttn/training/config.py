@@ -65,13 +65,16 @@ class TrainingConfig:
     """Steps between two looks at the validation clips; 0 never looks."""
     rejected_limit: int = 20
     """Steps without a finite gradient after which the run stops."""
+    reuse: int = 1
+    """How often each clip is seen on average, with another hole each time; above 1 pays where
+    rendering clips takes longer than learning from them, as on a GPU."""
     workers: int = 1
     """Processes that draw recipes beside the training process."""
     seed: int = 0
     """The same seed sees the same clips in the same order."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "workers", "checkpoints_kept"):
+        for name in ("steps", "batch", "accumulate", "reuse", "workers", "checkpoints_kept"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("decay_steps", "warmup_steps"):

@@ -6,7 +6,7 @@ never hold the corpus, and a clip is a function of ``(seed, index)`` alone.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -27,6 +27,10 @@ two seconds."""
 
 SHUTTER_POSITIONS = 4
 """Moments within an exposure at which a moving object is drawn; their mean is motion blur."""
+
+POOLED = 128
+"""Clips among which one is chosen where clips are seen several times, so that those times lie
+apart."""
 
 CLOSEST = 0.75
 """Share of a movie's frame, along each side, that an excerpt has at least: enlarged is soft."""
@@ -156,6 +160,8 @@ class Excerpt:
 class Recipe:
     """One training clip."""
 
+    clip: int
+    """Recipes of the same number look alike but for their holes."""
     background: View | Scene | Outlook | Excerpt
     objects: tuple[MovingObject, ...]
     gains: NDArray[np.float32]
@@ -172,9 +178,20 @@ class Recipe:
 
 
 class Recipes(Dataset[Recipe]):
-    """``count`` recipes, each a function of ``(seed, index)`` alone."""
+    """``count`` recipes, each a function of ``(seed, index)`` alone.
 
-    def __init__(self, corpus: Corpus, config: SampleConfig, *, seed: int, count: int) -> None:
+    Args:
+        corpus: What they are made from.
+        config: What they look like.
+        seed: Of all lots.
+        count: How many.
+        reuse: How often each clip is seen on average, with another hole each time.
+    """
+
+    def __init__(
+        self, corpus: Corpus, config: SampleConfig, *, seed: int, count: int, reuse: int = 1
+    ) -> None:
+        self._reuse = reuse
         self._corpus = corpus.shape
         self._objects = corpus.objects
         self._config = config
@@ -186,6 +203,14 @@ class Recipes(Dataset[Recipe]):
         return self._count
 
     def __getitem__(self, index: int) -> Recipe:
+        if self._reuse == 1:
+            return self._drawn(index)[0]
+        rng = np.random.default_rng((self._seed, index, self._reuse))
+        recipe, moments = self._drawn(index // self._reuse + int(rng.integers(POOLED)))
+        return replace(recipe, masks=self._masks(moments, rng))
+
+    def _drawn(self, index: int) -> tuple[Recipe, NDArray[np.float64]]:
+        """A clip, and when its frames are taken as far as holes move."""
         rng = np.random.default_rng((self._seed, index))
         config, corpus = self._config, self._corpus
         stills = corpus.photographs or corpus.panoramas
@@ -209,7 +234,8 @@ class Recipes(Dataset[Recipe]):
             objects = tuple(self._object(times, rng) for _ in range(count))
             gains = _drift(times, rng)
         traces = rng.random() < config.traces_share
-        return Recipe(
+        recipe = Recipe(
+            clip=index,
             background=background,
             objects=objects,
             gains=gains,
@@ -219,6 +245,7 @@ class Recipes(Dataset[Recipe]):
             masks=self._masks(moments, rng),
             seed=int(rng.integers(2**31)),
         )
+        return recipe, moments
 
     def _times(self, length: int, rng: np.random.Generator) -> NDArray[np.float64]:
         return random_times(self._config.frames, length, rng, self._config.consecutive_share)

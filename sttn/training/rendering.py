@@ -1,6 +1,8 @@
 """Renders recipes on the device that trains: stills set in motion, movies cut to size."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,19 +23,50 @@ SHARPEST = 1.3
 """Photograph pixels per raster pixel above which a photograph is reduced first, or it aliases."""
 
 
-def render(
-    recipes: Sequence[Recipe], corpus: Corpus, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn recipes into a batch.
+class Clips(NamedTuple):
+    """What recipes look like."""
 
-    Returns:
-        The truth (B, T, 3, H, W) in [-1, 1]; what the network is given, the same with noise and
-        JPEG traces where a recipe has them; the mask (B, T, 1, H, W), 1 inside the hole.
+    truth: Tensor
+    """(B, T, 3, H, W) in [-1, 1]."""
+    given: Tensor
+    """What the network gets: the same, with noise and JPEG traces where a recipe has them."""
+    mask: Tensor
+    """(B, T, 1, H, W), 1 inside the hole."""
+
+
+class Rendering:
+    """Renders clips, and keeps the most recent ones for recipes that look alike.
+
+    Args:
+        corpus: What recipes are made from.
+        device: Where clips are rendered, and kept.
+        kept: How many.
     """
-    clips = [_render(recipe, corpus, device) for recipe in recipes]
-    truth, given = (torch.stack(part) for part in zip(*clips, strict=True))
-    masks = torch.stack([torch.from_numpy(recipe.masks) for recipe in recipes])
-    return truth * 2 - 1, given * 2 - 1, masks.to(device).float().unsqueeze(2)
+
+    def __init__(self, corpus: Corpus, device: torch.device, kept: int = 0) -> None:
+        self._corpus, self._device, self._size = corpus, device, kept
+        self._kept: OrderedDict[int, tuple[Tensor, Tensor]] = OrderedDict()
+
+    def __call__(self, recipes: Sequence[Recipe]) -> Clips:
+        """Turn recipes into clips."""
+        pictures = [self._pictures(recipe) for recipe in recipes]
+        truth, given = (torch.stack(part) for part in zip(*pictures, strict=True))
+        masks = torch.from_numpy(np.stack([recipe.masks for recipe in recipes])).to(self._device)
+        return Clips(truth * 2 - 1, given * 2 - 1, masks.float().unsqueeze(2))
+
+    def _pictures(self, recipe: Recipe) -> tuple[Tensor, Tensor]:
+        """Truth and input (T, 3, H, W) in [0, 1]."""
+        found = self._kept.pop(recipe.clip, None) or _render(recipe, self._corpus, self._device)
+        if self._size:
+            self._kept[recipe.clip] = found
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return found
+
+
+def render(recipes: Sequence[Recipe], corpus: Corpus, device: torch.device) -> Clips:
+    """Turn recipes into clips."""
+    return Rendering(corpus, device)(recipes)
 
 
 def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sttn.errors import CheckpointError
 from sttn.model import Discriminator, Generator, ModelConfig, save_generator, written
@@ -40,8 +41,8 @@ class TrainingState:
     def average(self) -> None:
         """Let the running mean follow the weights; closely at first."""
         stays = min(self.config.average, (1 + self.step) / (10 + self.step))
-        for name, value in self.generator.state_dict().items():
-            self.mean[name].lerp_(value, 1 - stays)
+        now = self.generator.state_dict()
+        get_ema_multi_avg_fn(stays)(list(self.mean.values()), [now[name] for name in self.mean], 0)
 
     def averaged(self) -> Generator:
         """A generator with the weights that are handed over."""

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from sttn.errors import FootageError, SavingError, TrainingError
 from sttn.model import Generator
 from sttn.model.checkpoint import all_finite
+from sttn.training.ahead import Parts, rendered
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.journal import Journal
@@ -33,8 +34,9 @@ from sttn.training.losses import (
 )
 from sttn.training.perceptual import VggFeatures, perceptual_loss, style_loss
 from sttn.training.processes import Processes
-from sttn.training.recipes import Recipe, Recipes, require_movies
-from sttn.training.rendering import render
+from sttn.training.recipes import POOLED, Recipe, Recipes, require_movies
+from sttn.training.recorded import Recorded
+from sttn.training.rendering import Clips, Rendering
 from sttn.training.schedules import learning_rate
 from sttn.training.state import TrainingState
 from sttn.training.validation import Validation
@@ -141,9 +143,11 @@ class Run:
             stopped = False
             saved = time.monotonic()
             waited = time.perf_counter()
-            for recipes in _batches(training, config, state.step, processes):
+            drawn = _batches(training, config, state.step, processes)
+            render = Rendering(training, self._device, POOLED if config.reuse > 1 else 0)
+            for recipes, parts in rendered(drawn, render, self._device, config.accumulate):
                 began = time.perf_counter()
-                figures = self._step(recipes, training)
+                figures = self._step(parts)
                 figures["loader_share"] = (began - waited) / (time.perf_counter() - waited)
                 waited = time.perf_counter()
                 bar.update()
@@ -213,20 +217,22 @@ class Step:
         self._discriminator = (
             None if state.discriminator is None else processes.share(state.discriminator)
         )
+        self._recorded = None
+        if device.type == "cuda" and processes.count == config.accumulate == 1:
+            self._recorded = Recorded(self._learn)
 
-    def __call__(self, recipes: Sequence[Recipe], corpus: Corpus) -> dict[str, float]:
-        """Learn from this process's part of a batch; the figures of all parts."""
+    def __call__(self, parts: Parts) -> dict[str, float]:
+        """Learn from this process's share of a batch, part by part; the figures of all shares."""
         config, state = self._config, self._state
         for optimizer in state.optimizers:
-            optimizer.zero_grad(set_to_none=True)
+            if self._recorded is None or not self._recorded.is_there:
+                optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(config, state.step)
         sums: dict[str, Tensor] = {}
-        size = len(recipes) // config.accumulate
-        for turn in range(config.accumulate):
-            some = recipes[turn * size : (turn + 1) * size]
-            with self._unsynchronized(turn < config.accumulate - 1):
-                for name, value in self._learn(some, corpus).items():
+        for turn, clips in enumerate(parts, 1):
+            with self._unsynchronized(turn < len(parts)):
+                for name, value in (self._recorded or self._learn)(clips).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
         self._apply()
         state.step += 1
@@ -235,9 +241,9 @@ class Step:
         values = self._processes.mean(torch.stack([sums[name] for name in names]))
         return dict(zip(names, (values / config.accumulate).tolist(), strict=True))
 
-    def _learn(self, recipes: Sequence[Recipe], corpus: Corpus) -> dict[str, Tensor]:
+    def _learn(self, clips: Clips) -> dict[str, Tensor]:
         config = self._config
-        truth, given, mask = render(recipes, corpus, self._device)
+        truth, given, mask = clips
         with self._precision():
             completed = self._generator(given * (1 - mask), mask).float()
         figures = {
@@ -310,7 +316,7 @@ def _batches(
     """From a step on, the part of every batch that falls to this process."""
     count = config.steps * config.batch
     yield from DataLoader(
-        Recipes(corpus, config.sample, seed=config.seed, count=count),
+        Recipes(corpus, config.sample, seed=config.seed, count=count, reuse=config.reuse),
         batch_sampler=(processes.part(step, config.batch) for step in range(first, config.steps)),
         num_workers=config.workers,
         collate_fn=list,

@@ -13,6 +13,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,13 +21,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from sttn.device import choose_device
 from sttn.model import Discriminator
+from sttn.training.ahead import rendered
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.losses import adversarial_loss, discriminator_loss, hole_loss, valid_loss
 from sttn.training.processes import Processes
-from sttn.training.recipes import Recipes, SampleConfig
-from sttn.training.rendering import render
+from sttn.training.recipes import POOLED, Recipes, SampleConfig
+from sttn.training.recorded import FIRST
+from sttn.training.rendering import Rendering, render
 from sttn.training.state import TrainingState
 from sttn.training.trainer import Step
 from tests.benchmarks.measures import NETWORKS, PeakMemory, machine, network, seconds
@@ -43,10 +47,10 @@ def corpus() -> Corpus:
     return Corpus(photographs=enlarged, movies=[])
 
 
-def plain_step(
+def plain_loop(
     config: TrainingConfig, material: Corpus, device: torch.device, name: str
 ) -> Callable[[list], None]:
-    """The loop one writes first."""
+    """The loop one writes first, over batches of recipes."""
     plain = PlainNetwork(network(name).to(device))
     for tensor in plain.weights.values():
         tensor.requires_grad_()
@@ -73,11 +77,11 @@ def plain_step(
         loss.backward()
         optimizer.step()
 
-    return step
+    return lambda batches: [step(recipes) for recipes in batches]
 
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
-    device = torch.device(options.device)
+    device = choose_device(options.device)
     config = TrainingConfig(
         model=network(options.network).config,
         sample=SampleConfig(width=options.width, height=options.height),
@@ -86,7 +90,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         bfloat16=options.bfloat16,
     )
     material = corpus()
-    recipes = Recipes(material, config.sample, seed=0, count=10_000)
+    recipes = Recipes(material, config.sample, seed=0, count=10_000, reuse=options.reuse)
     batches = iter(range(0, 10_000, options.batch))
 
     def batch() -> list:
@@ -94,20 +98,23 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         return [recipes[index] for index in range(first, first + options.batch)]
 
     step = Step(config, TrainingState(replace(config), device), device, Processes(device=device))
+    rendering = Rendering(material, device, POOLED if options.reuse > 1 else 0)
     loops = {
-        "plain": plain_step(config, material, device, options.network),
-        "ours": lambda recipes: step(recipes, material),
+        "plain": plain_loop(config, material, device, options.network),
+        "ours": lambda batches: [
+            step(parts) for _, parts in rendered(batches, rendering, device, 1)
+        ],
     }
     rows: dict[str, dict[str, float]] = {}
     for name, loop in loops.items():
         with PeakMemory(device) as memory:
-            loop(batch())
+            loop([batch() for _ in range(FIRST + 1)])
         rows[name] = {"peak_megabytes": memory.bytes / 1e6}
     times: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(options.rounds):
         for name, loop in loops.items():
             work = [batch() for _ in range(options.steps)]
-            elapsed = seconds(lambda: [loop(some) for some in work], device)  # noqa: B023
+            elapsed = seconds(partial(loop, work), device)
             times[name].append(elapsed / options.steps)
             print(f"round {number + 1}: {name} {times[name][-1]:.3f} s/step", file=sys.stderr)
     drawing = seconds(lambda: [batch() for _ in range(options.steps)], device) / options.steps
@@ -144,6 +151,7 @@ if __name__ == "__main__":
     parser.add_argument("--height", type=int, default=240)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--steps", type=int, default=2, help="steps per round")
+    parser.add_argument("--reuse", type=int, default=1, help="as of sttn-train; ours renders less")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--adversarial-weight", type=float, default=0.0)
     parser.add_argument("--bfloat16", action="store_true")

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from sttn.model import ModelConfig
+from sttn.training.ahead import rendered
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.panoramas import Outlook
 from sttn.training.recipes import Excerpt, Recipe, Recipes, SampleConfig, View
-from sttn.training.rendering import render
+from sttn.training.rendering import Rendering, render
 from sttn.training.scenes import Scene
 from sttn.training.state import TrainingState
 from sttn.training.trainer import train
@@ -64,6 +65,35 @@ def test_both_networks_learn_in_bfloat16_what_they_learn_in_float32(tmp_path, co
         assert np.isfinite(rounded).all()
         if loss != "adversarial":  # a small difference of large scores
             np.testing.assert_allclose(rounded, exact, rtol=0.03)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_recorded_steps_learn_what_launched_ones_do(
+    monkeypatch, tmp_path, corpus, device, bfloat16
+):
+    """Who reads a curve need not know from which step on the card repeats what it was told."""
+    config = replace(RUN, bfloat16=bfloat16, steps=8)
+    train(config, corpus, tmp_path / "recorded", device)
+    monkeypatch.setattr("sttn.training.recorded.FIRST", 100)
+    train(config, corpus, tmp_path / "launched", device)
+
+    for loss in ("hole", "valid", "discriminator"):
+        recorded, launched = (log(tmp_path / name, loss) for name in ("recorded", "launched"))
+        assert len(recorded) == len(launched) == 8
+        np.testing.assert_allclose(recorded, launched, rtol=1e-2 if bfloat16 else 2e-3)
+
+
+def test_what_is_rendered_meanwhile_is_what_was_asked_for(corpus, device):
+    """Batches reach the networks in order and whole, also those that are used again."""
+    recipes = Recipes(corpus, RUN.sample, seed=0, count=36, reuse=3)
+    batches = [[recipes[index] for index in range(first, first + 4)] for first in range(0, 36, 4)]
+
+    ahead = rendered(batches, Rendering(corpus, device, kept=8), device, 2)
+    for wanted, (told, parts) in zip(batches, ahead, strict=True):
+        assert told is wanted
+        for some, clips in zip((wanted[:2], wanted[2:]), parts, strict=True):
+            for found, expected in zip(clips, render(some, corpus, device), strict=True):
+                torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

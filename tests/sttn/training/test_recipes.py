@@ -1,10 +1,13 @@
 """Clips to train on: drawn by lot, the same for the same seed."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from sttn.training import rendering
 from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.masks import random_masks
@@ -35,6 +38,7 @@ def view(to_x: float, to_y: float, scale: float = 1.0) -> View:
 
 def recipe(background: View | Excerpt, **changes: object) -> Recipe:
     plain = {
+        "clip": 0,
         "background": background,
         "objects": (),
         "gains": np.ones((1, 3), np.float32),
@@ -228,3 +232,44 @@ def test_clips_that_cannot_be_made_are_refused(wrong):
     """A typo in a preset is caught before training."""
     with pytest.raises(ValueError, match="must"):
         SampleConfig(**wrong)
+
+
+def test_clips_seen_again_have_another_hole(corpus):
+    """What a GPU renders is used several times; each clip about as often as is said."""
+    sample = SampleConfig(width=48, height=48, frames=3)
+    recipes = Recipes(corpus, sample, seed=0, count=3000, reuse=4)
+    seen = [recipes[index] for index in range(1200, 1600)]
+
+    by_clip = {}
+    for recipe in seen:
+        by_clip.setdefault(recipe.clip, []).append(recipe)
+    several = [alike for alike in by_clip.values() if len(alike) > 1]
+    assert len(several) > 50
+    for first, second, *_ in several:
+        assert not np.array_equal(first.masks, second.masks)
+        one, other = (
+            render([replace(each, masks=first.masks)], corpus, CPU) for each in (first, second)
+        )
+        torch.testing.assert_close(one.truth, other.truth, rtol=0, atol=0)
+    whole = [recipe.clip for recipe in (recipes[index] for index in range(1000, 2000))]
+    middle = [whole.count(clip) for clip in range(380, 480)]
+    assert 3 < np.mean(middle) < 5
+
+
+def test_a_clip_seen_again_is_rendered_once(corpus, monkeypatch):
+    """Which is what reuse is for; the oldest are forgotten."""
+    recipes = Recipes(corpus, SampleConfig(width=48, height=48, frames=2), seed=0, count=9)
+    done = []
+    real = rendering._render
+    monkeypatch.setattr(
+        rendering, "_render", lambda recipe, *how: (done.append(recipe.clip), real(recipe, *how))[1]
+    )
+    draw = rendering.Rendering(corpus, CPU, kept=2)
+
+    for number in (0, 1, 0, 1, 2, 1, 0):
+        clips = draw([recipes[number]])
+        fresh = render([recipes[number]], corpus, CPU)
+        done.pop()
+        torch.testing.assert_close(clips.given, fresh.given, rtol=0, atol=0)
+
+    assert done == [0, 1, 2, 0]
