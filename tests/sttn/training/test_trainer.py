@@ -56,7 +56,9 @@ def test_a_run_stopped_and_resumed_ends_with_the_same_weights(
     tmp_path, corpus, tiny, adversarial_weight
 ):
     """A killed night on the farm costs nothing but its last minutes."""
-    tiny = replace(tiny, adversarial_weight=adversarial_weight)
+    tiny = replace(
+        tiny, adversarial_weight=adversarial_weight, reuse=3 if adversarial_weight else 1
+    )
     whole = train(tiny, corpus, tmp_path / "whole", CPU)
 
     train(replace(tiny, steps=4), corpus, tmp_path / "parts", CPU)
@@ -143,7 +145,7 @@ def test_each_loss_teaches_its_own_network_only(corpus, tiny):
     generator, judge = deepcopy(state.generator), deepcopy(state.discriminator)
     recipe = Recipes(corpus, config.sample, seed=1, count=1)[0]
 
-    Step(config, state, CPU, Processes())([recipe], corpus)
+    Step(config, state, CPU, Processes())([render([recipe], corpus, CPU)])
 
     truth, given, mask = render([recipe], corpus, CPU)
     completed = generator(given * (1 - mask), mask)
@@ -435,7 +437,7 @@ def test_gradients_are_shortened_or_left_as_they_are(corpus, tiny):
     for longest in (0.0, 1e-3):
         config = replace(tiny, gradient_norm=longest, batch=1)
         state = TrainingState(config, CPU)
-        Step(config, state, CPU, Processes())([recipe], corpus)
+        Step(config, state, CPU, Processes())([render([recipe], corpus, CPU)])
         parts = [parameter.grad.norm() for parameter in state.generator.parameters()]
         norms.append(float(torch.stack(parts).norm()))
 
