@@ -16,11 +16,11 @@ FIRST = 3
 class Recorded:
     """Work on clips of one size that waits for nothing, as a CUDA graph.
 
-    Launching two thousand small kernels takes longer than they do. From the fourth call on the
-    gradients that the work leaves lie where they lay before, and may not be taken away.
+    Launching two thousand small kernels takes longer than they do.
 
     Args:
-        work: Takes clips; what it gives are losses, and gradients of parameters that have none.
+        work: Takes clips, and changes what lies on the GPU; all that it needs there stays where it
+            is, and what it frees is its own.
     """
 
     def __init__(self, work: Callable[[Clips], Figures]) -> None:
@@ -29,11 +29,6 @@ class Recorded:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._clips: Clips | None = None
         self._figures: Figures = {}
-
-    @property
-    def is_there(self) -> bool:
-        """Whether the work is repeated from now on."""
-        return self._graph is not None
 
     def __call__(self, clips: Clips) -> Figures:
         """Do the work; what it gives is valid until the next call."""

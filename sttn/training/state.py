@@ -28,9 +28,8 @@ class TrainingState:
         initialize(self.generator)
         self.generator.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.discriminator = Discriminator().to(device) if config.adversarial_weight else None
-        betas = (config.beta1, config.beta2)
         self.optimizers = [
-            torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
+            _optimizer(network, config, device)
             for network in (self.generator, self.discriminator)
             if network is not None
         ]
@@ -122,6 +121,26 @@ class TrainingState:
             "discriminator": None if discriminator is None else discriminator.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
+
+
+def _optimizer(
+    network: nn.Module, config: TrainingConfig, device: torch.device
+) -> torch.optim.Optimizer:
+    """Adam; on a GPU one whose steps can be recorded, with a rate that lies there."""
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(config.learning_rate, device=device) if on_gpu else config.learning_rate
+    betas = (config.beta1, config.beta2)
+    return torch.optim.Adam(
+        network.parameters(), lr=rate, betas=betas, fused=True, capturable=on_gpu
+    )
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Set the learning rate of an optimizer's group, where it lies."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def _generator(config: TrainingConfig) -> Generator:

@@ -38,10 +38,13 @@ from sttn.training.recipes import POOLED, Recipe, Recipes, require_movies
 from sttn.training.recorded import Recorded
 from sttn.training.rendering import Clips, Rendering
 from sttn.training.schedules import learning_rate
-from sttn.training.state import TrainingState
+from sttn.training.state import TrainingState, set_rate
 from sttn.training.validation import Validation
 
 logger = logging.getLogger(__name__)
+
+WRONG = "wrong"
+"""The figure that is 1 where a gradient was not finite."""
 
 
 def train(
@@ -217,29 +220,54 @@ class Step:
         self._discriminator = (
             None if state.discriminator is None else processes.share(state.discriminator)
         )
-        self._recorded = None
-        if device.type == "cuda" and processes.count == config.accumulate == 1:
-            self._recorded = Recorded(self._learn)
+        alone = processes.count == config.accumulate == 1
+        self._recorded = Recorded(self._made) if device.type == "cuda" and alone else None
 
     def __call__(self, parts: Parts) -> dict[str, float]:
         """Learn from this process's share of a batch, part by part; the figures of all shares."""
         config, state = self._config, self._state
         for optimizer in state.optimizers:
-            if self._recorded is None or not self._recorded.is_there:
-                optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, state.step)
+                set_rate(group, learning_rate(config, state.step))
+        if self._recorded is not None:
+            (clips,) = parts
+            figures = _told(self._recorded(clips), 1)
+            wrong = bool(figures.pop(WRONG))
+        else:
+            figures, wrong = self._in_rounds(parts)
+        if wrong:
+            state.rejected += 1
+            logger.warning("step %d left out: its gradient is not finite", state.step)
+        state.step += 1
+        state.average()
+        return figures
+
+    def _made(self, clips: Clips) -> dict[str, Tensor]:
+        """A whole step that never waits for a GPU, so that it can be recorded."""
+        for optimizer in self._state.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        figures = self._learn(clips)
+        wrong = 1 - torch.stack(self._shortened()).isfinite().all().float()
+        for optimizer in self._state.optimizers:
+            optimizer.found_inf = wrong  # type: ignore[attr-defined]  # where 1, nothing is changed
+            optimizer.step()
+        return figures | {WRONG: wrong}
+
+    def _in_rounds(self, parts: Parts) -> tuple[dict[str, float], bool]:
+        """A step part by part, all processes together; and whether it was left out."""
+        for optimizer in self._state.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for turn, clips in enumerate(parts, 1):
             with self._unsynchronized(turn < len(parts)):
-                for name, value in (self._recorded or self._learn)(clips).items():
+                for name, value in self._learn(clips).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
-        self._apply()
-        state.step += 1
-        state.average()
-        names = list(sums)
-        values = self._processes.mean(torch.stack([sums[name] for name in names]))
-        return dict(zip(names, (values / config.accumulate).tolist(), strict=True))
+        wrong = not all_finite(self._shortened())
+        if not wrong:
+            for optimizer in self._state.optimizers:
+                optimizer.step()
+        means = self._processes.mean(torch.stack(list(sums.values())))
+        return _told(dict(zip(sums, means, strict=True)), len(parts)), wrong
 
     def _learn(self, clips: Clips) -> dict[str, Tensor]:
         config = self._config
@@ -283,19 +311,11 @@ class Step:
             scores: Tensor = self._discriminator(clips)
         return scores.float()
 
-    def _apply(self) -> None:
-        config, state = self._config, self._state
+    def _shortened(self) -> list[Tensor]:
+        """Shorten gradients that are too long; how long those of each network were."""
+        state, longest = self._state, self._config.gradient_norm or math.inf
         networks = [n for n in (state.generator, state.discriminator) if n is not None]
-        norms = [
-            nn.utils.clip_grad_norm_(network.parameters(), config.gradient_norm or math.inf)
-            for network in networks
-        ]
-        if not all_finite(norms):
-            state.rejected += 1
-            logger.warning("step %d left out: its gradient is not finite", state.step)
-            return
-        for optimizer in state.optimizers:
-            optimizer.step()
+        return [nn.utils.clip_grad_norm_(network.parameters(), longest) for network in networks]
 
     @contextmanager
     def _unsynchronized(self, on: bool) -> Iterator[None]:
@@ -308,6 +328,12 @@ class Step:
         ]
         with shared[0], shared[1]:
             yield
+
+
+def _told(figures: dict[str, Tensor], rounds: int) -> dict[str, float]:
+    """Figures summed over rounds, fetched at once."""
+    values = torch.stack(list(figures.values())) / rounds
+    return dict(zip(figures, values.tolist(), strict=True))
 
 
 def _batches(

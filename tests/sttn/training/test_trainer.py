@@ -160,6 +160,26 @@ def test_each_loss_teaches_its_own_network_only(corpus, tiny):
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
 
 
+def test_a_step_that_can_be_recorded_is_the_same_step(corpus, tiny):
+    """What a GPU repeats without being asked is what a CPU does, also where it must do nothing."""
+    config = replace(tiny, adversarial_weight=0.01)
+    recipes = Recipes(corpus, config.sample, seed=1, count=8)
+    batches = [render([recipes[n], recipes[n + 1]], corpus, CPU) for n in (0, 2)]
+    states = [TrainingState(config, CPU) for _ in range(2)]
+    asked, recordable = (Step(config, state, CPU, Processes()) for state in states)
+    recordable._recorded = recordable._made
+    holed = batches[0]._replace(truth=torch.full_like(batches[0].truth, torch.nan))
+
+    for clips in (batches[0], holed, batches[1]):
+        for figures in zip(*(step([clips]).items() for step in (asked, recordable)), strict=True):
+            np.testing.assert_equal(*figures)
+
+    for one, other in zip(*(state.generator.parameters() for state in states), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert [state.rejected for state in states] == [1, 1]
+    assert states[1].optimizers[0].state_dict()["state"][0]["step"] == 2
+
+
 def test_bfloat16_learns_what_float32_learns(tmp_path, corpus, tiny):
     """Half the memory traffic, the same curve within rounding; losses and weights stay float32."""
     tiny = replace(tiny, adversarial_weight=0.01)
