@@ -1,5 +1,6 @@
 """One frame put together: real pixels, the network's beside them without a seam, texture."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,5 +66,11 @@ def without_seam(
 def lay(frame: Pixels, box: Region, pixels: NDArray[np.float32], where: NDArray[np.bool_]) -> None:
     """Lay pixels in [0, 1] into a frame, of whatever type it is."""
     white = steps(frame)
-    laid = (pixels[where] * white).clip(0, white)
-    box.of(frame)[where] = (laid.round() if white > 1 else laid).astype(frame.dtype)
+    laid = pixels * np.float32(white)
+    np.clip(laid, 0, white, out=laid)
+    if white > 1:
+        np.rint(laid, out=laid)
+    inside = box.of(frame)
+    # NumPy takes ten times as long to choose pixels by a mask.
+    there, chosen = np.ascontiguousarray(inside), where.view(np.uint8)
+    inside[...] = cv2.copyTo(laid.astype(frame.dtype), chosen, there)

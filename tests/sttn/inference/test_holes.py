@@ -7,11 +7,14 @@ from time import sleep
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sttn.errors import CancelledError, InvalidClipError
 from sttn.inference import WindowConfig, complete, completed_frames
-from sttn.inference.laying import without_seam
+from sttn.inference.laying import lay, without_seam
 from sttn.model import Generator, ModelConfig
+from sttn.model.region import Region
 from sttn.propagation.flow import DisFlow
 
 
@@ -196,3 +199,23 @@ def test_without_surroundings_a_fill_stays(generator):
     np.testing.assert_array_equal(
         without_seam(said, np.zeros_like(said), np.ones((8, 8), np.bool_)), said
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.floats(0, 1), st.sampled_from("CF"))
+def test_only_the_hole_is_laid_and_rounded_to_the_nearest_step(seed, in_8_bits, share, order):
+    """What lies outside a hole stays bit for bit, however the caller's frames lie in memory."""
+    rng = np.random.default_rng(seed)
+    frame = rng.random((9, 13, 3)).astype(np.float32)
+    frame = np.array((frame * 255).astype(np.uint8) if in_8_bits else frame, order=order)
+    box = Region(2, 2 + rng.integers(1, 7), 3, 3 + rng.integers(1, 10))
+    pixels = rng.uniform(-0.2, 1.2, (*box.size, 3)).astype(np.float32)
+    pixels[rng.random(box.size) < 0.1] = -0.0
+    hole = np.zeros((9, 13), np.bool_)
+    where = box.of(hole)
+    where[...] = rng.random(box.size) < share
+    expected, shown = frame.copy(), pixels[where].clip(0, 1)
+    box.of(expected)[where] = np.rint(shown * np.float32(255)) if in_8_bits else shown
+
+    lay(frame, box, pixels, where)
+
+    assert frame.tobytes() == expected.tobytes()
