@@ -109,7 +109,8 @@ def _within_bars(clip: Clip, frames: Iterable[int], cancelled: Callable[[], bool
         if cancelled():
             raise CancelledError("cancelled by the caller")
         known = ~clip.mask(index)
-        bright = (in_8_bits(clip.frame(index)).max(-1) > DARK) & known
+        red, green, blue = np.moveaxis(in_8_bits(clip.frame(index)), -1, 0)
+        bright = (np.maximum(np.maximum(red, green), blue) > DARK) & known
         if bright.any():
             for axis in (0, 1):
                 lit[axis] |= bright.any(axis=1 - axis)
