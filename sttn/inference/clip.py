@@ -97,12 +97,8 @@ class Clip:
                 f"frame {self._at[index]} is {frame.dtype} {frame.shape}, "
                 f"the first one {self._type} {self._shape}"
             )
-        if not np.isfinite(frame).all():
-            raise InvalidClipError(f"frame {self._at[index]} holds NaN or inf; replace them first")
-        if self._type == np.float32 and (peak := frame.max()) > BRIGHTEST:
-            raise InvalidClipError(
-                f"frame {self._at[index]} goes up to {peak:g}; give float32 in [0, 1], or uint8"
-            )
+        if self._type == np.float32:
+            self._require_range(index, frame)
         return self._seen(frame)
 
     def mask(self, index: int) -> Mask:
@@ -158,6 +154,14 @@ class Clip:
 
     def _seen(self, image: NDArray[Any]) -> NDArray[Any]:
         return image if self._window is None else np.ascontiguousarray(self._window.of(image))
+
+    def _require_range(self, index: int, frame: Pixels) -> None:
+        if not np.isfinite(frame).all():
+            raise InvalidClipError(f"frame {self._at[index]} holds NaN or inf; replace them first")
+        if (peak := frame.max()) > BRIGHTEST:
+            raise InvalidClipError(
+                f"frame {self._at[index]} goes up to {peak:g}; give float32 in [0, 1], or uint8"
+            )
 
     def _require_raster(self) -> None:
         shape = self._shape
