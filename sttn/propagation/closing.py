@@ -55,18 +55,18 @@ def closed(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.
 
 def _solved(sums: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     known = weights > 0
-    values = np.divide(sums, weights, out=np.zeros_like(sums), where=known)
-    if min(values.shape[:2]) <= COARSEST:
-        mean = sums.sum((0, 1)) / weights.sum((0, 1))
-        result = np.where(known, values, mean).astype(np.float32)
+    values = sums / np.where(known, weights, np.float32(1))
+    height, width = values.shape[:2]
+    if min(height, width) <= COARSEST:
+        result = np.empty_like(values)
+        result[...] = sums.sum((0, 1)) / weights.sum((0, 1))
     else:
-        size = ((values.shape[1] + 1) // 2, (values.shape[0] + 1) // 2)
+        size = ((width + 1) // 2, (height + 1) // 2)
         coarse = _solved(*(_area(part, size) for part in (sums, weights)))
-        enlarged = cv2.resize(
-            coarse, (values.shape[1], values.shape[0]), interpolation=cv2.INTER_LINEAR
-        )
-        result = np.where(known, values, enlarged.reshape(values.shape)).astype(np.float32)
-    fixed = known[..., 0].astype(np.uint8)
+        enlarged = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        result = np.asarray(enlarged, np.float32)
+    fixed = known[..., 0].view(np.uint8)
+    cv2.copyTo(values, fixed, result)
     for _ in range(SWEEPS):
         result = np.asarray(cv2.blur(result, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
         cv2.copyTo(values, fixed, result)

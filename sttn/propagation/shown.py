@@ -40,7 +40,9 @@ def in_8_bits(frame: NDArray[Any]) -> Image:
     """(H, W, 3) uint8 of a frame that is uint8, or float in [0, 1]."""
     if frame.dtype == np.uint8:
         return frame
-    return np.asarray((in_float(frame) * 255).clip(0, 255).round(), np.uint8)
+    scaled = np.asarray(frame, np.float32) * np.float32(255)
+    np.clip(scaled, 0, 255, out=scaled)
+    return np.asarray(np.rint(scaled, out=scaled), np.uint8)
 
 
 def in_float(frame: NDArray[Any]) -> NDArray[np.float32]:
