@@ -5,7 +5,9 @@ Both are made so small for that that grain goes, and only what is finer than the
 so that a flash or a fade is no cut.
 """
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,8 +19,9 @@ from sttn.errors import CancelledError
 from sttn.footage import Image
 from sttn.inference.clip import Clip
 from sttn.propagation.closing import closed
-from sttn.propagation.flow import DisFlow, warped
+from sttn.propagation.flow import DisFlow, Flow, warped
 from sttn.propagation.shown import in_8_bits
+from sttn.settings.computing import THREADS
 
 PIXELS = 54 * 30
 """Of the small images that are compared."""
@@ -39,12 +42,18 @@ ALIKE = 0.5
 SHOWN = 0.1
 """Share of a frame that both have to show outside their holes, or nothing is known."""
 
+AHEAD = 4 * THREADS
+"""Frames that may wait for their flow, so that a movie's do not fill the memory."""
+
 
 class _Small(NamedTuple):
     """What is compared of a frame."""
 
+    frame: int
     gray: Image
     """(h, w, 3), a membrane over the hole."""
+    detail: NDArray[np.float32]
+    """(h, w), what of it is finer than the light."""
     known: NDArray[np.bool_]
     """(h, w), outside the hole."""
 
@@ -77,27 +86,45 @@ def _before_what_is_painted(clip: Clip, cut: int) -> int:
     """
     estimate = DisFlow(finest=0)
     while cut - 1 in clip.clean:
-        if _likeness(estimate, _small(clip, cut - 1), _small(clip, cut)) < ALIKE:
+        before, after = _small(clip, cut - 1), _small(clip, cut)
+        if _likeness(before, after, estimate(before.gray, after.gray)) < ALIKE:
             break
         cut -= 1
     return cut
 
 
 def _changes(clip: Clip, cancelled: Callable[[], bool]) -> Iterator[tuple[int, float]]:
-    """Frames that can be told, and how much each is like the one before, -1 to 1."""
-    estimate, before = DisFlow(finest=0), None
+    """Frames that can be told, and how much each is like the one before, -1 to 1.
+
+    Threads find the flow meanwhile, and nothing else: whatever is short they would do in turns.
+    """
+    for before, after, flow in _moving(_told(clip, cancelled)):
+        yield after.frame, _likeness(before, after, flow.result())
+
+
+def _moving(frames: Iterable[_Small]) -> Iterator[tuple[_Small, _Small, Future[Flow]]]:
+    """Each frame and the one after it, and the flow between them, which a thread finds."""
+    estimate, waiting = DisFlow(finest=0), deque[tuple[_Small, _Small, Future[Flow]]]()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="cuts") as threads:
+        for before, after in pairwise(frames):
+            flow = threads.submit(estimate, before.gray, after.gray)
+            waiting.append((before, after, flow))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _told(clip: Clip, cancelled: Callable[[], bool]) -> Iterator[_Small]:
+    """Frames that can be told from others, in order."""
     for index in range(len(clip)):
         if cancelled():
             raise CancelledError("cancelled by the caller")
         if index in clip.clean:
             continue
         frame = _small(clip, index)
-        detail = _detail(frame.gray)[frame.known]
-        if not len(detail) or detail.std() < FLAT:
-            continue
-        if before is not None:
-            yield index, _likeness(estimate, before, frame)
-        before = frame
+        detail = frame.detail[frame.known]
+        if len(detail) and detail.std() >= FLAT:
+            yield frame
 
 
 def _small(clip: Clip, index: int) -> _Small:
@@ -109,16 +136,16 @@ def _small(clip: Clip, index: int) -> _Small:
     known = hole == 0
     shrunk = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     whole = closed(shrunk[..., None], known).clip(0, 255).round().astype(np.uint8)
-    return _Small(np.repeat(whole, 3, axis=2), known)
+    return _Small(index, np.repeat(whole, 3, axis=2), _detail(whole), known)
 
 
-def _likeness(estimate: DisFlow, before: _Small, after: _Small) -> float:
+def _likeness(before: _Small, after: _Small, flow: Flow) -> float:
     """Correlation of what is finer than the light, outside both holes; 1 where none can be had."""
     known = before.known & after.known
     if known.mean() < SHOWN:
         return 1.0
-    moved = warped(after.gray, estimate(before.gray, after.gray))
-    here, there = (_detail(gray)[known] for gray in (before.gray, moved))
+    moved = warped(after.gray, flow)
+    here, there = before.detail[known], _detail(moved)[known]
     length = np.sqrt(np.square(here).mean() * np.square(there).mean())
     return float((here * there).mean() / length) if length > 0 else 1.0
 

@@ -1,6 +1,5 @@
 """What of every hole is left for the network, and how the frame is put together afterwards."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
@@ -14,10 +13,7 @@ from sttn.inference.laying import SEAM, put_together
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Propagation
 from sttn.propagation.recent import Recent
-
-THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
-"""Frames whose real pixels are looked for at once, while as many threads find the motion that they
-ask for, so that the first frame does not wait for all of it; the network computes meanwhile."""
+from sttn.settings.computing import THREADS
 
 AHEAD = THREADS + 4
 """Frames whose real pixels are looked for before they are asked for."""
@@ -58,6 +54,7 @@ class Holes:
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
         self._unforeseen = ThreadPoolExecutor(1, thread_name_prefix="real-pixels-now")
+        # The motion that they ask for, so that the first frame does not wait for all of it.
         self._preparing = ThreadPoolExecutor(THREADS, thread_name_prefix="motion")
         self._begun: dict[int, Future[Fill | None]] = {}
         self._following = iter(clip.filled)

@@ -1,10 +1,14 @@
-"""In which precision is computed, and within which memory."""
+"""In which precision is computed, within which memory, and by how many threads."""
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """As users name it; ``auto`` measures."""
+
+THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
+"""Frames of which one thing is found at once, while other threads, or the network, compute too."""
 
 
 @dataclass(frozen=True, kw_only=True)

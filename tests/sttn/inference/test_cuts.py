@@ -1,5 +1,8 @@
 """Cuts are found where there are some, and nothing crosses them: who completes an edited movie."""
 
+from itertools import count
+from threading import enumerate as threads
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +37,16 @@ def test_the_object_that_is_removed_does_not_hide_a_cut():
     frames[:, masks[0]] = panned(3, 1)[0][masks[0]]
 
     assert len(found(frames, masks)) == 2
+
+
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_cuts_are_found_in_order_however_many_frames_wait(ahead, monkeypatch):
+    """A movie has more frames than may wait to be compared."""
+    monkeypatch.setattr("sttn.inference.cuts.AHEAD", ahead)
+
+    scenes = found(np.concatenate([panned(seed, 4) for seed in (1, 2, 3)]))
+
+    assert scenes == [list(range(start, start + 4)) for start in (0, 4, 8)]
 
 
 def flash(frames: np.ndarray) -> np.ndarray:
@@ -198,3 +211,18 @@ def test_looking_for_cuts_can_be_cancelled(generator):
 
     with pytest.raises(CancelledError):
         next(completed_frames(frames, with_hole(frames), generator, cancelled=lambda: True))
+
+
+def test_who_cancels_while_frames_are_compared_waits_for_no_other():
+    """An artist who closes the node: nothing more is read, and no thread stays."""
+    frames, asked = panned(1, 9), count()
+    clip = Clip(frames, with_hole(frames), frozenset(), frozenset())
+    read: list[int] = []
+    frame = clip.frame
+    clip.frame = lambda index: read.append(index) or frame(index)
+
+    with pytest.raises(CancelledError):
+        stretches(clip, lambda: next(asked) == 5)
+
+    assert read == [0, 1, 2, 3, 4]
+    assert not [thread for thread in threads() if thread.name.startswith("cuts")]
