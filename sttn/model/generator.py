@@ -89,7 +89,7 @@ class TransformerBlock(nn.Module):
         self,
         features: Tensor,
         offered: Sequence[Patches],
-        mask: Tensor | None,
+        hidden: Sequence[Tensor | None],
         spans: Sequence[Span],
     ) -> list[Tensor]:
         """Refine frames by what frames show.
@@ -97,8 +97,7 @@ class TransformerBlock(nn.Module):
         Args:
             features: (B, T, H, W, C).
             offered: By head, the patches that may be copied; those of ``features`` among them.
-            mask: (B, T', 1, H, W) of the frames that offer, 1 inside the hole; None where
-                attention is unmasked.
+            hidden: By head, which of them lie in holes; :meth:`PatchAttention.hidden`.
             spans: The frames and cells that are refined.
 
         Returns:
@@ -108,7 +107,7 @@ class TransformerBlock(nn.Module):
         refined = [span.of(span.region.grown(FEED_FORWARD_REACH, size)) for span in spans]
         # The 3x3 convolution that ends attention looks one cell further.
         attended = [span.of(span.region.grown(1, size)) for span in refined]
-        found = self.attention(features, offered, mask, attended)
+        found = self.attention(features, offered, hidden, attended)
         results = []
         for span, inner, outer, each in zip(spans, refined, attended, found, strict=True):
             result = inner.cut(features) + inner.region.within(outer.region).cut(each)
@@ -269,6 +268,7 @@ class Generator(nn.Module):
         size = (features.shape[2], features.shape[3])
         everything = [Span(0, features.shape[1], whole(size))]
         wanted = [span.of(_decoded_from(span.region, size)[0]) for span in spans]
+        hidden = self._blocks[0].attention.hidden(mask, size)
         last = len(self._blocks) - 1
         for number, block in enumerate(self._blocks):
             offered = block.attention.offered(features)
@@ -276,8 +276,8 @@ class Generator(nn.Module):
                 offered = with_lent(offered, lend(number))
             if number == last:
                 break
-            (features,) = block(features, offered, mask, everything)
-        return cast("list[Tensor]", block(features, offered, mask, wanted))
+            (features,) = block(features, offered, hidden, everything)
+        return cast("list[Tensor]", block(features, offered, hidden, wanted))
 
     def remember(self, features: Tensor, mask: Tensor | None) -> list[Tensor]:
         """What frames lend at every block when they see one another and nothing else.
@@ -290,12 +290,14 @@ class Generator(nn.Module):
             Per block (heads, 2, B, R, H/4 * W/4 * C / heads): keys and values of all patches.
         """
         lent, frames = [], features.shape[1]
-        everything = [Span(0, frames, whole((features.shape[2], features.shape[3])))]
+        size = (features.shape[2], features.shape[3])
+        everything = [Span(0, frames, whole(size))]
+        hidden = self._blocks[0].attention.hidden(mask, size)
         for number, block in enumerate(self._blocks):
             offered = block.attention.offered(features)
             lent.append(packed(offered, frames))
             if number < len(self._blocks) - 1:
-                (features,) = block(features, offered, mask, everything)
+                (features,) = block(features, offered, hidden, everything)
         return lent
 
     def decode(self, features: Tensor, pixels: Region, size: tuple[int, int]) -> Tensor:
