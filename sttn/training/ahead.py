@@ -1,16 +1,24 @@
-"""Renders the next batch while a GPU computes with the present one."""
+"""Renders the next batches while a GPU computes with the present one."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import torch
 
 from sttn.training.recipes import Recipe
 from sttn.training.rendering import Clips, Rendering
 
+AHEAD = 4
+"""Batches that are rendered before they are asked for: some take many times as long as others."""
+
 Parts = Sequence[Clips]
 """A batch, in the parts that are computed one after the other."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def rendered(
@@ -18,8 +26,8 @@ def rendered(
 ) -> Iterator[tuple[Sequence[Recipe], Parts]]:
     """Each batch of recipes, and what it looks like.
 
-    On a GPU the batch after it is rendered meanwhile, by a thread with a stream of its own: what
-    launches most of a picture's many small kernels is the CPU, and it would have nothing to do.
+    On a GPU those after it are rendered meanwhile, by a thread with a stream of its own: what
+    launches a picture's many small kernels is the CPU, which has nothing else to do.
 
     Args:
         batches: Recipes; ``parts`` divides how many each has.
@@ -27,32 +35,42 @@ def rendered(
         device: Where it does.
         parts: Rounds of accumulation.
     """
+    work = partial(_parts, render, parts)
     if device.type != "cuda":
         for recipes in batches:
-            yield recipes, _parts(recipes, render, parts)
+            yield recipes, work(recipes)
         return
+    aside = partial(_aside, torch.cuda.Stream(device), work)
     with ThreadPoolExecutor(1, thread_name_prefix="rendering") as thread:
-        stream = torch.cuda.Stream(device)
-        pending = None
-        for recipes in batches:
-            work = partial(_aside, stream, partial(_parts, recipes, render, parts))
-            following = recipes, thread.submit(work)
-            if pending is not None:
-                yield pending[0], _here(device, *pending[1].result())
-            pending = following
-        if pending is not None:
-            yield pending[0], _here(device, *pending[1].result())
+        for recipes, (made, there) in made_ahead(batches, aside, thread, AHEAD):
+            yield recipes, _here(device, made, there)
 
 
-def _parts(recipes: Sequence[Recipe], render: Rendering, parts: int) -> Parts:
+def made_ahead(
+    given: Iterable[Given], make: Callable[[Given], Made], thread: Executor, ahead: int
+) -> Iterator[tuple[Given, Made]]:
+    """What is made of each, in order, while up to ``ahead`` more are being made."""
+    pending: deque[tuple[Given, Future[Made]]] = deque()
+    for each in given:
+        pending.append((each, thread.submit(make, each)))
+        if len(pending) > ahead:
+            first, making = pending.popleft()
+            yield first, making.result()
+    for last, making in pending:
+        yield last, making.result()
+
+
+def _parts(render: Rendering, parts: int, recipes: Sequence[Recipe]) -> Parts:
     size = len(recipes) // parts
     return [render(recipes[start : start + size]) for start in range(0, len(recipes), size)]
 
 
-def _aside(stream: torch.cuda.Stream, work: Callable[[], Parts]) -> tuple[Parts, torch.cuda.Event]:
-    """What work gives on a stream, and when it is there."""
+def _aside(
+    stream: torch.cuda.Stream, work: Callable[[Sequence[Recipe]], Parts], recipes: Sequence[Recipe]
+) -> tuple[Parts, torch.cuda.Event]:
+    """What work makes of recipes on a stream, and when it is there."""
     with torch.cuda.stream(stream):
-        return work(), stream.record_event()
+        return work(recipes), stream.record_event()
 
 
 def _here(device: torch.device, parts: Parts, there: torch.cuda.Event) -> Parts:

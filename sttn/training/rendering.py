@@ -1,6 +1,5 @@
 """Renders recipes on the device that trains: stills set in motion, movies cut to size."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,7 +34,7 @@ class Clips(NamedTuple):
 
 
 class Rendering:
-    """Renders clips, and keeps the most recent ones for recipes that look alike.
+    """Renders clips, and keeps those of the highest numbers for recipes that look alike.
 
     Args:
         corpus: What recipes are made from.
@@ -45,7 +44,7 @@ class Rendering:
 
     def __init__(self, corpus: Corpus, device: torch.device, kept: int = 0) -> None:
         self._corpus, self._device, self._size = corpus, device, kept
-        self._kept: OrderedDict[int, tuple[Tensor, Tensor]] = OrderedDict()
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, recipes: Sequence[Recipe]) -> Clips:
         """Turn recipes into clips."""
@@ -56,11 +55,11 @@ class Rendering:
 
     def _pictures(self, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """Truth and input (T, 3, H, W) in [0, 1]."""
-        found = self._kept.pop(recipe.clip, None) or _render(recipe, self._corpus, self._device)
+        found = self._kept.get(recipe.clip) or _render(recipe, self._corpus, self._device)
         if self._size:
             self._kept[recipe.clip] = found
             if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+                del self._kept[min(self._kept)]
         return found
 
 

@@ -1,5 +1,6 @@
 """Clips to train on: drawn by lot, the same for the same seed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from sttn.training import rendering
+from sttn.training.ahead import made_ahead
 from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.masks import random_masks
 from sttn.training.recipes import (
+    POOLED,
     Excerpt,
     MovingObject,
     Recipe,
@@ -234,7 +237,7 @@ def test_clips_that_cannot_be_made_are_refused(wrong):
         SampleConfig(**wrong)
 
 
-def test_clips_seen_again_have_another_hole(corpus):
+def test_clips_seen_again_have_another_hole(corpus, monkeypatch):
     """What a GPU renders is used several times; each clip about as often as is said."""
     sample = SampleConfig(width=48, height=48, frames=3)
     recipes = Recipes(corpus, sample, seed=0, count=3000, reuse=4)
@@ -251,9 +254,16 @@ def test_clips_seen_again_have_another_hole(corpus):
             render([replace(each, masks=first.masks)], corpus, CPU) for each in (first, second)
         )
         torch.testing.assert_close(one.truth, other.truth, rtol=0, atol=0)
-    whole = [recipe.clip for recipe in (recipes[index] for index in range(1000, 2000))]
-    middle = [whole.count(clip) for clip in range(380, 480)]
+    whole = [recipes[index] for index in range(1000, 2000)]
+    numbers = [recipe.clip for recipe in whole]
+    middle = [numbers.count(clip) for clip in range(380, 480)]
     assert 3 < np.mean(middle) < 5
+    done = []
+    monkeypatch.setattr(rendering, "_render", lambda recipe, *_: done.append(recipe.clip) or (0, 0))
+    draw = rendering.Rendering(corpus, CPU, kept=POOLED)
+    for each in whole:
+        draw._pictures(each)
+    assert len(done) == len(set(numbers))
 
 
 def test_a_clip_seen_again_is_rendered_once(corpus, monkeypatch):
@@ -273,3 +283,28 @@ def test_a_clip_seen_again_is_rendered_once(corpus, monkeypatch):
         torch.testing.assert_close(clips.given, fresh.given, rtol=0, atol=0)
 
     assert done == [0, 1, 2, 0]
+
+
+def test_batches_are_made_ahead_in_order_and_no_farther_than_is_said():
+    """A GPU's memory holds a few batches that wait, not all that could be rendered."""
+    asked = []
+
+    def given():
+        for number in range(7):
+            asked.append(number)
+            yield number
+
+    with ThreadPoolExecutor(1) as thread:
+        made = made_ahead(given(), lambda number: 10 * number, thread, 2)
+        assert next(made) == (0, 0)
+        assert asked == [0, 1, 2]
+        assert list(made) == [(number, 10 * number) for number in range(1, 7)]
+
+
+def test_what_goes_wrong_ahead_is_told_when_its_turn_comes():
+    """A photograph that cannot be rendered ends a run as it does on a CPU."""
+    with ThreadPoolExecutor(1) as thread:
+        made = made_ahead([2, 1, 0, 1], lambda number: 2 // number, thread, 3)
+        assert [next(made), next(made)] == [(2, 1), (1, 2)]
+        with pytest.raises(ZeroDivisionError):
+            next(made)
