@@ -12,7 +12,7 @@ BLENDERS ?= 5.0.1 4.5.15
 # What `make training-shots` takes photographs from.
 CORPUS ?= corpus
 
-.PHONY: demo test test-gpu check blenders extension benchmark benchmark-growth shot training-shots
+.PHONY: demo test test-gpu check blenders extension benchmark benchmark-gpu benchmark-growth shot training-shots
 
 demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
@@ -43,6 +43,13 @@ check: $(VENV)/installed-dev
 # The engine against the plain path; minutes on a CPU. BENCHMARK passes options on.
 benchmark: $(VENV)/installed
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/engine.py $(BENCHMARK)
+
+# What a GPU reaches, the engine and training; about three minutes there.
+benchmark-gpu: $(VENV)/installed
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/training.py --network shipped --batch 8 --steps 20 --reuse 4 --bfloat16 \
+		--device cuda --json tests/benchmarks/training_gpu.json
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/engine.py --network paper --frames 80 --batch 4 --precision bfloat16 \
+		--rounds 1 --device cuda --json tests/benchmarks/engine_gpu.json
 
 # How time and memory grow; more than twenty minutes on a CPU.
 benchmark-growth: $(VENV)/installed
