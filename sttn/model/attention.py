@@ -100,11 +100,13 @@ def _as_numbers(tensor: Tensor, channels: int) -> Tensor:
 
     Args:
         tensor: Whose last axis holds all channels of one cell or several.
-        channels: Of a cell; they are not torn apart.
+        channels: Of a cell; they are not torn apart, nor made one number, beside which there is no
+            next one that could tell how far numbers lie apart.
     """
     each = LONG.itemsize // tensor.itemsize
     places = (tensor.storage_offset(), *tensor.stride()[:-1], channels)
-    fits = tensor.stride(-1) == 1 and not any(place % each for place in places)
+    beside = tensor.stride(-1) == 1 and channels > each
+    fits = beside and not any(place % each for place in places)
     return tensor.view(LONG) if tensor.is_cuda and fits else tensor
 
 
@@ -251,7 +253,7 @@ def _dot_products(query: Tensor, key: Tensor) -> Tensor:
     """Of every query (B, M, D) with every key (B, N, D): (B, M, N)."""
     if (count := _pieces(query, key)) > 1:
         several = _in_pieces(query, count) @ _in_pieces(key, count).transpose(2, 3)
-        return several.sum(dim=1, dtype=torch.float32).to(query.dtype)
+        return several.sum(dim=1)  # on a GPU in float32 at least
     # Shorter types are summed in float32 and rounded once; pieces would be rounded each.
     at_once = SUMMED_AT_ONCE if query.itemsize >= 4 else query.shape[-1]
     pieces = zip(query.split(at_once, -1), key.split(at_once, -1), strict=True)

@@ -13,6 +13,14 @@ from torch.utils._pytree import tree_map, tree_map_only
 
 from sttn.inference import PRESETS, MemoryBudget, completed_frames, holes
 from sttn.model import Generator, ModelConfig
+from sttn.model.attention import (
+    SHORTEST_PIECE,
+    SUMMED_AT_ONCE,
+    _pieces,
+    attend,
+    from_patches,
+    to_patches,
+)
 from sttn.propagation.fusion import read_once
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
@@ -41,7 +49,8 @@ class OnGpu(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held):
-        like = {"strides": held.stride(), "dtype": held.dtype, "device": "meta"}
+        like = {"strides": held.stride(), "storage_offset": held.storage_offset()}
+        like |= {"dtype": held.dtype, "device": "meta"}
         with torch.inference_mode(False):
             tensor = torch.Tensor._make_wrapper_subclass(cls, held.shape, **like)
         tensor.held = held
@@ -172,6 +181,58 @@ def test_clips_are_completed(propagate, count):
     )
 
     np.testing.assert_allclose(on_gpu, on_cpu, atol=1)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 8])
+@pytest.mark.parametrize("first", [1, 8])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("patch", [(6, 12), (2, 3)])
+def test_patches_are_cut_as_a_cpu_cuts_them(channels, first, kind, patch):
+    """A head of any width: its channels are copied as longer numbers, where they fill some."""
+    here = torch.randn(2, 3, 6, 12, 16).to(kind)
+    there = here.to(GPU)
+
+    parts = [each.requires_grad_()[..., first : first + channels] for each in (here, there)]
+    cut = [to_patches(part, *patch) for part in parts]
+    pieced = [from_patches(patches, 3, (6, 12), patch) for patches in cut]
+    for whole in pieced:
+        whole.square().sum().backward()
+
+    for one, other in (cut, pieced, (here.grad, there.grad)):
+        torch.testing.assert_close(other.cpu(), one, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_few_large_patches_of_several_windows_are_multiplied_in_pieces(kind):
+    """The head whose patch is the whole frame: as exact as its type, and shared out."""
+    query, key, value = (torch.randn(2, 5, 20736).to(kind) for _ in range(3))
+    there = [tensor.to(GPU) for tensor in (query, key, value)]
+
+    found = attend(*there, None).cpu()
+
+    expected = attend(*(tensor.double() for tensor in (query, key, value)), None)
+    apart = {torch.float32: 1e-4, torch.float64: 1e-11, torch.bfloat16: 0.1}[kind]
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=apart)
+    assert _pieces(*there[:2]) == 48
+
+
+@pytest.mark.parametrize(
+    ("windows", "patches", "length", "pieces"),
+    [
+        (1, 3, 414720, 1),
+        (2, 129, 414720, 1),
+        (2, 3, 511, 1),
+        (2, 3, 414720, 135),
+        (24, 3, 414720, 15),
+    ],
+)
+def test_dot_products_are_cut_into_long_pieces(windows, patches, length, pieces):
+    """Enough for a GPU's cores, and in float32 none longer than is summed in one go."""
+    query = torch.empty(windows, patches, length, device=GPU)
+
+    assert _pieces(query, query) == pieces
+    assert length % pieces == 0
+    assert pieces == 1 or SHORTEST_PIECE <= length // pieces <= SUMMED_AT_ONCE
 
 
 @pytest.mark.slow
