@@ -167,9 +167,9 @@ class Engine:
         batch = inside.to(self._precision, memory_format=torch.channels_last)
         return indices, self._generator.encode(batch)
 
-    def _sent(self, images: Sequence[NDArray[Any]]) -> Tensor:
-        """Images (N, ...) on the device; a GPU fetches them when it gets to it."""
-        stacked = torch.from_numpy(np.stack(images))
+    def _sent(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
+        """Arrays (N, ...) on the device; a GPU fetches them when it gets to it."""
+        stacked = torch.from_numpy(np.stack(arrays))
         if self._device.type != "cuda":
             return stacked.to(self._device)
         return stacked.pin_memory().to(self._device, non_blocking=True)
@@ -195,10 +195,11 @@ class Engine:
             self._features.put(("lent", block), lent[:, :, 0])
 
     def _places(self, plans: Sequence[Plan]) -> Tensor:
-        """Each window's references, (B, R), by place among all; once, since a GPU waits for it."""
+        """Each window's references, (B, R), by place among all; the same at every block."""
         place = {index: position for position, index in enumerate(self._references)}
-        windows = [[place[index] for index in plan.window.references] for plan in plans]
-        return torch.tensor(windows, device=self._device)
+        return self._sent(
+            [np.array([place[index] for index in plan.window.references]) for plan in plans]
+        )
 
     def _lent(self, places: Tensor, block: int) -> Tensor:
         """What each window's references lend at a block: (heads, 2, B, R, cells and channels)."""

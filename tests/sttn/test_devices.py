@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map, tree_map_only
 
 from sttn.inference import PRESETS, MemoryBudget, completed_frames, holes
+from sttn.inference.engine import Engine
 from sttn.model import Generator, ModelConfig
 from sttn.model.attention import (
     SHORTEST_PIECE,
@@ -181,6 +182,31 @@ def test_clips_are_completed(propagate, count):
     )
 
     np.testing.assert_allclose(on_gpu, on_cpu, atol=1)
+
+
+def test_a_window_is_computed_without_waiting_for_the_gpu(monkeypatch):
+    """Frames are put together meanwhile; what waits for one number waits for the window before."""
+    network = Generator(ModelConfig(channels=16, blocks=1)).to(GPU).eval()
+    frames, masks = picture(1, 48, 48).repeat(14, axis=0), np.zeros((14, 48, 48), np.bool_)
+    masks[:, 20:30, 20:30] = True
+    window = replace(PRESETS["balanced"], propagate=False, part_at_cuts=False)
+    run, running, waited = Engine.run, [], []
+
+    def noticed(engine, plans):
+        running.append(engine)
+        run(engine, plans)
+        running.pop()
+
+    def moved(self, operation, types, args=(), kwargs=None):
+        if running and operation._schema.name in MOVING and Given(args, kwargs or {}).is_moved:
+            waited.extend([operation] if not (kwargs or {}).get("non_blocking") else [])
+        return done(operation, args, kwargs or {})
+
+    monkeypatch.setattr(Engine, "run", noticed)
+    monkeypatch.setattr(Pretence, "__torch_dispatch__", moved)
+
+    assert len(list(completed_frames(frames, masks, network, window))) == 14
+    assert not waited
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4, 8])
