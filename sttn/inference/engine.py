@@ -25,8 +25,11 @@ from sttn.model import Generator
 from sttn.model.region import Region, Span, around
 from sttn.settings.schedule import WindowConfig
 
-FRAMES_AT_ONCE = {"cpu": 4, "cuda": 32}
+FRAMES_AT_ONCE = 4
 """Frames encoded or decoded in one go; more gained nothing on a CPU."""
+
+FRAMES_AT_ONCE_ASIDE = 32
+"""The same on a GPU."""
 
 FRAMES_IN_SPAN = 2
 """Frames that share a region on a CPU; a GPU takes all that are wanted at once."""
@@ -55,13 +58,14 @@ class Engine:
         self._overlap = Overlap(config)
         self._asked: dict[int, Region] = {}  # what of a frame windows were asked for
         self._window_batches = Batches("window", batch)
-        self._frame_batches = Batches("frame", FRAMES_AT_ONCE[self._device.type])
+        at_once = FRAMES_AT_ONCE_ASIDE if self.computes_aside else FRAMES_AT_ONCE
+        self._frame_batches = Batches("frame", at_once)
         self._finished = 0  # frames handed over
 
     @property
     def computes_aside(self) -> bool:
-        """Whether :meth:`run` comes back before its work is done, as on a GPU."""
-        return self._device.type != "cpu"
+        """Whether :meth:`run` comes back before its work is done: on a GPU, NVIDIA's or AMD's."""
+        return self._device.type == "cuda"
 
     def settle(self, before: int) -> None:
         """Fetch the frames before an index, which are final, without waiting for them."""
@@ -170,7 +174,7 @@ class Engine:
     def _sent(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
         """Arrays (N, ...) on the device; a GPU fetches them when it gets to it."""
         stacked = torch.from_numpy(np.stack(arrays))
-        if self._device.type != "cuda":
+        if not self.computes_aside:
             return stacked.to(self._device)
         return stacked.pin_memory().to(self._device, non_blocking=True)
 

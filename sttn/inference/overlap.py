@@ -51,11 +51,11 @@ class Overlap:
 
 
 class _Fetched:
-    """A tensor on its way from a GPU, or one of the CPU."""
+    """A tensor on its way from a GPU, or there already."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor.to("cpu", non_blocking=True)
         on_gpu = tensor.device.type == "cuda"
+        self._tensor = tensor.to("cpu", non_blocking=on_gpu)
         self._there = torch.cuda.current_stream(tensor.device).record_event() if on_gpu else None
 
     def pixels(self) -> NDArray[np.float32]:

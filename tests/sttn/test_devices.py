@@ -11,7 +11,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map, tree_map_only
 
-from sttn.inference import PRESETS, MemoryBudget, completed_frames, holes
+from sttn.inference import (
+    PRESETS,
+    MemoryBudget,
+    WindowConfig,
+    complete,
+    completed_frames,
+    holes,
+)
 from sttn.inference.engine import Engine
 from sttn.model import Generator, ModelConfig
 from sttn.model.attention import (
@@ -259,6 +266,23 @@ def test_dot_products_are_cut_into_long_pieces(windows, patches, length, pieces)
     assert _pieces(query, query) == pieces
     assert length % pieces == 0
     assert pieces == 1 or SHORTEST_PIECE <= length // pieces <= SUMMED_AT_ONCE
+
+
+def test_other_devices_are_waited_for(monkeypatch):
+    """Whoever calls from Python may have one that PyTorch knows and this project does not."""
+    monkeypatch.setattr(OnGpu, "device", torch.device("xpu", 0))
+    monkeypatch.setattr(OnGpu, "is_cuda", False)
+    monkeypatch.setattr(torch.xpu, "_lazy_init", lambda: None)
+    network = Generator(ModelConfig(channels=16, blocks=1)).eval()
+    frames, masks = picture(7, 48, 48), np.zeros((7, 48, 48), np.bool_)
+    masks[:, 20:30, 20:30] = True
+    window = WindowConfig(propagate=False, part_at_cuts=False)
+
+    there, here = (
+        complete(frames, masks, network.to(place), window) for place in (OnGpu.device, CPU)
+    )
+
+    np.testing.assert_allclose(there, here, atol=1)
 
 
 @pytest.mark.slow
