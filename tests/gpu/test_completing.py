@@ -44,13 +44,14 @@ def completed(shipped):
 
 @pytest.mark.parametrize("channels", [4, 24, 32, 64])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_patches_are_cut_as_a_cpu_cuts_them(device, channels, kind):
+@pytest.mark.parametrize("patch", [(12, 24), (4, 6)])
+def test_patches_are_cut_as_a_cpu_cuts_them(device, channels, kind, patch):
     """A head's channels are copied as longer numbers; gradients go back the same way."""
     part = torch.randn(2, 3, 12, 24, 4 * channels).to(kind).chunk(4, dim=-1)[1]
     here, there = part.detach().requires_grad_(), part.to(device).detach().requires_grad_()
 
-    cut = [to_patches(features, 4, 6) for features in (here, there)]
-    pieced = [from_patches(patches * 2, 3, (12, 24), (4, 6)) for patches in cut]
+    cut = [to_patches(features, *patch) for features in (here, there)]
+    pieced = [from_patches(patches * 2, 3, (12, 24), patch) for patches in cut]
     for whole in pieced:
         (whole * whole).sum().backward()
 
@@ -58,9 +59,12 @@ def test_patches_are_cut_as_a_cpu_cuts_them(device, channels, kind):
         torch.testing.assert_close(other.cpu(), one, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("shape", [(2, 5, 5, 20736), (1, 18, 18, 414720), (1, 300, 200, 96)])
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 5, 5, 20736), (2, 6, 6, 414720), (1, 18, 18, 414720), (1, 300, 200, 96)],
+)
 def test_attention_over_few_large_patches_is_shared_out_alike(device, shape):
-    """The whole-frame head, whose dot products a GPU's cores take in pieces."""
+    """The whole-frame head, whose dot products a GPU's cores take in pieces, of several windows."""
     count, asking, offering, length = shape
     rng = torch.Generator().manual_seed(0)
     query, key, value = (
