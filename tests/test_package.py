@@ -25,7 +25,7 @@ def test_the_wheel_holds_stubs_weights_and_credits(tmp_path):
         "server/protocol/inpaint_pb2.pyi",
         "server/protocol/inpaint_pb2_grpc.py",
         "server/protocol/inpaint.proto",
-        "sttn/weights/sttn_small.safetensors",
+        "sttn/weights/sttn_medium.safetensors",
         "sttn/weights/MODEL_CARD.md",
         "node/effect.py",
         "sttn/evaluation/report/page.html",

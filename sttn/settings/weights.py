@@ -4,7 +4,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent.parent / "weights"
 
-DEFAULT_WEIGHTS = _FOLDER / "sttn_small.safetensors"
+DEFAULT_WEIGHTS = _FOLDER / "sttn_medium.safetensors"
 """The generator's."""
 
 FUSION_WEIGHTS = _FOLDER / "fusion.safetensors"

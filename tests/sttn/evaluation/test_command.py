@@ -37,10 +37,10 @@ def test_real_clips_are_measured(shared, tmp_path, command, capsys):
 
     printed = capsys.readouterr().out
     assert "davis_cows" in printed
-    assert "sttn_small is" in printed
+    assert "sttn_medium is" in printed
     told = json.loads((tmp_path / "evaluation" / "results.json").read_text())
     figures = {name: row["hole_psnr"]["mean"] for name, row in told["summary"].items()}
-    assert figures["sttn_small"] > figures["telea"]
+    assert figures["sttn_medium"] > figures["telea"]
     assert 12 < figures["propagation"] < 20
     assert (tmp_path / "evaluation" / "index.html").stat().st_size > 100_000
 

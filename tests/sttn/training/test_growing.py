@@ -65,14 +65,14 @@ def test_the_seed_says_what_is_new():
     assert not torch.equal(one.state_dict()[name], other.state_dict()[name])
 
 
-@pytest.mark.parametrize(("channels", "blocks", "told"), [(80, 4, "80 and 4"), (96, 3, "96 and 3")])
+@pytest.mark.parametrize(("channels", "blocks", "told"), [(112, 6, "112 and 6"), (128, 5, "128 and 5")])
 def test_a_network_cannot_shrink(channels, blocks, told):
     """Nothing learned is thrown away unasked."""
-    with pytest.raises(CheckpointError, match=f"96 channels and 4 blocks; .* {told}"):
+    with pytest.raises(CheckpointError, match=f"128 channels and 6 blocks; .* {told}"):
         grown(load_generator(), channels, blocks)
 
 
 def test_a_size_that_no_network_has_is_told():
     """Heads share channels evenly."""
     with pytest.raises(ValueError, match="multiple of 16"):
-        grown(load_generator(), 100, 4)
+        grown(load_generator(), 130, 6)
