@@ -21,10 +21,12 @@ class Recorded:
     Args:
         work: Takes clips, and changes what lies on the GPU; all that it needs there stays where it
             is, and what it frees is its own.
+        device: The GPU.
     """
 
-    def __init__(self, work: Callable[[Clips], Figures]) -> None:
+    def __init__(self, work: Callable[[Clips], Figures], device: torch.device) -> None:
         self._work = work
+        self._stream = torch.cuda.Stream(device)
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._clips: Clips | None = None
@@ -34,7 +36,7 @@ class Recorded:
         """Do the work; what it gives is valid until the next call."""
         self._calls += 1
         if self._calls <= FIRST:
-            return self._work(clips)
+            return self._launched(clips)
         if self._graph is None or self._clips is None:
             self._record(clips)
         assert self._graph is not None
@@ -44,9 +46,25 @@ class Recorded:
         self._graph.replay()
         return self._figures
 
+    def _launched(self, clips: Clips) -> Figures:
+        """Do the work on the stream that is going to be recorded.
+
+        A weight's gradient goes to the stream on which it was first asked for as long as anything
+        remembers that, as spectral norm does; another one cannot be recorded.
+        """
+        here = torch.cuda.current_stream(self._stream.device)
+        self._stream.wait_stream(here)
+        with torch.cuda.stream(self._stream):
+            figures = self._work(clips)
+        here.wait_stream(self._stream)
+        return figures
+
     def _record(self, clips: Clips) -> None:
         self._clips = Clips(*(tensor.clone() for tensor in clips))
         self._graph = torch.cuda.CUDAGraph()
         # Another thread renders meanwhile, and may allocate memory.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(
+            self._graph, stream=self._stream, capture_error_mode="thread_local"
+        )
+        with torch.cuda.device(self._stream.device), recording:
             self._figures = self._work(self._clips)

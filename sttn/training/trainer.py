@@ -221,7 +221,7 @@ class Step:
             None if state.discriminator is None else processes.share(state.discriminator)
         )
         alone = processes.count == config.accumulate == 1
-        self._recorded = Recorded(self._made) if device.type == "cuda" and alone else None
+        self._recorded = Recorded(self._made, device) if device.type == "cuda" and alone else None
 
     def __call__(self, parts: Parts) -> dict[str, float]:
         """Learn from this process's share of a batch, part by part; the figures of all shares."""
