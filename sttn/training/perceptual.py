@@ -25,6 +25,9 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VggFeatures(nn.Module):
     """The first stages of a VGG-16."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, path: Path, stages: int = COMPARED) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -35,6 +38,9 @@ class VggFeatures(nn.Module):
                 channels = width
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
+        # Numbers that came from the CPU at every call could not be recorded on a GPU.
+        for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         wanted = self.state_dict()
         tensors = read_state_dict(path)
         missing = [n for n, t in wanted.items() if n not in tensors or tensors[n].shape != t.shape]
@@ -49,10 +55,7 @@ class VggFeatures(nn.Module):
 
     def activations(self, frames: Tensor) -> list[Tensor]:
         """Frames (N, 3, H, W) in [-1, 1] to what each stage shows before its pooling."""
-        mean, deviation = (
-            torch.tensor(v, device=frames.device)[:, None, None] for v in (MEAN, DEVIATION)
-        )
-        x = ((frames + 1) / 2 - mean) / deviation
+        x = ((frames + 1) / 2 - self.mean) / self.deviation
         shown = []
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):

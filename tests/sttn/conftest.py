@@ -1,8 +1,9 @@
-"""Clips whose hidden background other frames show."""
+"""Clips whose hidden background other frames show, and a VGG-16."""
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +21,18 @@ def panned() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     masks = np.zeros(frames.shape[:3], np.bool_)
     masks[:, 30:66, 60:90] = True
     return np.where(masks[..., None], np.uint8(0), frames), masks, frames
+
+
+@pytest.fixture(scope="session")
+def vgg(tmp_path_factory):
+    """A file with the names and shapes of torchvision's VGG-16, and more than is wanted."""
+    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
+    shapes |= {10: (256, 128), 12: (256, 256), 14: (256, 256)}
+    tensors = {"classifier.0.weight": torch.zeros(3)}
+    generator = torch.Generator().manual_seed(0)
+    for place, shape in shapes.items():
+        tensors[f"features.{place}.weight"] = torch.randn(*shape, 3, 3, generator=generator) / 40
+        tensors[f"features.{place}.bias"] = torch.zeros(shape[0])
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
+    torch.save(tensors, path)
+    return path

@@ -1,6 +1,7 @@
 """Nothing mixes devices: shown without a GPU, by tensors that say they lie on one."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -42,6 +43,9 @@ GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 
 MOVING = ("aten::_to_copy", "aten::to", "aten::copy_")
 """Operations that take tensors from one device to the other."""
+
+WAITING = "aten::_local_scalar_dense"
+"""The operation that a CPU waits for."""
 
 PLACING = ("aten::index", "aten::index_put_")
 """Operations on a GPU's tensor that take places from the CPU too."""
@@ -119,6 +123,9 @@ class Given:
 def done(operation, args, kwargs):
     """An operation's result, where all that it is given lies on one device; else an error."""
     name, given = operation._schema.name, Given(args, kwargs)
+    waits = name == WAITING or (name in MOVING and given.is_moved)
+    if waits and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(f"{name} cannot be recorded")
     if given.on_gpu and name not in MOVING:
         placing = name in PLACING and isinstance(args[0], OnGpu)
         on_cpu = list(args[2:3]) if placing else list(given.on_cpu.values())
@@ -148,7 +155,10 @@ def pretence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     there = SimpleNamespace(synchronize=lambda: None)
-    stream = SimpleNamespace(record_event=lambda: there)
+    stream = SimpleNamespace(device=GPU, record_event=lambda: there, wait_stream=lambda _: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
     monkeypatch.setattr(torch.__future__, "_overwrite_module_params_on_conversion", True)
     looking = partial(ThreadPoolExecutor, initializer=lambda: Pretence().__enter__())
@@ -286,19 +296,25 @@ def test_other_devices_are_waited_for(monkeypatch):
 
 
 @pytest.mark.slow
-def test_steps_are_made():
-    """Both networks learn, of clips of every kind."""
+def test_steps_are_made_and_can_be_recorded(monkeypatch, vgg):
+    """Both networks learn, of clips of every kind, by every loss; and nothing of a step but the
+    first, which prepares, waits for the GPU, or a run would end when its steps are recorded.
+    """
     sample = SampleConfig(width=48, height=48, frames=2, traces_share=1, panorama_share=0.4)
     size = {"model": ModelConfig(channels=16, blocks=1), "sample": sample}
-    config = TrainingConfig(**size, batch=4, steps=1, decay_steps=0, warmup_steps=1)
+    compared = {"vgg": vgg, "perceptual_weight": 0.1, "style_weight": 1.0}
+    config = TrainingConfig(**size, **compared, batch=4, steps=1, decay_steps=0, warmup_steps=1)
     stills = {"photographs": [picture(64, 96)], "panoramas": [picture(32, 64).astype(np.float16)]}
     material = Corpus(movies=[picture(9, 64, 96)], **stills)
     drawn = [Recipes(material, sample, seed=0, count=12)[index] for index in range(12)]
     kinds = {type(recipe.background): recipe for recipe in drawn}
     assert len(kinds) == 4
+    clips = render(list(kinds.values()), material, GPU)
 
     step = Step(config, TrainingState(config, GPU), GPU, Processes(device=GPU))
 
-    figures = step([render(list(kinds.values()), material, GPU)])
+    figures = step([clips])
 
     assert np.isfinite(list(figures.values())).all()
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    step._made(clips)

@@ -13,23 +13,9 @@ from sttn.training.config import TrainingConfig
 from sttn.training.perceptual import VggFeatures, perceptual_loss, style_loss
 from sttn.training.processes import Processes
 from sttn.training.recipes import Recipes
+from sttn.training.rendering import render
 from sttn.training.state import TrainingState
 from sttn.training.trainer import Step, train
-
-
-@pytest.fixture(scope="module")
-def vgg(tmp_path_factory):
-    """A file with the names and shapes of torchvision's VGG-16, and more than is wanted."""
-    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
-    shapes |= {10: (256, 128), 12: (256, 256), 14: (256, 256)}
-    tensors = {"classifier.0.weight": torch.zeros(3)}
-    generator = torch.Generator().manual_seed(0)
-    for place, shape in shapes.items():
-        tensors[f"features.{place}.weight"] = torch.randn(*shape, 3, 3, generator=generator) / 40
-        tensors[f"features.{place}.bias"] = torch.zeros(shape[0])
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
-    torch.save(tensors, path)
-    return path
 
 
 def test_features_are_those_of_three_poolings(vgg):
@@ -70,10 +56,11 @@ def test_a_run_trains_on_them(tmp_path, corpus, tiny, vgg):
 def test_a_vgg_without_a_weight_is_not_run(corpus, tiny):
     """Switched off, it takes neither time nor memory."""
     config = replace(tiny, batch=1, vgg=Path("none.pth"))
-    state = TrainingState(config, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    state = TrainingState(config, cpu)
     recipe = Recipes(corpus, config.sample, seed=1, count=1)[0]
 
-    figures = Step(config, state, torch.device("cpu"), Processes())([recipe], corpus)
+    figures = Step(config, state, cpu, Processes())([render([recipe], corpus, cpu)])
 
     assert "style" not in figures
 
