@@ -44,18 +44,20 @@ class Rendering:
 
     def __init__(self, corpus: Corpus, device: torch.device, kept: int = 0) -> None:
         self._corpus, self._device, self._size = corpus, device, kept
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._kept: dict[int, Tensor] = {}
 
     def __call__(self, recipes: Sequence[Recipe]) -> Clips:
         """Turn recipes into clips."""
-        pictures = [self._pictures(recipe) for recipe in recipes]
+        pictures = [_shown(recipe, self._frames(recipe)) for recipe in recipes]
         truth, given = (torch.stack(part) for part in zip(*pictures, strict=True))
         masks = torch.from_numpy(np.stack([recipe.masks for recipe in recipes])).to(self._device)
         return Clips(truth * 2 - 1, given * 2 - 1, masks.float().unsqueeze(2))
 
-    def _pictures(self, recipe: Recipe) -> tuple[Tensor, Tensor]:
-        """Truth and input (T, 3, H, W) in [0, 1]."""
-        found = self._kept.get(recipe.clip) or _render(recipe, self._corpus, self._device)
+    def _frames(self, recipe: Recipe) -> Tensor:
+        """What recipes that look alike share, as :func:`_render` gives it."""
+        found = self._kept.get(recipe.clip)
+        if found is None:
+            found = _render(recipe, self._corpus, self._device)
         if self._size:
             self._kept[recipe.clip] = found
             if len(self._kept) > self._size:
@@ -68,8 +70,8 @@ def render(recipes: Sequence[Recipe], corpus: Corpus, device: torch.device) -> C
     return Rendering(corpus, device)(recipes)
 
 
-def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Truth and input (T, 3, H, W) in [0, 1]."""
+def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> Tensor:
+    """A clip whatever its hole is: (T, 3, H, W) from 0 on, in panoramas above 1 too."""
     size = recipe.masks.shape[1:]
     if isinstance(recipe.background, Excerpt):
         frames = _cut(recipe.background, corpus, size, device)
@@ -83,17 +85,21 @@ def _render(recipe: Recipe, corpus: Corpus, device: torch.device) -> tuple[Tenso
     for passing in recipe.objects:
         frames = _over(frames, passing, corpus)
     gains = torch.from_numpy(recipe.gains).to(device)[:, :, None, None]
-    truth = frames * gains
-    if recipe.mirrored:
-        truth = truth.flip(-1)
+    frames = frames * gains
+    return frames.flip(-1) if recipe.mirrored else frames
+
+
+def _shown(recipe: Recipe, frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Truth and input (T, 3, H, W) in [0, 1], of what :func:`_render` gave."""
     if isinstance(recipe.background, Outlook):
         # What is too bright is darkened with all the rest, as the node does for plates.
-        truth = truth / peak(truth.movedim(1, -1)[torch.from_numpy(~recipe.masks).to(device)])
-    truth = truth.clamp(0, 1)
+        visible = torch.from_numpy(~recipe.masks).to(frames.device)
+        frames = frames / peak(frames.movedim(1, -1)[visible])
+    truth = frames.clamp(0, 1)
     given = truth
     if recipe.noise:
-        generator = torch.Generator(device).manual_seed(recipe.seed)
-        grain = torch.randn(truth.shape, generator=generator, device=device)
+        generator = torch.Generator(frames.device).manual_seed(recipe.seed)
+        grain = torch.randn(truth.shape, generator=generator, device=frames.device)
         given = (given + recipe.noise * grain).clamp(0, 1)
     if recipe.jpeg_quality is not None:
         given = with_jpeg_traces(given, recipe.jpeg_quality)

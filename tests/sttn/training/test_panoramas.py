@@ -1,6 +1,7 @@
 """Scene-linear material: the network sees highlights as plates will show them."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from sttn.training.corpus import Corpus, CorpusLimits, read_corpus
 from sttn.training.panoramas import MIDDLE_GRAY, Outlook, random_outlook, read_panorama
 from sttn.training.perspective import PerspectivePath
 from sttn.training.recipes import Recipe, Recipes, SampleConfig, View
-from sttn.training.rendering import render
+from sttn.training.rendering import Rendering, render
 from sttn.training.shards import Material, read_shard, write_shards
 from sttn.training.surfaces import panorama_frames
 
@@ -51,6 +52,7 @@ def seen(panorama: np.ndarray, some: Outlook) -> np.ndarray:
 
 def recipe(background: Outlook) -> Recipe:
     return Recipe(
+        clip=0,
         background=background,
         objects=(),
         gains=np.ones((1, 3), np.float32),
@@ -122,6 +124,23 @@ def test_highlights_are_divided_by_the_peak_and_not_cut_off():
     assert peak > 1.1
     np.testing.assert_allclose(shown, np.clip(codes / peak, 0, 1), atol=2e-3)
     assert torch.equal(truth, given)
+
+
+def test_a_clip_seen_again_is_exposed_for_what_its_hole_leaves_visible():
+    """Or what a network sees would depend on the hole that came first: another one after a run was
+    stopped, or where several processes share it.
+    """
+    corpus = Corpus(photographs=[], movies=[], panoramas=[sky()])
+    hidden = np.zeros((1, *RASTER[::-1]), np.bool_)
+    hidden[:, 16:32, 32:64] = True
+    bare = recipe(outlook())
+    draw = Rendering(corpus, CPU, kept=1)
+
+    dark, bright = (draw([replace(bare, masks=masks)]).truth for masks in (bare.masks, hidden))
+
+    fresh = render([replace(bare, masks=hidden)], corpus, CPU).truth
+    torch.testing.assert_close(bright, fresh, rtol=0, atol=0)
+    assert bright.mean() > dark.mean()
 
 
 def test_exposures_are_drawn_so_that_highlights_occur():

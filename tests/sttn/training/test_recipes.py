@@ -257,10 +257,10 @@ def test_clips_seen_again_have_another_hole(corpus, monkeypatch):
     whole = range(500 + POOLED, 750)  # whose every chance lies among these
     assert 1.5 < np.mean([len(by_clip.get(clip, [])) for clip in whole]) < 2.5
     done = []
-    monkeypatch.setattr(rendering, "_render", lambda recipe, *_: done.append(recipe.clip) or (0, 0))
+    monkeypatch.setattr(rendering, "_render", lambda recipe, *_: done.append(recipe.clip) or 0)
     draw = rendering.Rendering(corpus, CPU, kept=POOLED)
     for recipe in seen:
-        draw._pictures(recipe)
+        draw._frames(recipe)
     assert sorted(done) == sorted(by_clip)
 
 
