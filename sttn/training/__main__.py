@@ -115,7 +115,7 @@ def show_command(defaults: TrainingConfig) -> Callable[..., None]:
             raise ValueError(f"--output {output} must end in one of {', '.join(PICTURES)}")
         _require_place(output)
         material, _ = read_corpus(corpus, limits).split()
-        drawn = preview(material, sample, clips, seed)
+        drawn = preview(material, sample, clips, seed, defaults.reuse)
         if not cv2.imwrite(str(output), drawn.picture[..., ::-1]):
             raise ValueError(f"cannot write {output}")
         print(f"{output}: {drawn}")

@@ -38,7 +38,7 @@ class Preview:
         )
 
 
-def preview(corpus: Corpus, config: SampleConfig, clips: int, seed: int) -> Preview:
+def preview(corpus: Corpus, config: SampleConfig, clips: int, seed: int, reuse: int = 1) -> Preview:
     """Render the first clips of a run.
 
     Args:
@@ -46,12 +46,13 @@ def preview(corpus: Corpus, config: SampleConfig, clips: int, seed: int) -> Prev
         config: What a clip looks like.
         clips: How many, at least 1.
         seed: The run's.
+        reuse: The run's, likewise.
 
     Raises:
         FootageError: all clips are to come from movies, and there is none.
     """
     require_movies(corpus, config)
-    drawn = Recipes(corpus, config, seed=seed, count=clips)
+    drawn = Recipes(corpus, config, seed=seed, count=clips, reuse=reuse)
     recipes = [drawn[index] for index in range(clips)]
     rows = [_row(recipe, corpus) for recipe in recipes]
     masks = [recipe.masks for recipe in recipes]

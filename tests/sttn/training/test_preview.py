@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sttn.training.__main__ import main
+from sttn.training.corpus import Corpus
 from sttn.training.preview import preview
 from sttn.training.recipes import Recipes, SampleConfig
 from sttn.training.rendering import render
@@ -28,6 +29,24 @@ def test_a_preview_shows_what_training_is_going_to_see(corpus):
     assert seen.made_of.total() == 4
     assert min(seen.hole_shares) > 0
     assert "movies" in str(seen)
+
+
+def test_a_preview_shows_the_first_clips_of_a_run_that_sees_clips_again(tmp_path, monkeypatch):
+    """Which are others than without: `reuse` of a run's TOML file counts here too."""
+    (tmp_path / "corpus").mkdir()
+    photograph = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "corpus/a.png"), photograph[..., ::-1])
+    (tmp_path / "run.toml").write_text("reuse = 3\n[sample]\nwidth = 96\nheight = 48\nframes = 3")
+    command = ["sttn-train", "show", str(tmp_path / "corpus"), "--output", str(tmp_path / "a.png")]
+    command += ["--clips", "2", "--config", str(tmp_path / "run.toml")]
+    monkeypatch.setattr(sys, "argv", command)
+
+    main()
+
+    corpus = Corpus(photographs=[photograph], movies=[])
+    expected = preview(corpus, SAMPLE, 2, seed=0, reuse=3).picture
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], expected)
+    assert not np.array_equal(expected, preview(corpus, SAMPLE, 2, seed=0).picture)
 
 
 def test_long_clips_are_shown_from_their_first_to_their_last_frame(corpus):
