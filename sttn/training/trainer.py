@@ -151,13 +151,13 @@ class Run:
             for recipes, parts in rendered(drawn, render, self._device, config.accumulate):
                 began = time.perf_counter()
                 figures = self._step(parts)
-                figures["loader_share"] = (began - waited) / (time.perf_counter() - waited)
+                figures["waiting_share"] = (began - waited) / (time.perf_counter() - waited)
                 waited = time.perf_counter()
                 bar.update()
                 bar.set_postfix(
                     hole=f"{figures['hole']:.4f}",
                     valid=f"{figures['valid']:.4f}",
-                    loader=f"{100 * figures['loader_share']:.0f} %",
+                    waiting=f"{100 * figures['waiting_share']:.0f} %",
                 )
                 journal.write(state.step, figures)
                 look = processes.first and config.validate_every

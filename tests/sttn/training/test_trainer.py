@@ -374,6 +374,7 @@ def test_a_log_that_a_full_disk_cut_off_is_gone_on_with(tmp_path, corpus, tiny, 
     train(replace(tiny, steps=3), corpus, tmp_path, CPU)
 
     assert len(log(tmp_path)) == 3
+    assert all(0 < share < 1 for share in log(tmp_path, "waiting_share"))
     assert f"left out: line 5 of {tmp_path / 'log.jsonl'}" in caplog.text
 
 
