@@ -185,8 +185,12 @@ def grow_command(
     require_seed(seed)
     _require_place(output)
     trained = load_generator(weights)
+    old = trained.config
     larger = grown(
-        trained, channels or trained.config.channels, blocks or trained.config.blocks, seed
+        trained,
+        old.channels if channels is None else channels,
+        old.blocks if blocks is None else blocks,
+        seed,
     )
     save_generator(larger, output, torch.float32, {"grown_from": weights.name})
     count = sum(parameter.numel() for parameter in larger.parameters())

@@ -5,6 +5,7 @@ import torch
 
 from sttn.errors import CheckpointError
 from sttn.model import Generator, ModelConfig, load_generator
+from sttn.training.__main__ import grow_command
 from sttn.training.growing import grown
 from sttn.training.state import initialize
 
@@ -70,6 +71,14 @@ def test_a_network_cannot_shrink(channels, blocks, told):
     """Nothing learned is thrown away unasked."""
     with pytest.raises(CheckpointError, match=f"128 channels and 6 blocks; .* {told}"):
         grown(load_generator(), channels, blocks)
+
+
+@pytest.mark.parametrize("size", [{"channels": 0}, {"blocks": 0}])
+def test_a_size_of_nothing_is_no_default(tmp_path, size):
+    """A slip of the keyboard is told, and nothing is written."""
+    with pytest.raises(CheckpointError, match="cannot shrink"):
+        grow_command(tmp_path / "larger.safetensors", **size)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_size_that_no_network_has_is_told():
