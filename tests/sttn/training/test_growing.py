@@ -66,7 +66,9 @@ def test_the_seed_says_what_is_new():
     assert not torch.equal(one.state_dict()[name], other.state_dict()[name])
 
 
-@pytest.mark.parametrize(("channels", "blocks", "told"), [(112, 6, "112 and 6"), (128, 5, "128 and 5")])
+@pytest.mark.parametrize(
+    ("channels", "blocks", "told"), [(112, 6, "112 and 6"), (128, 5, "128 and 5")]
+)
 def test_a_network_cannot_shrink(channels, blocks, told):
     """Nothing learned is thrown away unasked."""
     with pytest.raises(CheckpointError, match=f"128 channels and 6 blocks; .* {told}"):
