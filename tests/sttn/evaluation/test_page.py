@@ -223,8 +223,10 @@ def test_attention_of_a_hole_of_one_pixel_is_its_own(clips):
         speck[:, 50, x] = True
         at[x] = attention_map(network, replace(case, masks=speck), 2).density
 
-    assert np.abs(at[10] - at[11]).mean() < 0.05
-    assert np.abs(at[10] - at[130]).mean() > 0.2
+    near, far = (np.abs(at[10] - at[x]).mean() for x in (11, 130))
+    assert near < 0.05
+    assert far > 20 * near
+    assert far > at[10].std() / 2  # some networks look more evenly than others
 
 
 def test_an_overlay_is_yellow_where_much_was_drawn_from():
