@@ -41,9 +41,12 @@ def rendered(
             yield recipes, work(recipes)
         return
     aside = partial(_aside, torch.cuda.Stream(device), work)
-    with ThreadPoolExecutor(1, thread_name_prefix="rendering") as thread:
+    thread = ThreadPoolExecutor(1, thread_name_prefix="rendering")
+    try:
         for recipes, (made, there) in made_ahead(batches, aside, thread, AHEAD):
             yield recipes, _here(device, made, there)
+    finally:  # a run that is stopped needs none of what waits
+        thread.shutdown(cancel_futures=True)
 
 
 def made_ahead(

@@ -1,7 +1,11 @@
 """Clips to train on: drawn by lot, the same for the same seed."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
+from threading import Event
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -9,7 +13,7 @@ import pytest
 import torch
 
 from sttn.training import rendering
-from sttn.training.ahead import made_ahead
+from sttn.training.ahead import made_ahead, rendered
 from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.masks import random_masks
@@ -306,3 +310,28 @@ def test_what_goes_wrong_ahead_is_told_when_its_turn_comes():
         assert [next(made), next(made)] == [(2, 1), (1, 2)]
         with pytest.raises(ZeroDivisionError):
             next(made)
+
+
+def test_a_run_that_is_stopped_waits_for_none_of_what_was_to_be_rendered(monkeypatch):
+    """Ctrl-C on a GPU: what is being rendered is finished, what waits its turn is not."""
+    event = SimpleNamespace()
+    stream = SimpleNamespace(record_event=lambda: event, wait_event=lambda _: None)
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: None)
+    begun, go_on = [], Event()
+
+    def slow(recipes):
+        begun.append(recipes)
+        if len(begun) > 1:
+            go_on.wait(60)
+        return rendering.Clips(*torch.zeros(3, 1))
+
+    batches = rendered([["first"], ["second"], *[["later"]] * 8], slow, torch.device("cuda"), 1)
+
+    assert next(batches)[0] == ["first"]
+    threading.Timer(0.2, go_on.set).start()
+    batches.close()
+
+    assert begun in ([["first"]], [["first"], ["second"]])
