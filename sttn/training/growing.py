@@ -13,10 +13,8 @@ from torch import Tensor
 
 from sttn.errors import CheckpointError
 from sttn.model import Generator
+from sttn.model.generator import TransformerBlock
 from sttn.training.state import initialize
-
-SAYS = ("output_linear.0", "feed_forward.conv.2")
-"""Layers that end a residual branch of a transformer block."""
 
 
 @torch.no_grad()
@@ -58,11 +56,11 @@ def grown(generator: Generator, channels: int, blocks: int, seed: int = 0) -> Ge
         columns = _places(trained.shape[1], fresh.shape[1], heads if "output_linear" in name else 1)
         fresh[rows] = 0
         fresh[rows[:, None], columns] = trained
-    for number in range(old.blocks, blocks):
-        for layer in SAYS:
-            for part in ("weight", "bias"):
-                inside = "attention." if layer.startswith("output") else ""
-                tensors[f"transformer.{number}.{inside}{layer}.{part}"].zero_()
+    for block in list(larger.transformer)[old.blocks :]:
+        assert isinstance(block, TransformerBlock)
+        for says in (block.attention.output_linear[0], block.feed_forward.conv[2]):
+            for parameter in says.parameters():  # nothing yet, where a residual branch ends
+                parameter.zero_()
     return larger.eval()
 
 
