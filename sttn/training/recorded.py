@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sttn.device import ran_out_of_memory
 from sttn.training.rendering import Clips
 
 Figures = dict[str, Tensor]
@@ -22,6 +23,8 @@ class Recorded:
         work: Takes clips, and changes what lies on the GPU; all that it needs there stays where it
             is, and what it frees is its own.
         device: The GPU.
+
+    Whatever the work raises is raised, memory that ran out while it was recorded too.
     """
 
     def __init__(self, work: Callable[[Clips], Figures], device: torch.device) -> None:
@@ -66,5 +69,11 @@ class Recorded:
         recording = torch.cuda.graph(
             self._graph, stream=self._stream, capture_error_mode="thread_local"
         )
-        with torch.cuda.device(self._stream.device), recording:
-            self._figures = self._work(self._clips)
+        try:
+            with torch.cuda.device(self._stream.device), recording:
+                self._figures = self._work(self._clips)
+        except RuntimeError as error:
+            # Ending a recording that failed is told as an error of its own.
+            if error.__context__ is not None and ran_out_of_memory(error.__context__):
+                raise error.__context__ from None
+            raise

@@ -87,3 +87,28 @@ def test_work_is_recorded_on_the_card_that_was_chosen_and_where_it_was_done_befo
     assert card.streams[SECOND] is usual
     assert streams[0].waited_for == [usual] * FIRST
     assert usual.waited_for == [streams[0]] * FIRST
+
+
+def test_memory_that_ran_out_while_work_was_recorded_is_told_as_that(card, monkeypatch):
+    """One line that says to take fewer clips, and not how CUDA ends a recording."""
+
+    @contextmanager
+    def graph(*_, **__):
+        try:
+            yield
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error")
+
+    def work(clips):
+        if calls.pop():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return {}
+
+    monkeypatch.setattr(card, "graph", graph)
+    calls = [True, *[False] * FIRST]
+    recorded = Recorded(work, SECOND)
+    for _ in range(FIRST):
+        recorded(Clips(*torch.zeros(3, 1)))
+
+    with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+        recorded(Clips(*torch.zeros(3, 1)))
