@@ -5,9 +5,8 @@ Both are made so small for that that grain goes, and only what is finer than the
 so that a flash or a fade is no cut.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from sttn.propagation.closing import closed
 from sttn.propagation.flow import DisFlow, Flow, warped
 from sttn.propagation.shown import in_8_bits
 from sttn.settings.computing import THREADS
+from sttn.threads import made_ahead
 
 PIXELS = 54 * 30
 """Of the small images that are compared."""
@@ -98,20 +98,15 @@ def _changes(clip: Clip, cancelled: Callable[[], bool]) -> Iterator[tuple[int, f
 
     Threads find the flow meanwhile, and nothing else: whatever is short they would do in turns.
     """
-    for before, after, flow in _moving(_told(clip, cancelled)):
-        yield after.frame, _likeness(before, after, flow.result())
-
-
-def _moving(frames: Iterable[_Small]) -> Iterator[tuple[_Small, _Small, Future[Flow]]]:
-    """Each frame and the one after it, and the flow between them, which a thread finds."""
-    estimate, waiting = DisFlow(finest=0), deque[tuple[_Small, _Small, Future[Flow]]]()
+    estimate = DisFlow(finest=0)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="cuts") as threads:
-        for before, after in pairwise(frames):
-            flow = threads.submit(estimate, before.gray, after.gray)
-            waiting.append((before, after, flow))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft()
-        yield from waiting
+        for (before, after), flow in made_ahead(
+            pairwise(_told(clip, cancelled)),
+            lambda pair: estimate(pair[0].gray, pair[1].gray),
+            threads,
+            AHEAD,
+        ):
+            yield after.frame, _likeness(before, after, flow)
 
 
 def _told(clip: Clip, cancelled: Callable[[], bool]) -> Iterator[_Small]:

@@ -1,13 +1,12 @@
 """Renders the next batches while a GPU computes with the present one."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
 
 import torch
 
+from sttn.threads import made_ahead
 from sttn.training.recipes import Recipe
 from sttn.training.rendering import Clips, Rendering
 
@@ -16,9 +15,6 @@ AHEAD = 4
 
 Parts = Sequence[Clips]
 """A batch, in the parts that are computed one after the other."""
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 def rendered(
@@ -47,20 +43,6 @@ def rendered(
             yield recipes, _here(device, made, there)
     finally:  # a run that is stopped needs none of what waits
         thread.shutdown(cancel_futures=True)
-
-
-def made_ahead(
-    given: Iterable[Given], make: Callable[[Given], Made], thread: Executor, ahead: int
-) -> Iterator[tuple[Given, Made]]:
-    """What is made of each, in order, while up to ``ahead`` more are being made."""
-    pending: deque[tuple[Given, Future[Made]]] = deque()
-    for each in given:
-        pending.append((each, thread.submit(make, each)))
-        if len(pending) > ahead:
-            first, making = pending.popleft()
-            yield first, making.result()
-    for last, making in pending:
-        yield last, making.result()
 
 
 def _parts(render: Rendering, parts: int, recipes: Sequence[Recipe]) -> Parts:

@@ -1,7 +1,6 @@
 """Clips to train on: drawn by lot, the same for the same seed."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from threading import Event
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 from sttn.training import rendering
-from sttn.training.ahead import made_ahead, rendered
+from sttn.training.ahead import rendered
 from sttn.training.corpus import Corpus
 from sttn.training.jpeg import with_jpeg_traces
 from sttn.training.masks import random_masks
@@ -285,31 +284,6 @@ def test_a_clip_seen_again_is_rendered_once(corpus, monkeypatch):
         torch.testing.assert_close(clips.given, fresh.given, rtol=0, atol=0)
 
     assert done == [0, 1, 2, 0]
-
-
-def test_batches_are_made_ahead_in_order_and_no_farther_than_is_said():
-    """A GPU's memory holds a few batches that wait, not all that could be rendered."""
-    asked = []
-
-    def given():
-        for number in range(7):
-            asked.append(number)
-            yield number
-
-    with ThreadPoolExecutor(1) as thread:
-        made = made_ahead(given(), lambda number: 10 * number, thread, 2)
-        assert next(made) == (0, 0)
-        assert asked == [0, 1, 2]
-        assert list(made) == [(number, 10 * number) for number in range(1, 7)]
-
-
-def test_what_goes_wrong_ahead_is_told_when_its_turn_comes():
-    """A photograph that cannot be rendered ends a run as it does on a CPU."""
-    with ThreadPoolExecutor(1) as thread:
-        made = made_ahead([2, 1, 0, 1], lambda number: 2 // number, thread, 3)
-        assert [next(made), next(made)] == [(2, 1), (1, 2)]
-        with pytest.raises(ZeroDivisionError):
-            next(made)
 
 
 def test_a_run_that_is_stopped_waits_for_none_of_what_was_to_be_rendered(monkeypatch):
