@@ -45,7 +45,7 @@ def grown(generator: Generator, channels: int, blocks: int, seed: int = 0) -> Ge
     tensors = larger.state_dict()
     for name, trained in generator.state_dict().items():
         fresh = tensors[name]
-        rows = _places(len(trained), len(fresh), heads if _shared_out(name) else 1)
+        rows = _places(len(trained), len(fresh), heads if "_embedding" in name else 1)
         if "key_embedding" in name:
             fresh.zero_()  # so that no score changes
         if "query_embedding" in name:
@@ -62,11 +62,6 @@ def grown(generator: Generator, channels: int, blocks: int, seed: int = 0) -> Ge
             for parameter in says.parameters():  # nothing yet, where a residual branch ends
                 parameter.zero_()
     return larger.eval()
-
-
-def _shared_out(name: str) -> bool:
-    """Whether a layer's output is shared out among heads, each of which grows."""
-    return "_embedding" in name
 
 
 def _places(few: int, many: int, groups: int) -> Tensor:

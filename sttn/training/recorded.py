@@ -31,23 +31,20 @@ class Recorded:
         self._work = work
         self._stream = torch.cuda.Stream(device)
         self._calls = 0
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._clips: Clips | None = None
-        self._figures: Figures = {}
+        self._recording: tuple[torch.cuda.CUDAGraph, Clips, Figures] | None = None
 
     def __call__(self, clips: Clips) -> Figures:
         """Do the work; what it gives is valid until the next call."""
         self._calls += 1
         if self._calls <= FIRST:
             return self._launched(clips)
-        if self._graph is None or self._clips is None:
-            self._record(clips)
-        assert self._graph is not None
-        assert self._clips is not None
-        for ours, theirs in zip(self._clips, clips, strict=True):
+        if self._recording is None:
+            self._recording = self._record(clips)
+        graph, kept, figures = self._recording
+        for ours, theirs in zip(kept, clips, strict=True):
             ours.copy_(theirs)
-        self._graph.replay()
-        return self._figures
+        graph.replay()
+        return figures
 
     def _launched(self, clips: Clips) -> Figures:
         """Do the work on the stream that is going to be recorded.
@@ -62,16 +59,15 @@ class Recorded:
         here.wait_stream(self._stream)
         return figures
 
-    def _record(self, clips: Clips) -> None:
-        self._clips = Clips(*(tensor.clone() for tensor in clips))
-        self._graph = torch.cuda.CUDAGraph()
+    def _record(self, clips: Clips) -> tuple[torch.cuda.CUDAGraph, Clips, Figures]:
+        """The work, the clips that it reads, and what it gives."""
+        kept = Clips(*(tensor.clone() for tensor in clips))
+        graph = torch.cuda.CUDAGraph()
         # Another thread renders meanwhile, and may allocate memory.
-        recording = torch.cuda.graph(
-            self._graph, stream=self._stream, capture_error_mode="thread_local"
-        )
+        recording = torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local")
         try:
             with torch.cuda.device(self._stream.device), recording:
-                self._figures = self._work(self._clips)
+                return graph, kept, self._work(kept)
         except RuntimeError as error:
             # Ending a recording that failed is told as an error of its own.
             if error.__context__ is not None and ran_out_of_memory(error.__context__):

@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from sttn.errors import FootageError, SavingError, TrainingError
 from sttn.model import Generator
-from sttn.model.checkpoint import all_finite
 from sttn.training.ahead import Parts, rendered
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
@@ -44,7 +43,7 @@ from sttn.training.validation import Validation
 logger = logging.getLogger(__name__)
 
 WRONG = "wrong"
-"""The figure that is 1 where a gradient was not finite."""
+"""The figure that is above 0 where a gradient was not finite."""
 
 
 def train(
@@ -221,7 +220,9 @@ class Step:
             None if state.discriminator is None else processes.share(state.discriminator)
         )
         alone = processes.count == config.accumulate == 1
-        self._recorded = Recorded(self._made, device) if device.type == "cuda" and alone else None
+        self._recorded = None
+        if device.type == "cuda" and alone:
+            self._recorded = Recorded(lambda clips: self._made([clips]), device)
 
     def __call__(self, parts: Parts) -> dict[str, float]:
         """Learn from this process's share of a batch, part by part; the figures of all shares."""
@@ -229,32 +230,22 @@ class Step:
         for optimizer in state.optimizers:
             for group in optimizer.param_groups:
                 set_rate(group, learning_rate(config, state.step))
-        if self._recorded is not None:
-            (clips,) = parts
-            figures = _told(self._recorded(clips), 1)
-            wrong = bool(figures.pop(WRONG))
-        else:
-            figures, wrong = self._in_rounds(parts)
-        if wrong:
+        figures = self._made(parts) if self._recorded is None else self._recorded(*parts)
+        means = self._processes.mean(torch.stack(list(figures.values()))) / config.accumulate
+        told = dict(zip(figures, means.tolist(), strict=True))
+        if told.pop(WRONG):
             state.rejected += 1
             logger.warning("step %d left out: its gradient is not finite", state.step)
         state.step += 1
         state.average()
-        return figures
+        return told
 
-    def _made(self, clips: Clips) -> dict[str, Tensor]:
-        """A whole step that never waits for a GPU, so that it can be recorded."""
-        for optimizer in self._state.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        figures = self._learn(clips)
-        wrong = 1 - torch.stack(self._shortened()).isfinite().all().float()
-        for optimizer in self._state.optimizers:
-            optimizer.found_inf = wrong  # type: ignore[attr-defined]  # where 1, nothing is changed
-            optimizer.step()
-        return figures | {WRONG: wrong}
+    def _made(self, parts: Parts) -> dict[str, Tensor]:
+        """A whole step, which never waits for a GPU, so that it can be recorded.
 
-    def _in_rounds(self, parts: Parts) -> tuple[dict[str, float], bool]:
-        """A step part by part, all processes together; and whether it was left out."""
+        Returns:
+            The figures, summed over the parts; :data:`WRONG` too.
+        """
         for optimizer in self._state.optimizers:
             optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
@@ -262,12 +253,11 @@ class Step:
             with self._unsynchronized(turn < len(parts)):
                 for name, value in self._learn(clips).items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
-        wrong = not all_finite(self._shortened())
-        if not wrong:
-            for optimizer in self._state.optimizers:
-                optimizer.step()
-        means = self._processes.mean(torch.stack(list(sums.values())))
-        return _told(dict(zip(sums, means, strict=True)), len(parts)), wrong
+        wrong = 1 - torch.stack(self._shortened()).isfinite().all().float()
+        for optimizer in self._state.optimizers:
+            optimizer.found_inf = wrong  # type: ignore[attr-defined]  # where 1, nothing is changed
+            optimizer.step()
+        return sums | {WRONG: wrong}
 
     def _learn(self, clips: Clips) -> dict[str, Tensor]:
         config = self._config
@@ -328,12 +318,6 @@ class Step:
         ]
         with shared[0], shared[1]:
             yield
-
-
-def _told(figures: dict[str, Tensor], rounds: int) -> dict[str, float]:
-    """Figures summed over rounds, fetched at once."""
-    values = torch.stack(list(figures.values())) / rounds
-    return dict(zip(figures, values.tolist(), strict=True))
 
 
 def _batches(

@@ -106,9 +106,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         ],
     }
     rows: dict[str, dict[str, float]] = {}
+    first = FIRST + 1 if device.type == "cuda" else 1
     for name, loop in loops.items():
         with PeakMemory(device) as memory:
-            loop([batch() for _ in range(FIRST + 1)])
+            loop([batch() for _ in range(first)])
         rows[name] = {"peak_megabytes": memory.bytes / 1e6}
     times: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(options.rounds):

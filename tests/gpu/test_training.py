@@ -1,8 +1,6 @@
 """Training on a GPU: both networks learn in bfloat16, and a run that stopped goes on."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +17,7 @@ from sttn.training.rendering import Rendering, render
 from sttn.training.scenes import Scene
 from sttn.training.state import TrainingState
 from sttn.training.trainer import train
+from tests.sttn.training.runs import log
 
 pytestmark = pytest.mark.gpu
 
@@ -46,12 +45,6 @@ def corpus() -> Corpus:
     movie = np.stack([photograph[:96, index : index + 144] for index in range(20)])
     panorama = cv2.resize(coarse, (256, 128)).astype(np.float16) / 128
     return Corpus(photographs=[photograph], movies=[movie], panoramas=[panorama])
-
-
-def log(run: Path, name: str) -> list[float]:
-    """What a run wrote after each step."""
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [line[name] for line in lines if name in line]
 
 
 def test_both_networks_learn_in_bfloat16_what_they_learn_in_float32(tmp_path, corpus, device):

@@ -317,4 +317,4 @@ def test_steps_are_made_and_can_be_recorded(monkeypatch, vgg):
 
     assert np.isfinite(list(figures.values())).all()
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    step._made(clips)
+    step._made([clips])

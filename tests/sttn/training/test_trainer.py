@@ -35,15 +35,10 @@ from sttn.training.schedules import learning_rate
 from sttn.training.state import TrainingState, checkpoints
 from sttn.training.trainer import Step, train
 from sttn.training.validation import Validation
+from tests.sttn.training.runs import log
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.slow
-
-
-def log(run: Path, name: str = "hole") -> list[float]:
-    """What a run wrote after each step."""
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [line[name] for line in lines if name in line]
 
 
 def same_weights(one: Path, other: Path) -> None:
@@ -167,7 +162,7 @@ def test_a_step_that_can_be_recorded_is_the_same_step(corpus, tiny):
     batches = [render([recipes[n], recipes[n + 1]], corpus, CPU) for n in (0, 2)]
     states = [TrainingState(config, CPU) for _ in range(2)]
     asked, recordable = (Step(config, state, CPU, Processes()) for state in states)
-    recordable._recorded = recordable._made
+    recordable._recorded = lambda clips: recordable._made([clips])
     holed = batches[0]._replace(truth=torch.full_like(batches[0].truth, torch.nan))
 
     for clips in (batches[0], holed, batches[1]):
