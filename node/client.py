@@ -8,7 +8,6 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 """
 
 import contextlib
-import hashlib
 import threading
 import uuid
 from collections import deque
@@ -38,6 +37,7 @@ from node.shared_memory import SharedMemory
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access
+from server.protocol.chunks import Chunk
 
 SENDERS = 3
 """Frames prepared and sent at once: while one is hashed another is on the wire."""
@@ -392,7 +392,7 @@ class InpaintClient:
             self._server.wait(plates.Upload.future(requests), cancelled)
 
     def _download(self, image: pb.Image, cancelled: Cancelled) -> NDArray[Any]:
-        received, found = bytearray(), hashlib.sha256()
+        received, found = bytearray(), codec.hasher()
         given: list[mmap] = []
 
         def fetch() -> None:
@@ -401,7 +401,7 @@ class InpaintClient:
                 found.update(memory)
                 return
             request = pb.DownloadRequest(digest=image.digest, offset=len(received))
-            download: Stream[pb.Chunk] = self._server.plates.Download(request)
+            download: Stream[Chunk] = self._server.plates.Download(request)
             for chunk in self._server.messages(download, cancelled):
                 data = codec.checked(chunk, len(received))
                 received.extend(data)
@@ -468,10 +468,11 @@ def _ahead(
                 future.cancel()
 
 
-def _upload_requests(name: str, content: bytes, committed: int) -> Iterator[pb.UploadRequest]:
+def _upload_requests(
+    name: str, content: bytes, committed: int
+) -> Iterator[pb.UploadRequest | Chunk]:
     yield pb.UploadRequest(header=pb.UploadHeader(digest=name, size=len(content)))
-    for chunk in codec.chunks(content, committed):
-        yield pb.UploadRequest(chunk=chunk)
+    yield from codec.chunks(content, committed)
     yield pb.UploadRequest(finish=pb.UploadFinish())
 
 

@@ -15,6 +15,7 @@ from node.errors import CancelledError, HostError, ServerUnreachableError, node_
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
 from server.protocol.channel import RETRY_AFTER, WATCHING, Access, open_channel
+from server.protocol.chunks import PlatesStub
 
 POLL_SECONDS = 0.02
 """How often somebody who waits asks whether to stop."""
@@ -80,7 +81,7 @@ class Connection:
             raise HostError(f"cannot read {error.filename}: {error.strerror}") from None
         except ValueError as error:
             raise HostError(str(error)) from None
-        self.plates = inpaint_pb2_grpc.PlatesStub(self._channel)
+        self.plates = PlatesStub(self._channel)
         self.inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
         self._connect(connect_seconds)
 

@@ -12,6 +12,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection
 
 from server.admin import AdminService
+from server.allocator import keep_freed_memory
 from server.config import ServerConfig
 from server.errors import StoreFullError
 from server.folders import store_folder
@@ -20,6 +21,7 @@ from server.listening import leave, listen, server_options
 from server.metrics import Metrics
 from server.plates import PlateStore
 from server.protocol import inpaint_pb2, inpaint_pb2_grpc
+from server.protocol.chunks import add_plates
 from server.scheduler import Scheduler
 from server.security import Gate
 from server.service import InpaintService, PlatesService
@@ -87,9 +89,7 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
         scheduler.restore()
         asked = asyncio.Event()
         limits, shares_memory = config.limits, config.shared_memory
-        inpaint_pb2_grpc.add_PlatesServicer_to_server(
-            PlatesService(store, scheduler, limits, metrics, gate, shares_memory), server
-        )
+        add_plates(PlatesService(store, scheduler, limits, metrics, gate, shares_memory), server)
         inpaint_pb2_grpc.add_InpaintServicer_to_server(
             InpaintService(scheduler, workers, store, limits, metrics, gate), server
         )
@@ -123,6 +123,7 @@ async def serve(config: ServerConfig, make_models: MakeModels) -> None:
     Raises:
         StartError: it cannot start; the message says why.
     """
+    keep_freed_memory()
     signalled, end = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

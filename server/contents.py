@@ -1,7 +1,6 @@
 """Files of the store, named by the digest of what they hold."""
 
 import errno
-import hashlib
 import os
 import re
 from itertools import count
@@ -58,7 +57,7 @@ def is_whole(folder: Path, name: str) -> bool:
     Raises:
         OSError: it cannot be told now.
     """
-    found = hashlib.sha256()
+    found = codec.hasher()
     try:
         with open_content(folder, name) as file:
             while data := file.read(codec.CHUNK_BYTES):

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
-from typing import TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 import psutil
 
@@ -28,11 +28,13 @@ from server.plates import PlateStore
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import RETRY_AFTER, WATCHING
+from server.protocol.chunks import Chunk
 from server.scheduler import Scheduler
 from server.security import Context, Gate
 from server.workers import Workers
 
 _Result = TypeVar("_Result")
+_Part: TypeAlias = pb.UploadRequest | Chunk
 
 WRITERS = max(1, (os.cpu_count() or 1) // 2)
 """Threads that hash and write uploads; on all cores they made small calls wait."""
@@ -75,6 +77,10 @@ async def _in_thread(work: Callable[..., _Result], *arguments: object) -> _Resul
     return await _done(asyncio.get_running_loop().run_in_executor(None, work, *arguments))
 
 
+def _next_chunk(file: BinaryIO, offset: int) -> Chunk:
+    return codec.chunk_at(offset, file.read(codec.CHUNK_BYTES))
+
+
 class PlatesService(inpaint_pb2_grpc.PlatesServicer):
     """Contents in and out."""
 
@@ -112,7 +118,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             )
 
     async def Upload(
-        self, request_iterator: AsyncIterator[pb.UploadRequest], context: Context
+        self, request_iterator: AsyncIterator[_Part], context: Context
     ) -> pb.UploadResponse:
         """Take one content in chunks; kept only when the client says it is finished."""
         async with status_codes(context, self._metrics):
@@ -141,9 +147,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
             self._metrics.received.inc(request.size)
             return pb.UploadResponse(committed=header.size)
 
-    async def Download(
-        self, request: pb.DownloadRequest, context: Context
-    ) -> AsyncIterator[pb.Chunk]:
+    async def Download(self, request: pb.DownloadRequest, context: Context) -> AsyncIterator[Chunk]:
         """Send one content in chunks, from an offset on."""
         async with status_codes(context, self._metrics):
             await self._store.prove([request.digest])
@@ -157,10 +161,10 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
                     raise OutOfRangeError(f"offset {offset} is beyond the {size} bytes there are")
                 file.seek(offset)
                 # One chunk at a time: a slow reader holds no more memory than that.
-                while data := await _in_thread(file.read, codec.CHUNK_BYTES):
-                    yield codec.chunk_at(offset, data)
-                    offset += len(data)
-                    self._metrics.sent.inc(len(data))
+                while (chunk := await _in_thread(_next_chunk, file, offset)).data:
+                    yield chunk
+                    offset += len(chunk.data)
+                    self._metrics.sent.inc(len(chunk.data))
             self._scheduler.fetched(request.digest)
 
     async def Give(self, request: pb.GiveRequest, context: Context) -> pb.GiveResponse:
@@ -179,13 +183,13 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         await self._store.prove([content.digest])
         return content.digest in self._store
 
-    async def _header(self, requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadHeader:
+    async def _header(self, requests: AsyncIterator[_Part]) -> pb.UploadHeader:
         request = await self._next(requests)
-        if request is None or request.WhichOneof("part") != "header":
+        if not isinstance(request, pb.UploadRequest) or not request.HasField("header"):
             raise InvalidRequestError("an upload starts with its header")
         return request.header
 
-    async def _next(self, requests: AsyncIterator[pb.UploadRequest]) -> pb.UploadRequest | None:
+    async def _next(self, requests: AsyncIterator[_Part]) -> _Part | None:
         # A client that lives and sends nothing shall not keep its place and its room for ever.
         patience = self._limits.upload_seconds
         try:
@@ -193,9 +197,7 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         except asyncio.TimeoutError:
             raise BrokenUploadError(f"the upload sent nothing for {patience:g} s") from None
 
-    async def _receive(
-        self, upload: uploads.Upload, requests: AsyncIterator[pb.UploadRequest]
-    ) -> None:
+    async def _receive(self, upload: uploads.Upload, requests: AsyncIterator[_Part]) -> None:
         # While one chunk is hashed and written in a thread, the next one comes in.
         loop = asyncio.get_running_loop()
         writing: asyncio.Future[None] = loop.create_future()
@@ -204,22 +206,20 @@ class PlatesService(inpaint_pb2_grpc.PlatesServicer):
         try:
             while (request := await self._next(requests)) is not None:
                 await _done(writing)
-                part = request.WhichOneof("part")
-                if part == "chunk":
-                    writing = loop.run_in_executor(
-                        self._writers, self._append, upload, request.chunk
-                    )
-                elif part == "finish":
+                if isinstance(request, Chunk):
+                    writing = loop.run_in_executor(self._writers, self._append, upload, request)
+                elif request.HasField("finish"):
                     finished = True
                     break
                 else:
-                    raise InvalidRequestError(f"an upload has no {part or 'empty part'} here")
+                    part = request.WhichOneof("part") or "empty part"
+                    raise InvalidRequestError(f"an upload has no {part} here")
         finally:
             await _done(writing)
         if not finished:
             raise BrokenUploadError("the upload broke off before its finish")
 
-    def _append(self, upload: uploads.Upload, chunk: pb.Chunk) -> None:
+    def _append(self, upload: uploads.Upload, chunk: Chunk) -> None:
         self._metrics.received.inc(upload.append(chunk))
 
     def _require_shared_memory(self) -> None:

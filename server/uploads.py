@@ -1,12 +1,12 @@
 """A content on its way in; what breaks off is gone on with."""
 
-import hashlib
 import os
 from pathlib import Path
 
 from server.errors import InvalidRequestError, SpoiledUploadError, disk_errors
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.chunks import Chunk
 
 
 class Upload:
@@ -21,7 +21,7 @@ class Upload:
     def __init__(self, part: Path, header: pb.UploadHeader) -> None:
         self._part = part
         self._header = header
-        self._hash = hashlib.sha256()
+        self._hash = codec.hasher()
         self._file = part.open("ab+", buffering=0)
         self.committed = 0
         self._resumed = False
@@ -35,7 +35,7 @@ class Upload:
             self.committed += len(data)
         self._resumed = self.committed > 0
 
-    def append(self, chunk: pb.Chunk) -> int:
+    def append(self, chunk: Chunk) -> int:
         """Take the next bytes; the answer is how many.
 
         Raises:

@@ -1,16 +1,17 @@
 """Pixels to bytes and back, and chunks of bytes. Numpy only: nodes import this too."""
 
-import hashlib
 import sys
-import zlib
 from collections.abc import Iterator
 from mmap import mmap
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng as zlib
 
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.chunks import Chunk
 
 CHUNK_BYTES = 2**20
 """Bytes per chunk at most; gRPC's own message limit of 4 MiB stays as it is."""
@@ -46,9 +47,14 @@ class OffsetError(CodecError):
     """A chunk that does not go on where the last one ended."""
 
 
+def hasher() -> blake3:
+    """Takes a content in piece by piece; its ``hexdigest()`` is the content's name."""
+    return blake3()
+
+
 def digest(content: bytes) -> str:
-    """Name of a content: lower-case hexadecimal SHA-256 (FIPS 180-4)."""
-    return hashlib.sha256(content).hexdigest()
+    """Name of a content: lower-case hexadecimal BLAKE3 of 256 bits (BLAKE3, 2020)."""
+    return blake3(content).hexdigest()
 
 
 def dtype_of(kind: int) -> np.dtype[Any]:
@@ -86,7 +92,7 @@ def encode_image(
     content = np.ascontiguousarray(pixels).tobytes()
     if compression == pb.SHUFFLED_ZLIB:
         planes = np.frombuffer(content, np.uint8).reshape(-1, pixels.itemsize).T
-        content = zlib.compress(planes.tobytes(), level=1)
+        content = zlib.compress(planes.tobytes(), level=2)
     image = pb.Image(
         digest=digest(content),
         width=pixels.shape[1],
@@ -140,26 +146,26 @@ def _inflated(content: bytes | mmap, expected: int) -> bytes:
     stream = zlib.decompressobj()
     try:
         pixels = stream.decompress(content, expected + 1)
-    except zlib.error as error:
+    except zlib.error as error:  # type: ignore[misc]  # its stub says that it is one
         raise CodecError(f"compressed content cannot be read: {error}") from None
     if len(pixels) != expected or not stream.eof or stream.unused_data:
         raise CodecError(f"compressed content does not hold the {expected} bytes of its image")
     return pixels
 
 
-def chunks(content: bytes, offset: int = 0) -> Iterator[pb.Chunk]:
-    """Cut content into chunks from an offset on."""
+def chunks(content: bytes, offset: int = 0) -> Iterator[Chunk]:
+    """Cut content into chunks from an offset on; they are views of it."""
     view = memoryview(content)
     for start in range(offset, len(content), CHUNK_BYTES):
-        yield chunk_at(start, bytes(view[start : start + CHUNK_BYTES]))
+        yield chunk_at(start, view[start : start + CHUNK_BYTES])
 
 
-def chunk_at(offset: int, data: bytes) -> pb.Chunk:
+def chunk_at(offset: int, data: bytes | memoryview) -> Chunk:
     """A chunk with its checksum."""
-    return pb.Chunk(offset=offset, crc32=zlib.crc32(data), data=data)
+    return Chunk(offset, zlib.crc32(data), data)
 
 
-def checked(chunk: pb.Chunk, committed: int) -> bytes:
+def checked(chunk: Chunk, committed: int) -> bytes | memoryview:
     """The bytes of a chunk that goes on where the last one ended.
 
     Raises:
@@ -168,9 +174,8 @@ def checked(chunk: pb.Chunk, committed: int) -> bytes:
     """
     if chunk.offset != committed:
         raise OffsetError(f"chunk at offset {chunk.offset}, expected {committed}")
-    data = chunk.data  # a copy each time that it is asked for
-    if len(data) > CHUNK_BYTES:
-        raise CodecError(f"chunk of {len(data)} bytes, at most {CHUNK_BYTES} allowed")
-    if zlib.crc32(data) != chunk.crc32:
+    if len(chunk.data) > CHUNK_BYTES:
+        raise CodecError(f"chunk of {len(chunk.data)} bytes, at most {CHUNK_BYTES} allowed")
+    if zlib.crc32(chunk.data) != chunk.crc32:
         raise CodecError(f"checksum of the chunk at offset {chunk.offset} is wrong")
-    return data
+    return chunk.data

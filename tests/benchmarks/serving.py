@@ -28,6 +28,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from node.client import InpaintClient
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.chunks import PlatesStub
 from tests.server.engines import WorkingEngine
 from tests.server.process import ROOT, server_process, unused_ports
 
@@ -99,11 +100,10 @@ def upload_seconds(channel: grpc.Channel, content: bytes) -> float:
 
     def requests():
         yield pb.UploadRequest(header=pb.UploadHeader(digest=name, size=len(content)))
-        for chunk in codec.chunks(content):
-            yield pb.UploadRequest(chunk=chunk)
+        yield from codec.chunks(content)
         yield pb.UploadRequest(finish=pb.UploadFinish())
 
-    inpaint_pb2_grpc.PlatesStub(channel).Upload(requests())
+    PlatesStub(channel).Upload(requests())
     return time.perf_counter() - start
 
 
@@ -283,7 +283,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--megabytes", type=int, default=256)
+    parser.add_argument("--megabytes", type=int, default=64, help="of an upload; MiB")
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--health", help=argparse.SUPPRESS)
@@ -304,8 +304,11 @@ def main() -> None:
         with server_process(own, *started, "--shared-memory"):
             handed_over = measure_overhead(own, chosen.frames, chosen.rounds, True)
             figures |= {f"shared_memory_{name}": each for name, each in handed_over.items()}
-        with server_process(address, *started) as process:
+        # As full as a store is after a week: what comes in takes the place of something else.
+        full = "--store-gigabytes", str(4 * chosen.megabytes * MIB / 1e9)
+        with server_process(address, *started, *full):
             figures |= measure_upload(address, chosen.megabytes, chosen.rounds)
+        with server_process(address, *started) as process:
             figures |= measure_overhead(address, chosen.frames, chosen.rounds)
             figures |= measure_cancel(address, chosen.rounds)
             figures |= measure_slow_readers(address, 20, process.pid)

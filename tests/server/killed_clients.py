@@ -16,6 +16,7 @@ import numpy as np
 
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
+from tests.server.parts import part
 
 AT_ONCE = 4
 SIDE = 336
@@ -36,7 +37,7 @@ def live(address: str, seed: int) -> None:
         plates.FindMissing(pb.FindMissingRequest(digests=[image.digest]))
         header = pb.UploadHeader(digest=image.digest, size=len(content))
         requests = [pb.UploadRequest(header=header)]
-        requests += [pb.UploadRequest(chunk=chunk) for chunk in codec.chunks(content)]
+        requests += [part(chunk) for chunk in codec.chunks(content)]
         plates.Upload(iter([*requests, pb.UploadRequest(finish=pb.UploadFinish())]))
     frame = pb.ClipFrame(plate=plate[0], mask=mask[0])
     jobs.Submit(pb.SubmitRequest(job_id=f"killed-{seed}", frames=[frame], client=str(seed)))

@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("address")
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--store-gigabytes", type=float, default=StoreConfig.gigabytes)
     parser.add_argument("--seconds", type=float, default=0.02, help="work per frame")
     parser.add_argument("--drain-seconds", type=float, default=10)
     parser.add_argument("--keepalive-seconds", type=float, default=20)
@@ -79,7 +80,7 @@ def main() -> None:
     config = ServerConfig(
         address=chosen.address,
         device="cpu",
-        store=StoreConfig(folder=chosen.store),
+        store=StoreConfig(folder=chosen.store, gigabytes=chosen.store_gigabytes),
         limits=LimitsConfig(
             drain_seconds=chosen.drain_seconds,
             keepalive_seconds=chosen.keepalive_seconds,

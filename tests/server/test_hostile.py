@@ -30,6 +30,7 @@ from server.protocol.channel import Access, open_channel
 from tests.conftest import eventually, server, serving
 from tests.server.credentials import token_file
 from tests.server.engines import FakeEngine, WorkingEngine
+from tests.server.parts import part
 from tests.server.process import ROOT, server_process
 from tests.server.test_service import refusal, upload
 
@@ -78,10 +79,11 @@ def test_a_frozen_client_is_given_up_and_harms_nobody(tmp_path):
     code = f"""
 import time, grpc
 from server.protocol import codec, inpaint_pb2_grpc, inpaint_pb2 as pb
+from tests.server.parts import part
 content = bytes(3 * codec.CHUNK_BYTES)
 def requests():
     yield pb.UploadRequest(header=pb.UploadHeader(digest=codec.digest(content), size=len(content)))
-    yield pb.UploadRequest(chunk=next(codec.chunks(content)))
+    yield part(next(codec.chunks(content)))
     print("sending", flush=True)
     time.sleep(600)
 inpaint_pb2_grpc.PlatesStub(grpc.insecure_channel("{address}")).Upload(requests())
@@ -483,10 +485,10 @@ def slow_upload(channel):
         header = pb.UploadHeader(digest=codec.digest(content), size=len(content))
         yield pb.UploadRequest(header=header)
         first, second = codec.chunks(content)
-        yield pb.UploadRequest(chunk=first)
+        yield part(first)
         os.write(begun[1], b"x")
         os.read(go_on[0], 1)
-        yield pb.UploadRequest(chunk=second)
+        yield part(second)
         yield pb.UploadRequest(finish=pb.UploadFinish())
 
     running = inpaint_pb2_grpc.PlatesStub(channel).Upload.future(requests())
@@ -681,12 +683,12 @@ def pausing(content, after):
     for number, chunk in enumerate(codec.chunks(content)):
         if number == after:
             time.sleep(600)
-        yield pb.UploadRequest(chunk=chunk)
+        yield part(chunk)
 
 
 def upload_rest(plates, content, rest):
     header = pb.UploadHeader(digest=codec.digest(content), size=len(content))
-    parts = [pb.UploadRequest(header=header), *(pb.UploadRequest(chunk=c) for c in rest)]
+    parts = [pb.UploadRequest(header=header), *(part(c) for c in rest)]
     plates.Upload(iter([*parts, pb.UploadRequest(finish=pb.UploadFinish())]))
 
 

@@ -13,6 +13,7 @@ from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import eventually, server, serving
 from tests.server.engines import BrokenEngine, HangingEngine
+from tests.server.parts import part
 
 PLATE = np.full((48, 48, 3), 0.5, np.float16)
 MASK = np.zeros((48, 48, 1), np.uint8)
@@ -40,7 +41,7 @@ def upload(plates, content, name=None, size=None, skip_finish=False):
     size = len(content) if size is None else size
     header = pb.UploadHeader(digest=name or codec.digest(content), size=size)
     parts = [pb.UploadRequest(header=header)]
-    parts += [pb.UploadRequest(chunk=chunk) for chunk in codec.chunks(content)]
+    parts += [part(chunk) for chunk in codec.chunks(content)]
     if not skip_finish:
         parts.append(pb.UploadRequest(finish=pb.UploadFinish()))
     return plates.Upload(iter(parts))
@@ -112,7 +113,7 @@ def test_an_upload_without_finish_is_not_complete_and_is_gone_on_with(plates):
     missing = plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
     assert missing[0].committed == codec.CHUNK_BYTES
     header = pb.UploadRequest(header=pb.UploadHeader(digest=name, size=len(content)))
-    rest = [pb.UploadRequest(chunk=c) for c in codec.chunks(content, missing[0].committed)]
+    rest = [part(c) for c in codec.chunks(content, missing[0].committed)]
     plates.Upload(iter([header, *rest, pb.UploadRequest(finish=pb.UploadFinish())]))
     assert not plates.FindMissing(pb.FindMissingRequest(digests=[name])).missing
 
