@@ -9,7 +9,8 @@ Known layouts, NAME being a video's:
 - ``NAME/`` full of images, ``NAME.zip``, or a movie;
 - a folder of images without any of these beside them, which is one video itself.
 
-A ``test.json`` beside them, an object whose keys are names of videos, limits which count.
+A ``test.json`` beside them, an object whose keys are names of videos, limits which count; without
+one DAVIS' own ``ImageSets/*/val.txt`` do, since the others are what networks are trained on.
 """
 
 import re
@@ -63,16 +64,16 @@ def find_videos(folder: Path) -> list[Video]:
 
     Raises:
         FootageError: no such folder, nothing in it looks like a video, two of one name, or one
-            whose name is no UTF-8; or test.json has none of them.
+            whose name is no UTF-8; or the list of those that count has none of them.
     """
     if not folder.is_dir():
         raise FootageError(f"no folder of videos at {folder}")
-    listed = listed_videos(folder / "test.json")
-    found = sorted(_found(folder), key=lambda video: video.name)
-    if listed is not None:
-        names = [video.name for video in found]
-        tell_listed(folder / "test.json", listed, names, names)
-    videos = [video for video in found if listed is None or video.name in listed]
+    videos = sorted(_found(folder), key=lambda video: video.name)
+    if lists := _lists(folder):
+        names = [video.name for video in videos]
+        listed = {name for path in lists for name in listed_videos(path) or ()}
+        tell_listed(lists[-1], listed, names, names)
+        videos = [video for video in videos if video.name in listed]
     if not videos:
         raise FootageError(
             f"no videos in {folder}; it should hold folders of images, NAME/frames/, or JPEGImages/"
@@ -83,6 +84,12 @@ def find_videos(folder: Path) -> list[Video]:
         if first.name == second.name:
             raise FootageError(f"{first.frames} and {second.frames} have the same name; rename one")
     return videos
+
+
+def _lists(folder: Path) -> list[Path]:
+    """Lists of the videos that count; DAVIS has one for each of its years."""
+    own = folder / "test.json"
+    return [own] if own.is_file() else sorted(folder.glob("ImageSets/*/val.txt"))
 
 
 def _found(folder: Path) -> Iterator[Video]:

@@ -96,11 +96,17 @@ def test_masks_of_ones_own(clips, tmp_path):
 
 
 def test_davis_as_it_is_unpacked(tmp_path):
-    """480p, with annotations; test.json limits which videos count."""
-    for name in ("bear", "camel"):
+    """480p, with annotations; its lists of all years say which videos count, or test.json does."""
+    for name in ("bear", "camel", "dog"):
         write_frames(tmp_path / "JPEGImages" / "480p" / name, panned(3))
         write_frames(tmp_path / "JPEGImages" / "Full-Resolution" / name, panned(3))
         write_frames(tmp_path / "Annotations" / "480p" / name, panned(3))
+
+    assert len(find_videos(tmp_path)) == 3
+    for year, line in {"2016": "/JPEGImages/480p/bear/00000.jpg /A/0.png", "2017": "camel"}.items():
+        (tmp_path / "ImageSets" / year).mkdir(parents=True)
+        (tmp_path / "ImageSets" / year / "val.txt").write_text(f"{line}\n")
+        (tmp_path / "ImageSets" / year / "train.txt").write_text("dog\n")
 
     videos = find_videos(tmp_path)
     (tmp_path / "test.json").write_text(json.dumps({"camel": 3}))
