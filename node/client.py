@@ -37,7 +37,7 @@ from node.shared_memory import SharedMemory
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access
-from server.protocol.chunks import Chunk
+from server.protocol.chunks import Chunk, Content
 
 SENDERS = 3
 """Frames prepared and sent at once: while one is hashed another is on the wire."""
@@ -129,6 +129,7 @@ class InpaintClient:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
+        self._memory.free()
 
     def inpaint(
         self,
@@ -254,6 +255,7 @@ class InpaintClient:
             JobError: the server refused or failed the job.
             CancelledError: ``cancelled`` answered True.
         """
+        self._memory.free()
         clip = list(frames)
         wanted = deque(index for index, frame in enumerate(clip) if frame.role == pb.PLATE)
         losses = 0
@@ -378,7 +380,7 @@ class InpaintClient:
                     raise _ForgottenError(error.details()) from None
                 patience.after(error)
 
-    def _send_missing(self, contents: dict[str, bytes], cancelled: Cancelled) -> None:
+    def _send_missing(self, contents: dict[str, Content], cancelled: Cancelled) -> None:
         plates = self._server.plates
         asked = pb.FindMissingRequest(digests=list(contents))
         answer: pb.FindMissingResponse = self._server.wait(
@@ -410,7 +412,7 @@ class InpaintClient:
         self._server.retrying(lambda: _known(fetch), cancelled)
         if found.hexdigest() != image.digest:
             raise _ForgottenError(f"its disk has damaged the completed frame {image.digest}")
-        return codec.decode_image(image, given[0] if given else bytes(received))
+        return codec.decode_image(image, given[0] if given else memoryview(received).toreadonly())
 
     def _cancel(self, job_id: str) -> None:
         # A server that is gone took its jobs with it; a client that is closed leaves its jobs to
@@ -469,7 +471,7 @@ def _ahead(
 
 
 def _upload_requests(
-    name: str, content: bytes, committed: int
+    name: str, content: Content, committed: int
 ) -> Iterator[pb.UploadRequest | Chunk]:
     yield pb.UploadRequest(header=pb.UploadHeader(digest=name, size=len(content)))
     yield from codec.chunks(content, committed)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from mmap import PROT_READ, mmap
 from typing import Any
 
@@ -10,6 +10,10 @@ import grpc
 
 from node.connection import ANSWER_SECONDS, Cancelled, Connection
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.chunks import Content
+
+NAME = "sttn-plate"
+"""How memory is called; a server opens none that is not called sttn-*."""
 
 _NOT_SHARED = (
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -29,8 +33,9 @@ class SharedMemory:
     def __init__(self, server: Connection, wanted: bool) -> None:
         self._server = server
         self._shared = wanted and hasattr(os, "memfd_create")
+        self._spare: list[int] = []
 
-    def sent(self, name: str, content: bytes, cancelled: Cancelled) -> bool:
+    def sent(self, name: str, content: Content, cancelled: Cancelled) -> bool:
         """Have the server read a content; False where it has to be uploaded.
 
         Raises:
@@ -38,8 +43,9 @@ class SharedMemory:
         """
         if not self._shared:
             return False
-        with _memory(len(content)) as memory:
-            with open(memory, "wb", buffering=0, closefd=False) as file:
+        with self._lent() as memory:
+            with open(memory, "r+b", buffering=0, closefd=False) as file:
+                file.seek(0)
                 file.write(content)
             request = pb.TakeRequest(
                 digest=name, size=len(content), process=os.getpid(), descriptor=memory
@@ -54,10 +60,35 @@ class SharedMemory:
         """
         if not self._shared or not image.size:
             return None
-        with _memory(image.size) as memory:
+        memory = os.memfd_create(NAME)
+        try:
+            os.ftruncate(memory, image.size)
             request = pb.GiveRequest(digest=image.digest, process=os.getpid(), descriptor=memory)
             written = self._answered(self._server.plates.Give, request, cancelled)
             return mmap(memory, image.size, prot=PROT_READ) if written else None
+        finally:
+            os.close(memory)
+
+    def free(self) -> None:
+        """Give back what was kept to send in."""
+        with suppress(IndexError):
+            while True:
+                os.close(self._spare.pop())
+
+    @contextmanager
+    def _lent(self) -> Iterator[int]:
+        # One that frames were sent in before has its pages already; getting and clearing them took
+        # as long as writing. The server has read it by the end of the block.
+        try:
+            memory = self._spare.pop()
+        except IndexError:
+            memory = os.memfd_create(NAME)
+        try:
+            yield memory
+        except BaseException:
+            os.close(memory)
+            raise
+        self._spare.append(memory)
 
     def _answered(
         self,
@@ -72,13 +103,3 @@ class SharedMemory:
                 raise
             self._shared = False
         return self._shared
-
-
-@contextmanager
-def _memory(size: int) -> Iterator[int]:
-    memory = os.memfd_create("sttn-plate")
-    try:
-        os.ftruncate(memory, size)
-        yield memory
-    finally:
-        os.close(memory)

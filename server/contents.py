@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from server.errors import InvalidRequestError, UnknownDigestError, disk_errors
 from server.protocol import codec
+from server.protocol.chunks import Content
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _numbers = count()
@@ -71,7 +72,7 @@ def is_whole(folder: Path, name: str) -> bool:
     return found.hexdigest() == name
 
 
-def write_contents(folder: Path, contents: dict[str, bytes]) -> dict[str, str]:
+def write_contents(folder: Path, contents: dict[str, Content]) -> dict[str, str]:
     """Write contents of our own beside the others, all or none of them, for the store to adopt.
 
     Under its own name one could be taken for an older one that nobody needs, and be evicted.

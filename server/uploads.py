@@ -6,7 +6,7 @@ from pathlib import Path
 from server.errors import InvalidRequestError, SpoiledUploadError, disk_errors
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
-from server.protocol.chunks import Chunk
+from server.protocol.chunks import Chunk, Content
 
 
 class Upload:
@@ -47,7 +47,7 @@ class Upload:
         return len(data)
 
     @disk_errors("cannot write to")
-    def extend(self, data: bytes | memoryview) -> None:
+    def extend(self, data: Content) -> None:
         """Take the next bytes, which need no check; errors as for :meth:`append`."""
         if self.committed + len(data) > self._header.size:
             raise InvalidRequestError(

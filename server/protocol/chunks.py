@@ -5,7 +5,7 @@ What is written here any parser of Protocol Buffers reads, and what any encoder 
 encoders write: offset and checksum, then the bytes, and nothing after them.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 
@@ -16,6 +16,10 @@ _OFFSET, _CRC32, _DATA = b"\x08", b"\x10", b"\x1a"  # tags of the fields of Chun
 _CHUNK = b"\x12"  # tag of UploadRequest.chunk
 
 
+Content: TypeAlias = bytes | memoryview
+"""Bytes of a content, or of a piece of it; nobody changes them."""
+
+
 class Chunk(NamedTuple):
     """A piece of a content, as the message Chunk describes it."""
 
@@ -23,7 +27,7 @@ class Chunk(NamedTuple):
     """Bytes before it."""
     crc32: int
     """Checksum of its bytes (CRC-32 of zlib, RFC 1952)."""
-    data: bytes | memoryview
+    data: Content
 
 
 class PlatesStub(inpaint_pb2_grpc.PlatesStub):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng as zlib
 
 from server.protocol import inpaint_pb2 as pb
-from server.protocol.chunks import Chunk
+from server.protocol.chunks import Chunk, Content
 
 CHUNK_BYTES = 2**20
 """Bytes per chunk at most; gRPC's own message limit of 4 MiB stays as it is."""
@@ -52,7 +52,7 @@ def hasher() -> blake3:
     return blake3()
 
 
-def digest(content: bytes) -> str:
+def digest(content: Content) -> str:
     """Name of a content: lower-case hexadecimal BLAKE3 of 256 bits (BLAKE3, 2020)."""
     return blake3(content).hexdigest()
 
@@ -72,8 +72,8 @@ def encode_image(
     pixels: NDArray[Any],
     channels: tuple[str, ...],
     compression: pb.Compression = pb.NONE,
-) -> tuple[pb.Image, bytes]:
-    """Describe an array and lay out its bytes.
+) -> tuple[pb.Image, Content]:
+    """Describe an array and lay out its bytes, which are a view of it where nothing else is asked.
 
     Args:
         pixels: (H, W, C) uint8, float16 or float32, top row first.
@@ -89,9 +89,10 @@ def encode_image(
         raise CodecError(f"pixels are {pixels.dtype}; send uint8, float16 or float32")
     if sys.byteorder == "big":
         pixels = pixels.astype(pixels.dtype.newbyteorder("<"))
-    content = np.ascontiguousarray(pixels).tobytes()
+    flat = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
+    content: Content = flat.data
     if compression == pb.SHUFFLED_ZLIB:
-        planes = np.frombuffer(content, np.uint8).reshape(-1, pixels.itemsize).T
+        planes = flat.reshape(-1, pixels.itemsize).T
         content = zlib.compress(planes.tobytes(), level=2)
     image = pb.Image(
         digest=digest(content),
@@ -121,7 +122,7 @@ def image_bytes(image: pb.Image) -> int:
     return image.width * image.height * len(image.channels) * dtype.itemsize
 
 
-def decode_image(image: pb.Image, content: bytes | mmap) -> NDArray[Any]:
+def decode_image(image: pb.Image, content: Content | mmap) -> NDArray[Any]:
     """The array (H, W, C) that a description and its bytes stand for; read-only.
 
     Raises:
@@ -141,7 +142,7 @@ def decode_image(image: pb.Image, content: bytes | mmap) -> NDArray[Any]:
     return flat.reshape(image.height, image.width, len(image.channels))
 
 
-def _inflated(content: bytes | mmap, expected: int) -> bytes:
+def _inflated(content: Content | mmap, expected: int) -> bytes:
     # Never more than the description promises, whatever the stream would grow to.
     stream = zlib.decompressobj()
     try:
@@ -153,19 +154,19 @@ def _inflated(content: bytes | mmap, expected: int) -> bytes:
     return pixels
 
 
-def chunks(content: bytes, offset: int = 0) -> Iterator[Chunk]:
+def chunks(content: Content, offset: int = 0) -> Iterator[Chunk]:
     """Cut content into chunks from an offset on; they are views of it."""
     view = memoryview(content)
     for start in range(offset, len(content), CHUNK_BYTES):
         yield chunk_at(start, view[start : start + CHUNK_BYTES])
 
 
-def chunk_at(offset: int, data: bytes | memoryview) -> Chunk:
+def chunk_at(offset: int, data: Content) -> Chunk:
     """A chunk with its checksum."""
     return Chunk(offset, zlib.crc32(data), data)
 
 
-def checked(chunk: Chunk, committed: int) -> bytes | memoryview:
+def checked(chunk: Chunk, committed: int) -> Content:
     """The bytes of a chunk that goes on where the last one ended.
 
     Raises:

@@ -1,6 +1,7 @@
 """Who may call: certificates, tokens, the network, and shared memory."""
 
 import datetime
+import gc
 import os
 import re
 from pathlib import Path
@@ -407,6 +408,31 @@ def test_pixels_are_handed_over_in_memory_both_ways(address_with_memory):
 
     assert not calls
     np.testing.assert_array_equal(completed[0], np.float32(0.25))
+
+
+def test_memory_that_was_sent_in_serves_the_next_frames_and_is_given_back(address_with_memory):
+    """A shot of large plates in a host that stays open: pages are had once, and not kept."""
+    address, _ = address_with_memory
+    rng = np.random.default_rng(0)
+    plates = [rng.random((side, side, 3), np.float32) for side in (96, 144, 48, 96)]
+
+    def descriptors():
+        links = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
+        return {link for link in links if "sttn-plate" in os.path.realpath(link)}
+
+    gc.collect()  # frames that were fetched before hold theirs
+    before = descriptors()
+    with InpaintClient(address, shared_memory=True) as client:
+        client._server.plates.Upload = None
+        sent = [client.send(plate, np.ones(plate.shape[:2], np.bool_)) for plate in plates]
+        assert len(descriptors() - before) == 1
+        (shape,) = [frame.shape for _, frame in client.complete(sent[2:3])]
+        assert descriptors() == before
+        client.send(plates[0] / 2, np.ones((96, 96), np.bool_))
+    assert descriptors() == before
+
+    assert [image.plate.digest for image in sent] == [codec.digest(p.tobytes()) for p in plates]
+    assert shape == (48, 48, 3)
 
 
 def test_a_server_that_does_not_allow_it_gets_uploads(address):
