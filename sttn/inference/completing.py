@@ -199,10 +199,16 @@ def _completed(
                 raise CancelledError("cancelled by the caller")
             # What lies before these windows gets no further share.
             final = plans[0].window.neighbors[0]
+            failure: Exception | None = None
             if engine.computes_aside:  # while these frames are put together
                 engine.settle(final)
-                engine.run(plans)
+                try:
+                    engine.run(plans)
+                except Exception as error:  # told once they are handed over
+                    failure = error
             yield from engine.finished(final, holes, tell)
+            if failure is not None:
+                raise failure
             if not engine.computes_aside:
                 engine.run(plans)
         yield from engine.finished(len(scene), holes, tell)

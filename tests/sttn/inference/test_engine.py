@@ -9,6 +9,7 @@ import torch
 
 from sttn.errors import CancelledError, InvalidClipError, OutOfMemoryError
 from sttn.inference import PRESETS, MemoryBudget, WindowConfig, complete, completed_frames
+from sttn.inference.engine import Engine
 from sttn.model import Generator, ModelConfig
 from sttn.training.state import initialize
 from tests.benchmarks.plain_path import plain_path
@@ -168,6 +169,31 @@ def test_too_little_memory_for_one_window_is_reported(generator, monkeypatch):
 
     with pytest.raises(OutOfMemoryError, match="not enough memory for one window; use a smaller"):
         complete(frames, masks, generator)
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_is_final_is_handed_over_before_a_window_fails(generator, monkeypatch, aside):
+    """A job that breaks late, on a CPU or on a GPU that computes aside, keeps what it has done."""
+    frames, masks = clip(60)
+    expected = [f for _, f in completed_frames(frames, masks, generator, ALONE)]
+    monkeypatch.setattr(Engine, "computes_aside", aside)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    transform, windows, got = generator.transform, [], []
+
+    def failing(*given):
+        windows.append(given)
+        if len(windows) == 5:
+            raise RuntimeError("the card fell off the bus")
+        return transform(*given)
+
+    monkeypatch.setattr(generator, "transform", failing)
+
+    with pytest.raises(RuntimeError, match="off the bus"):
+        got.extend(completed_frames(frames, masks, generator, ALONE))
+
+    begins = 15  # the fifth window is of frames 15 to 25
+    assert [index for index, _ in got] == list(range(begins))
+    np.testing.assert_allclose([frame for _, frame in got], expected[:begins], atol=1e-6)
 
 
 def test_handles_are_seen_but_not_returned(generator):
