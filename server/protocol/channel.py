@@ -69,10 +69,18 @@ def require_address(address: str) -> None:
     Raises:
         ValueError: neither HOST:PORT nor unix:/PATH.
     """
-    if not re.fullmatch(r"unix.*:.+|.+:\d+", address):
+    if re.fullmatch(r"unix(-abstract)?:.+", address):
+        return
+    place = re.sub(r"^(https?|grpcs?)://|/$|:$", "", address)
+    host, _, port = place.rpartition(":")
+    if not port.isdecimal():
         raise ValueError(
-            f"server {address!r} has no port; write {address.rstrip(':')}:50071, or unix:/PATH"
+            f"server {address!r} has no port; write {host or port}:50071, or unix:/PATH"
         )
+    if not 0 < int(port) < 2**16:  # gRPC takes what is left of it in 16 bits
+        raise ValueError(f"server {address!r} has a port out of 1..{2**16 - 1}")
+    if place != address:
+        raise ValueError(f"server {address!r} is no address; write {place}, or unix:/PATH")
 
 
 def is_local(address: str) -> bool:

@@ -115,6 +115,13 @@ def test_a_token_never_leaves_the_machine_in_the_clear(tmp_path, address):
     ("address", "named", "told"),
     [
         ("localhost", None, "server 'localhost' has no port; write localhost:50071, or unix:/PATH"),
+        ("render1:http", None, "'render1:http' has no port; write render1:50071"),
+        (
+            "http://render1:50071/",
+            None,
+            "'http://render1:50071/' is no address; write render1:50071",
+        ),
+        ("render1:99999", None, "server 'render1:99999' has a port out of 1..65535"),
         ("localhost:1", "nowhere", "cannot read .*nowhere: No such file or directory"),
     ],
 )
