@@ -35,6 +35,7 @@ from node.errors import JobError, ServerLostError
 from server import app, workers
 from server.admission import frame_bytes
 from server.check import check
+from server.command import main
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
 from server.errors import StoreFullError
 from server.jobs import Job
@@ -1384,6 +1385,17 @@ def test_check_tells_a_fit_machine_from_another(capsys, tmp_path):
     assert unfit == 1
     assert complaints.count("FAIL") == 3
     assert io.StringIO(complaints).readlines()[-1] == "not fit to serve\n"
+
+
+def test_ctrl_c_during_a_check_is_one_line(capsys, monkeypatch):
+    """An administrator who forgot a flag."""
+    monkeypatch.setattr("sys.argv", ["sttn-server", "--check"])
+    monkeypatch.setattr("server.check.check", lambda _: signal.raise_signal(signal.SIGINT))
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert (ended.value.code, capsys.readouterr().err) == (130, "sttn-server: interrupted\n")
 
 
 def test_check_tells_a_gpu_that_others_fill(capsys, tmp_path, monkeypatch):

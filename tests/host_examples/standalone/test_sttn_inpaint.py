@@ -15,7 +15,7 @@ import OpenImageIO as oiio
 import psutil
 import pytest
 
-from host_examples.standalone.__main__ import main
+from host_examples.standalone.command import main
 from host_examples.standalone.image_files import read_image, write_image
 from host_examples.standalone.images import ImageWriter
 from host_examples.standalone.local_server import local_server
@@ -579,7 +579,7 @@ def test_what_is_named_by_nothing_is_told(shot, typed, flag, monkeypatch):
 def test_a_stop_before_the_job_is_told(shot, typed, monkeypatch):
     """SIGTERM while files are opened: 130 as in the middle, and a word."""
     stopped = partial(signal.raise_signal, signal.SIGTERM)
-    monkeypatch.setattr("host_examples.standalone.__main__.open_plate", lambda *_, **__: stopped())
+    monkeypatch.setattr("host_examples.standalone.command.open_plate", lambda *_, **__: stopped())
 
     code, told = typed(shot / "plate.####.exr", "--output", shot / "clean.####.exr")
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from sttn.evaluation.__main__ import COMMANDS, main
+from sttn.evaluation.command import COMMANDS, main
 from tests.sttn.evaluation.conftest import panned, write_frames
 
 
@@ -120,7 +120,7 @@ def test_bad_input_is_one_line(tmp_path, command, capsys, arguments, said):
 def test_a_gpu_that_others_fill_is_one_line(tmp_path, command, capsys, monkeypatch):
     """CUDA's own memory does not fit: no traceback."""
     write_frames(tmp_path / "clips" / "one", panned(2))
-    monkeypatch.setattr("sttn.evaluation.__main__.read_networks", full)
+    monkeypatch.setattr("sttn.evaluation.command.read_networks", full)
 
     with pytest.raises(SystemExit) as stopped:
         command("clips", "--baselines")

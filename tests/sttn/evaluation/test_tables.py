@@ -11,8 +11,8 @@ import torch
 
 from sttn.errors import CheckpointError
 from sttn.evaluation import tables
-from sttn.evaluation.__main__ import table_command
 from sttn.evaluation.cases import ProtocolConfig
+from sttn.evaluation.command import table_command
 from sttn.evaluation.tables import TABLES
 from sttn.model import Generator, load_generator, save_generator
 from sttn.training.config import TrainingConfig

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sttn.training import __main__ as command
+from sttn.training import command
 from sttn.training.journal import Journal
 from sttn.training.state import TrainingState
 

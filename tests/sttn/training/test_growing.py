@@ -5,7 +5,7 @@ import torch
 
 from sttn.errors import CheckpointError
 from sttn.model import Generator, ModelConfig, load_generator
-from sttn.training.__main__ import grow_command
+from sttn.training.command import grow_command
 from sttn.training.growing import grown
 from sttn.training.state import initialize
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sttn.training.__main__ import main
+from sttn.training.command import main
 from sttn.training.corpus import Corpus
 from sttn.training.preview import preview
 from sttn.training.recipes import Recipes, SampleConfig

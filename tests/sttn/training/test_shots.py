@@ -11,8 +11,8 @@ import torch
 from node.color import encode
 from sttn.errors import FootageError
 from sttn.model import Generator, ModelConfig, load_generator, save_generator
-from sttn.training.__main__ import adapt_command, main
 from sttn.training.adaptation import AdaptationConfig
+from sttn.training.command import adapt_command, main
 from sttn.training.corpus import CorpusLimits, read_corpus
 from sttn.training.shots import read_shot
 from sttn.training.state import initialize
