@@ -34,6 +34,7 @@ from server.config import ServerConfig
 from server.errors import ServerError
 from server.logs import log_lines
 from server.operate import admin_command, status_command
+from sttn.command_line import run_command
 from sttn.errors import SttnError
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     try:
         if command is not None:
             sys.exit(command(arguments[1:]))
-        sys.exit(tyro.cli(start, prog="sttn-server", description=__doc__))
+        sys.exit(run_command(start, "sttn-server", description=__doc__))
     except (SttnError, ServerError, ValueError, OSError) as error:
         print(f"sttn-server: {error}", file=sys.stderr)
         sys.exit(2)

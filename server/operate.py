@@ -14,6 +14,7 @@ from server.errors import ServerError
 from server.protocol import inpaint_pb2 as pb
 from server.protocol import inpaint_pb2_grpc
 from server.protocol.channel import Access, open_channel
+from sttn.command_line import run_command
 
 ANSWER_SECONDS = 10.0
 """How long a server may take to answer."""
@@ -119,12 +120,12 @@ def _size(count: int) -> str:
 
 def status_command(arguments: list[str]) -> int:
     """``sttn-server status``."""
-    return tyro.cli(status, prog="sttn-server status", args=arguments)
+    return run_command(status, "sttn-server status", arguments)
 
 
 def admin_command(arguments: list[str]) -> int:
     """``sttn-server admin``."""
-    return tyro.cli(admin, prog="sttn-server admin", args=arguments)
+    return run_command(admin, "sttn-server admin", arguments)
 
 
 @contextmanager

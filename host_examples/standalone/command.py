@@ -51,6 +51,7 @@ from node.effect import HostDescription, InpaintEffect, create_instance
 from node.errors import CancelledError, ClipError, NodeError
 from node.params import Params, param_specs
 from server.protocol.channel import Access
+from sttn.command_line import run_command
 
 HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
@@ -60,7 +61,7 @@ class Flags(Params):
     """Every param as a flag."""
 
     def __post_init__(self) -> None:
-        """Leave the check to :class:`Params`: here a wrong value would be told in a box."""
+        """Leave the check to :class:`Params`: here a wrong value would be told as unreadable."""
 
 
 def inpaint(
@@ -263,7 +264,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        tyro.cli(inpaint, prog="sttn-inpaint", description=__doc__)
+        run_command(inpaint, "sttn-inpaint", description=__doc__)
     except (CancelledError, KeyboardInterrupt) as error:
         _tell(str(error) or "interrupted")
         sys.exit(130)

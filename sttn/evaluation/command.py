@@ -31,6 +31,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import tyro
 
+from sttn.command_line import run_command
 from sttn.device import choose_device, choose_precision, ran_out_of_memory
 from sttn.errors import SttnError
 from sttn.evaluation.baselines import BASELINES, BaselineName
@@ -234,13 +235,13 @@ def table_command(defaults: TrainingConfig) -> Callable[..., None]:
 
 def _table(arguments: list[str]) -> None:
     defaults = configured(arguments, TrainingConfig())
-    tyro.cli(table_command(defaults), prog="sttn-evaluate table", args=arguments)
+    run_command(table_command(defaults), "sttn-evaluate table", arguments)
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "table": _table,
-    "ranking": lambda given: tyro.cli(ranking_command, prog="sttn-evaluate ranking", args=given),
-    "ranks": lambda given: tyro.cli(ranks_command, prog="sttn-evaluate ranks", args=given),
+    "ranking": lambda given: run_command(ranking_command, "sttn-evaluate ranking", given),
+    "ranks": lambda given: run_command(ranks_command, "sttn-evaluate ranks", given),
 }
 
 
@@ -258,7 +259,7 @@ def main() -> None:
         if command is not None:
             command(sys.argv[2:])
         else:
-            tyro.cli(clips_command, prog="sttn-evaluate", description=__doc__)
+            run_command(clips_command, "sttn-evaluate", description=__doc__)
     except Exception as error:
         if not (isinstance(error, SttnError | ValueError | OSError) or ran_out_of_memory(error)):
             raise

@@ -36,6 +36,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from sttn.command_line import run_command
 from sttn.device import choose_device, ran_out_of_memory
 from sttn.errors import FootageError, SttnError
 from sttn.footage import require_unicode
@@ -299,12 +300,12 @@ def _require_place(output: Path) -> None:
 def _train(arguments: list[str]) -> None:
     """Flags have the last word, then the TOML file, then the defaults."""
     defaults = configured(arguments, TrainingConfig())
-    tyro.cli(training_command(defaults), prog="sttn-train", description=__doc__, args=arguments)
+    run_command(training_command(defaults), "sttn-train", arguments, __doc__)
 
 
 def _show(arguments: list[str]) -> None:
     defaults = configured(arguments, TrainingConfig())
-    tyro.cli(show_command(defaults), prog="sttn-train show", args=arguments)
+    run_command(show_command(defaults), "sttn-train show", arguments)
 
 
 STAYS = {
@@ -314,10 +315,10 @@ STAYS = {
 """What is left of commands that were stopped; without a name one trains."""
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    "adapt": lambda arguments: tyro.cli(adapt_command, prog="sttn-train adapt", args=arguments),
-    "fusion": lambda arguments: tyro.cli(fusion_command, prog="sttn-train fusion", args=arguments),
-    "grow": lambda arguments: tyro.cli(grow_command, prog="sttn-train grow", args=arguments),
-    "pack": lambda arguments: tyro.cli(pack, prog="sttn-train pack", args=arguments),
+    "adapt": lambda arguments: run_command(adapt_command, "sttn-train adapt", arguments),
+    "fusion": lambda arguments: run_command(fusion_command, "sttn-train fusion", arguments),
+    "grow": lambda arguments: run_command(grow_command, "sttn-train grow", arguments),
+    "pack": lambda arguments: run_command(pack, "sttn-train pack", arguments),
     "show": _show,
 }
 

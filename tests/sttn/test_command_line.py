@@ -1,6 +1,8 @@
 """The four commands, before and while they read what was typed."""
 
+import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +38,63 @@ def test_ctrl_c_while_a_command_still_imports_is_no_traceback(tmp_path, package)
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("package", "typed", "told"),
+    [
+        (
+            "host_examples.standalone",
+            "a --output b --matte-grow abc",
+            "sttn-inpaint: --matte-grow: 'abc' is no whole number; see sttn-inpaint --help",
+        ),
+        (
+            "host_examples.standalone",
+            "a --output b --rate fast",
+            "sttn-inpaint: --rate: 'fast' is no FLOAT; see sttn-inpaint --help",
+        ),
+        (
+            "host_examples.standalone",
+            "a --output b --mate-grow 3",
+            "sttn-inpaint: Unrecognized options: --mate-grow, 3 (perhaps --matte-grow INT); "
+            "see sttn-inpaint --help",
+        ),
+        (
+            "host_examples.standalone",
+            "plate.1.exr --output b " + " ".join(f"plate.{each}.exr" for each in range(2, 1000)),
+            "plate.3.exr",
+        ),
+        (
+            "server",
+            "--store.gigabytes -3",
+            "sttn-server: store: gigabytes must be above 0, got -3.0; see sttn-server --help",
+        ),
+        ("server", "admin stop", "sttn-server: invalid choice 'stop' for argument 'action'. "),
+        (
+            "sttn.training",
+            "corpus --steps 3",
+            "sttn-train: Missing from sttn-train: --output PATH; see sttn-train --help",
+        ),
+        ("sttn.training", "corpus --output run --config", "Missing value for argument '--config'"),
+        (
+            "sttn.evaluation",
+            "table 4 corpus clips --output tables",
+            "Expected one of ('1', '2', '3', '6', '7', '8'); see sttn-evaluate table --help",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(monkeypatch, capsys, package, typed, told):
+    """A farm shows the last line of a log, and a terminal may be narrow."""
+    monkeypatch.setattr("sys.argv", ["command", *typed.split()])
+    monkeypatch.setenv("COLUMNS", "40")
+    # Commands answer SIGTERM as long as the process lasts.
+    usual = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"{package}.command").main()
+
+    signal.signal(signal.SIGTERM, usual)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert told in line
+    assert len(line) < 400

@@ -65,6 +65,6 @@ def configured(arguments: Sequence[str], defaults: TrainingConfig) -> TrainingCo
         ValueError: as :func:`read_preset`.
     """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config", type=Path)
+    finder.add_argument("--config", type=Path, nargs="?")  # without a value it is told later
     named = finder.parse_known_args(arguments)[0].config
     return defaults if named is None else read_preset(named)
