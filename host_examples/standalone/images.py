@@ -1,6 +1,7 @@
 """Plate, matte and clean plate as image sequences: pixels stay in the type they were stored in."""
 
 import logging
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -25,6 +26,7 @@ from host_examples.standalone.image_files import (
 )
 from host_examples.standalone.layers import Layer, matte_channel, plate_layer
 from host_examples.standalone.sequences import MOST_FRAMES_PER_SECOND, exact_rate, file_of
+from host_examples.standalone.timecode import later, unpacked
 from node.clips import Region, nearest
 from node.color import unit
 from node.errors import ClipError
@@ -152,6 +154,26 @@ class ImagePlate(_OfFiles):
             told = numerator / denominator if denominator else 0
         known = isinstance(told, (int, float)) and 1 <= told <= MOST_FRAMES_PER_SECOND
         return exact_rate(told) if known else None
+
+    def timecode_of(self, frame: int, rate: Fraction) -> str:
+        """The timecode that a frame's file bears; empty where it has none.
+
+        Args:
+            frame: One that the plate lacks counts on from the nearest.
+            rate: Frames per second.
+
+        Raises:
+            ClipError: unreadable, or what it bears is no timecode.
+        """
+        own = nearest(self.frames, frame)
+        told = self.files.load(own).parts[0].spec.getattribute("smpte:TimeCode")
+        return later(unpacked(told[0]), frame - own, rate) if told else ""
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel over its height."""
+        told = self.files.load(self.first).parts[0].spec.get_float_attribute("PixelAspectRatio", 1)
+        return Fraction(told).limit_denominator(1000) if 0 < told < math.inf else Fraction(1)
 
     @property
     def is_turned(self) -> bool:

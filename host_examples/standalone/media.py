@@ -200,10 +200,10 @@ def open_output(
             code = encode(finite(color.to_linear(pixels[..., :3])))
             return (np.clip(code, 0, 1) * 255).round().astype(np.uint8)
 
-        movie = plate if isinstance(plate, Movie) else None
+        described = plate if isinstance(plate, ImagePlate | Movie) else None
         is_clean = mode == "clean plate"
         exact = _rate(plate, rate)
-        return MovieWriter(Path(location), exact, to_display, movie, keeps_codes=is_clean)
+        return MovieWriter(Path(location), exact, to_display, described, keeps_codes=is_clean)
     if rate is not None:
         raise ClipError("--rate goes with a movie as --output; leave it out")
     suffix = Path(location).suffix.lower()

@@ -14,8 +14,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from host_examples.standalone.images import ImagePlate
 from host_examples.standalone.movies import Movie, display_matrix, turn_of
-from host_examples.standalone.timecode import later
 from host_examples.standalone.turning import UPRIGHT
 from host_examples.standalone.unfinished import begun
 from node.clips import nearest
@@ -64,7 +64,7 @@ class MovieWriter:
         path: Path,
         rate: Fraction,
         to_display: Callable[[NDArray[Any]], NDArray[Any]],
-        plate: Movie | None = None,
+        plate: ImagePlate | Movie | None = None,
         *,
         keeps_codes: bool = True,
     ) -> None:
@@ -74,9 +74,9 @@ class MovieWriter:
             path: Target; its suffix chooses the codec.
             rate: Frames per second.
             to_display: Makes (H, W, 3) uint8 or uint16 display-referred pixels of plate pixels.
-            plate: Movie whose times, timecode, sound, turn and pixels' aspect are kept.
-            keeps_codes: Whether its color tags and untouched code values are kept too, as in a
-                clean plate of it.
+            plate: Its timecode and pixels' aspect are kept, and a movie's times, sound and turn.
+            keeps_codes: Whether a movie's color tags and untouched code values are kept too, as in
+                a clean plate of it.
 
         Raises:
             ClipError: a suffix that is not written.
@@ -90,11 +90,12 @@ class MovieWriter:
         self._rate = rate
         self._to_display = to_display
         # A reader of its own: the node is frames ahead, and going back decodes from the start.
-        self._plate = None if plate is None else plate.another()
+        self._plate = movie = plate.another() if isinstance(plate, Movie) else None
+        self._described = movie or plate
         self._keeps_codes = keeps_codes
         self._turn = UPRIGHT
         kind = WRITTEN[path.suffix.lower()].container
-        self._tracks = [] if plate is None else plate.tracks(kind)
+        self._tracks = [] if movie is None else movie.tracks(kind)
         self._sound: Iterator[tuple[float, Any]] = iter(())
         self._pending: tuple[float, Any] | None = None
         self._written = 0
@@ -152,12 +153,13 @@ class MovieWriter:
                 is_rgb = original.format.is_rgb
                 context.pix_fmt = self._pixel_format(original, coding, is_deep)
                 self._tag_like(self._plate, original, coding)
-            self._shape_like(self._plate, coding)
             self._turn_like(original)
-            self._count_like(self._plate, frame)
             context.time_base = _common(1 / self._rate, self._plate.time_base)
             self._first = self._plate.span(frame)[0]
             self._sound = self._plate.sound(self._container, float(self._first), self._tracks)
+        if self._described is not None:
+            self._shape_like(self._described, coding)
+            self._count_like(self._described, frame)
         context.height, context.width = self._turn.stored(first).shape[:2]
         if is_rgb and not context.format.is_rgb:
             context.colorspace = Colorspace.ITU709
@@ -182,7 +184,7 @@ class MovieWriter:
         context.colorspace = original.colorspace
         context.color_range = coding.color_range or _layout(original)[1]
 
-    def _shape_like(self, plate: Movie, coding: Coding) -> None:
+    def _shape_like(self, plate: ImagePlate | Movie, coding: Coding) -> None:
         context = self._stream.codec_context
         context.sample_aspect_ratio = plate.pixel_aspect
         if (context.sample_aspect_ratio or 1) != 1 and not coding.has_pixel_aspect:
@@ -203,16 +205,15 @@ class MovieWriter:
         except AttributeError:  # PyAV before 18
             logger.warning("%s is written as the plate lies, not turned", self._target)
 
-    def _count_like(self, plate: Movie, frame: int) -> None:
-        if not plate.timecode:
-            return
+    def _count_like(self, plate: ImagePlate | Movie, frame: int) -> None:
         assert self._container is not None
         try:
-            first = later(plate.timecode, frame - plate.frames[0], plate.rate)
+            first = plate.timecode_of(frame, self._rate)
         except ClipError as error:
             logger.warning("%s is written without a timecode: %s", self._target, error)
         else:
-            self._container.metadata["timecode"] = first
+            if first:
+                self._container.metadata["timecode"] = first
 
     def _coded(self, picture: av.VideoFrame, frame: int) -> av.VideoFrame:
         # Said here: what the encoder does unasked knows nothing of spaces and ranges.

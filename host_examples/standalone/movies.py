@@ -15,6 +15,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
+from host_examples.standalone.timecode import later
 from host_examples.standalone.turning import UPRIGHT, Turn, turn_of_matrix
 from node.clips import nearest
 from node.color import unit
@@ -176,6 +177,18 @@ class Movie:
         starts = index / self.rate if time is None else time * self.time_base
         starts += (frame - own) / self.rate
         return starts, starts + picture.duration * self.time_base
+
+    def timecode_of(self, frame: int, rate: Fraction) -> str:
+        """The timecode of a frame; empty where the movie has none.
+
+        Args:
+            frame: Its number.
+            rate: Frames per second.
+
+        Raises:
+            ClipError: what it has is no timecode.
+        """
+        return later(self.timecode, frame - self._first, rate) if self.timecode else ""
 
     def copy_tags(self, target: av.VideoCodecContext) -> None:
         """Say of another movie's code values what this one says of its own."""

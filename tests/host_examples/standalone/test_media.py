@@ -769,6 +769,37 @@ def test_a_timecode_is_that_of_the_first_frame_written(tmp_path, suffix):
     assert Movie(tmp_path / f"clean{suffix}", 1).timecode == "00:01:00;02"
 
 
+@pytest.mark.parametrize("name", ["exr", "dpx"])
+@pytest.mark.parametrize(
+    ("packed", "rate", "timecode"),
+    [
+        (0x00005944, Fraction(30000, 1001), "00:00:59;04"),
+        (0x23595823, Fraction(24), "23:59:58:23"),
+        (0x01020344, Fraction(24), ""),  # none that drops numbers at 24 frames per second
+    ],
+)
+def test_a_movie_bears_the_timecode_and_the_aspect_of_its_sequence(
+    tmp_path, caplog, name, packed, rate, timecode
+):
+    """Editors conform an anamorphic shot by it; each file bears its own."""
+    spec = oiio.ImageSpec(64, 48, 3, oiio.HALF if name == "exr" else oiio.UINT16)
+    spec["PixelAspectRatio"] = 2.0
+    for frame, told in ((1001, 0), (1002, packed)):
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (told, 0))
+        write_image(tmp_path / f"p.{frame}.{name}", np.zeros((48, 64, 3), np.uint16), spec)
+    plate = open_plate(str(tmp_path / f"p.####.{name}"))
+    first = first_pixels(plate, [1002])
+    color = PlateColor("", first.dtype)
+    writer = open_output(str(tmp_path / "clean.mov"), plate, first, color, rate=float(rate))
+
+    writer.write(1002, first)
+    writer.close()
+
+    movie = Movie(tmp_path / "clean.mov", 1)
+    assert (movie.timecode, movie.pixel_aspect) == (timecode, 2)
+    assert ("which 24 frames per second never do" in caplog.text) == (not timecode)
+
+
 def interlaced_movie(path: Path, timecode: str, rate: Fraction) -> Movie:
     """Four frames of two fields each."""
     with av.open(str(path), "w") as container:
