@@ -6,6 +6,9 @@ textures that they name.
 It does not follow Render Layers into their scene, nor a clip's tracks: after a change there, run
 the node again.
 
+A painted image is read when Blender says that it was updated, and anew for a run and before a
+render: of what a script paints Blender may say nothing.
+
 It has two digests. Values are those of the current frame, for Blender does not tell the keys of a
 mask's shape; so a fingerprint that was right before the frame changed is carried over to the next.
 """
@@ -63,8 +66,17 @@ _SHARED = (
 _LOST = "the plate shows, for a result is missing:"
 
 
+_checksums: dict[int, int] = {}
+"""Of painted images, by their numbers in this session, until one is updated: 4K takes 0.1 s."""
+
+
 def fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
     """Two digests, one of which changes when a new analysis is needed; blank between them."""
+    _checksums.clear()
+    return _fingerprint(scene, node)
+
+
+def _fingerprint(scene: bpy.types.Scene, node: bpy.types.Node) -> str:
     into = _upstream(node)
     _, *upstream = into
     render = scene.render
@@ -220,9 +232,11 @@ def _painted(location: str) -> list[tuple[str, float]]:
 def _contents(named: bpy.types.ID) -> list[tuple[str, float]]:
     # Of what is painted or packed in Blender a checksum, for no file tells that it changed.
     if getattr(named, "is_dirty", False) and isinstance(named, bpy.types.Image):
-        pixels = np.empty(len(named.pixels), np.float32)
-        named.pixels.foreach_get(pixels)
-        return [("painted", zlib.crc32(pixels.data))]
+        if named.session_uid not in _checksums:
+            pixels = np.empty(len(named.pixels), np.float32)
+            named.pixels.foreach_get(pixels)
+            _checksums[named.session_uid] = zlib.crc32(pixels.data)
+        return [("painted", _checksums[named.session_uid])]
     packed = getattr(named, "packed_file", None)
     return [("packed", zlib.crc32(packed.data))] if packed else _files(named)
 
@@ -288,6 +302,9 @@ def _target(target: bpy.types.DriverTarget) -> list[object]:
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def mark_changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """After a change: look at the scene that changed."""
+    if depsgraph.id_type_updated("IMAGE"):
+        for update in depsgraph.updates:
+            _checksums.pop(update.id.original.session_uid, None)
     if any(depsgraph.id_type_updated(kind) for kind in _WATCHED):
         mark(scene)
 
@@ -295,6 +312,7 @@ def mark_changed(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
 def mark_all(*_: object) -> None:
     """After a file was opened, and before a render: results may be gone."""
+    _checksums.clear()
     for scene in bpy.data.scenes:
         mark(scene)
 
@@ -324,7 +342,7 @@ def _freshness(group: bpy.types.NodeTree) -> tuple[str, str]:
     for scene in bpy.data.scenes:
         for node in _nodes(scene):
             if node.node_tree == group:
-                fresh[scene.name].append(group.sttn.analyzed == fingerprint(scene, node))
+                fresh[scene.name].append(group.sttn.analyzed == _fingerprint(scene, node))
     changed = [name for name, each in fresh.items() if not all(each)]
     state = "STALE" if changed else "DONE"
     some = 0 < len(changed) < len(fresh)

@@ -204,6 +204,38 @@ def staleness(folder: Path, server: str) -> dict:
     return facts
 
 
+def painted_upstream(folder: Path, server: str) -> dict:
+    """An image that was painted and not saved: when it is noticed, and how often it is read."""
+    from host_examples.blender import stale
+
+    scene, node = masked(folder, server)
+    tree, settings = node.id_data, node.node_tree.sttn
+    settings.frames = f"{FIRST}-{FIRST}"
+    painting = bpy.data.images.new("Painting", scene.render.resolution_x, scene.render.resolution_y)
+    tree.links.new(with_image(tree, painting), node.inputs["Hold Out"])
+    black = painting.pixels[0]
+    painting.pixels[0] = black
+    bpy.ops.sttn.inpaint("EXEC_DEFAULT")
+    read, crc32 = [], stale.zlib.crc32
+    stale.zlib = SimpleNamespace(crc32=lambda pixels: read.append(pixels) or crc32(pixels))
+
+    def state(changed: bpy.types.ID) -> list:
+        read.clear()
+        changed.update_tag()
+        bpy.context.view_layer.update()
+        return [settings.state, len(read)]
+
+    facts = {"first": state(painting), "else": state(scene)}
+    painting.pixels[0] = 0.5
+    facts["stroke"], facts["else_again"] = state(painting), state(scene)
+    painting.pixels[0] = black
+    facts["undone"] = state(painting)
+    painting.pixels[0] = 0.5  # by a script that tells nobody
+    stale.mark_all()
+    facts["before_a_render"] = settings.state
+    return facts
+
+
 def noticed(folder: Path, server: str) -> dict:
     """Which of many changes upstream the fingerprint tells, and how often it asks a socket."""
     from host_examples.blender import stale

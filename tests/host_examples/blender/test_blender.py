@@ -159,6 +159,20 @@ def test_what_changes_pixels_upstream_is_noticed(blender, address, shot):
     assert told == {"missed": [], "sockets_asked": 0}
 
 
+def test_a_painting_is_read_again_when_it_changes(blender, address, shot):
+    """Whoever works beside one in 4K that is not saved would wait a tenth of a second at a step."""
+    told = played(blender, address, "painted_upstream", shot)
+
+    assert told == {
+        "first": ["DONE", 1],
+        "else": ["DONE", 0],
+        "stroke": ["STALE", 1],
+        "else_again": ["STALE", 0],
+        "undone": ["DONE", 1],
+        "before_a_render": "STALE",
+    }
+
+
 def test_what_is_followed_upstream(blender, address, shot):
     """Artists scrub through animated rotos without being told to run again, and are told of edits
     in groups, at any frame, and of another of our nodes upstream that ran again."""
