@@ -21,6 +21,7 @@ from sttn.errors import FootageError
 from sttn.footage import Image
 from sttn.model import Generator
 from sttn.settings.computing import Precision
+from sttn.settings.raster import RASTER_MULTIPLE
 from sttn.training.losses import region_loss
 from sttn.training.masks import random_masks
 from sttn.training.plates import Codes
@@ -47,9 +48,10 @@ class AdaptationConfig:
     learning_rate: float = 5e-4
     """Adam's, at its highest."""
     width: int = 432
-    """Columns of the raster learned at, a multiple of 48; best the one that will be filled at."""
+    """Columns of the raster learned at, a multiple of 48; best the one that will be filled at. A
+    smaller shot is not enlarged to it, since it is not for filling either."""
     height: int = 240
-    """Rows of the raster learned at, a multiple of 48."""
+    """Rows of the raster learned at, likewise."""
     frames: int = 5
     """Frames seen together."""
     precision: Precision = "auto"
@@ -110,7 +112,7 @@ def adapt(
     probes = [cuts.cut(np.random.default_rng((config.seed, 1, n))) for n in range(PROBES)]
     network = deepcopy(generator).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rounded = choose_precision(config.precision, device) is torch.bfloat16
-    network.trained_pixels = max(generator.trained_pixels, config.width * config.height)
+    network.trained_pixels = max(generator.trained_pixels, math.prod(cuts.size))
     before = _psnr(network, probes, rounded)
     optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99))
     started, steps, gone = time.monotonic(), 0, 0.0
@@ -157,21 +159,26 @@ class _Cuts:
         self._masks = masks
         self._config = config
         self._device = device
+        sides = (frames.shape[2], config.width), (frames.shape[1], config.height)
+        self.size = tuple(min(asked, _multiple(side)) for side, asked in sides)
+        """Width and height of the raster learned at."""
 
     def cut(self, rng: np.random.Generator) -> _Cut:
-        config = self._config
-        size = (config.width, config.height)
         span = min(len(self._frames), TIMELINE)
-        times = random_times(config.frames, span, rng)
+        times = random_times(self._config.frames, span, rng)
         chosen = int(rng.integers(len(self._frames) - span + 1)) + times.astype(np.int64)
         rows, columns = self._box(rng)
         truth = [
-            cv2.resize(_unit(self._frames[n][rows, columns]), size, interpolation=cv2.INTER_AREA)
+            cv2.resize(
+                _unit(self._frames[n][rows, columns]), self.size, interpolation=cv2.INTER_AREA
+            )
             for n in chosen
         ]
         covered = [
             cv2.resize(
-                self._masks[n][rows, columns].astype(np.float32), size, interpolation=cv2.INTER_AREA
+                self._masks[n][rows, columns].astype(np.float32),
+                self.size,
+                interpolation=cv2.INTER_AREA,
             )
             for n in chosen
         ]
@@ -183,9 +190,9 @@ class _Cuts:
     def _box(self, rng: np.random.Generator) -> tuple[slice, slice]:
         """A piece of the raster's shape, from all of the frame down to two thirds of it."""
         height, width = self._frames.shape[1:3]
-        scale = min(width / self._config.width, height / self._config.height)
+        scale = min(width / self.size[0], height / self.size[1])
         scale *= rng.uniform(2 / 3, 1)
-        tall, wide = int(self._config.height * scale), int(self._config.width * scale)
+        tall, wide = int(self.size[1] * scale), int(self.size[0] * scale)
         top, left = int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))
         return slice(top, top + tall), slice(left, left + wide)
 
@@ -196,10 +203,15 @@ class _Cuts:
         if rng.random() < 0.5 and unknown.any():
             shift = (int(rng.integers(unknown.shape[1])), int(rng.integers(unknown.shape[2])))
             return np.roll(unknown, shift, axis=(1, 2))
-        return random_masks(times, self._config.height, self._config.width, rng)
+        return random_masks(times, self.size[1], self.size[0], rng)
 
     def _sent(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device).float()[None]
+
+
+def _multiple(side: int) -> int:
+    """The most columns or rows of a raster that a frame's side fills; at least the fewest."""
+    return max(RASTER_MULTIPLE, side // RASTER_MULTIPLE * RASTER_MULTIPLE)
 
 
 def _unit(pixels: Image | Codes) -> NDArray[np.float32]:

@@ -80,6 +80,17 @@ def test_what_the_matte_covers_is_never_looked_at(generator, shot):
     assert results[0].psnr_after == pytest.approx(results[1].psnr_after, abs=1e-4)
 
 
+def test_a_small_shot_is_learned_at_its_own_size(generator, shot):
+    """It is filled at that size too, and more is learned in the minutes that an artist waits."""
+    seen = set()
+    generator.register_forward_pre_hook(lambda _, given: seen.add(tuple(given[0].shape[-2:])))
+
+    adapted = adapt(generator, *shot, AdaptationConfig(minutes=1e-6), CPU)
+
+    assert seen == {(48, 48)}
+    assert adapted.generator.trained_pixels == generator.trained_pixels
+
+
 def test_weights_that_got_worse_are_not_handed_over(generator, shot):
     """Adapting never makes a shot worse by its own measure."""
     adapted = adapt(generator, *shot, replace(SHORT, learning_rate=1e4), CPU)
