@@ -38,5 +38,10 @@ class Discriminator(nn.Module):
         Returns:
             (B, T, 256, H', W') unbounded scores; 240x432 gives 4x7.
         """
-        scores: Tensor = self.conv(clips.transpose(1, 2))
+        seen = clips.transpose(1, 2)
+        if seen.device.type == "cpu":
+            # Completed clips lie channels last. oneDNN would follow, and every layer would lay out
+            # its weights anew each time, which for a small clip is most of a step.
+            seen = seen.contiguous()
+        scores: Tensor = self.conv(seen)
         return scores.transpose(1, 2)
