@@ -149,7 +149,9 @@ def fitted(path: Path, build: Callable[[], Network], tensors: dict[str, Tensor])
     _require_fit(path, network, tensors)
     if broken := _not_finite(tensors):
         raise CheckpointError(f"{path} holds weights that are not finite: {_told(broken)}")
-    network.to_empty(device="cpu").load_state_dict(tensors)
+    # To empty a network of its like first would have torch import a second's worth of modules.
+    full = {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
+    network.load_state_dict(full, assign=True)
     return network.eval()
 
 
