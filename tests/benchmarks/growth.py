@@ -115,13 +115,17 @@ def table(result: dict[str, object]) -> str:
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
     series: dict[str, list[dict[str, float]]] = {}
+    known: dict[str, dict[str, float]] = {}  # every series has the standard point
     for name in options.series:
         series[name] = []
         for change in SERIES[name]:
             point = {**STANDARD, "width": options.width, "height": options.height, **change}
             point["frames"] = max(2, round(point["frames"] * options.scale))
-            series[name].append(measure_apart(point, options))
-            print(series[name][-1], file=sys.stderr)
+            key = json.dumps(point, sort_keys=True)
+            if key not in known:
+                known[key] = measure_apart(point, options)
+                print(known[key], file=sys.stderr)
+            series[name].append(known[key])
     about = {name: getattr(options, name) for name in ("network", "preset", "precision")}
     return {"about": {**about, **machine(torch.device(options.device))}, "series": series}
 

@@ -1,6 +1,7 @@
 """Whoever repeats our figures runs these scripts: they run, and say what the README quotes."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from tests.benchmarks import edges
 
@@ -18,7 +20,25 @@ ALONE = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin", "OMP_NUM_THREADS": "1"}
 pytestmark = pytest.mark.slow
 
 
-def run(script: str, folder: Path, *options: str) -> tuple[str, dict]:
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a script as Python would; here, since to import torch takes longer than most of them."""
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+
+    def runs(script: str, *options: str) -> tuple[str, dict]:
+        given = [str(HERE / script), "--json", str(tmp_path / "out.json"), *options]
+        monkeypatch.setattr("sys.argv", given)
+        runpy.run_path(given[0], run_name="__main__")
+        return capsys.readouterr().out, json.loads((tmp_path / "out.json").read_text())
+
+    yield runs
+    torch.set_num_threads(threads[0])
+    cv2.setNumThreads(threads[1])
+
+
+def run_apart(script: str, folder: Path, *options: str) -> tuple[str, dict]:
+    """In a process of its own, where memory is measured or processes are started."""
     done = subprocess.run(
         [sys.executable, str(HERE / script), "--json", str(folder / "out.json"), *options],
         cwd=ROOT,
@@ -31,11 +51,11 @@ def run(script: str, folder: Path, *options: str) -> tuple[str, dict]:
     return done.stdout, json.loads((folder / "out.json").read_text())
 
 
-def test_engine_is_compared_with_the_plain_path(tmp_path):
+def test_engine_is_compared_with_the_plain_path(run):
     """Fewer operations, the same pixels; no times are asserted."""
     small = ["--network", "tiny", "--frames", "25", "--width", "96", "--height", "48"]
 
-    printed, result = run("engine.py", tmp_path, *small, "--rounds", "1", "--device", "cpu")
+    printed, result = run("engine.py", *small, "--rounds", "1", "--device", "cpu")
 
     rows = result["rows"]
     assert list(rows) == ["plain", "released", "thorough", "balanced", "fast"]
@@ -46,11 +66,11 @@ def test_engine_is_compared_with_the_plain_path(tmp_path):
     assert result["about"]["frames"] == "25"
 
 
-def test_growth_is_measured_and_told(tmp_path):
+def test_growth_is_measured_and_told(run):
     """One row per point, and a sentence about memory."""
     small = ["--network", "tiny", "--width", "96", "--height", "48", "--device", "cpu"]
 
-    printed, result = run("growth.py", tmp_path, *small, "--series", "frames", "--scale", "0.01")
+    printed, result = run("growth.py", *small, "--series", "frames", "--scale", "0.01")
 
     assert [point["frames"] for point in result["series"]["frames"]] == [2, 2, 2, 2, 2, 20]
     assert "20 frames take" in printed
@@ -75,22 +95,22 @@ def test_memory_does_not_grow_with_length():
     assert longer < shorter + 6.5, "its pixels alone would be 13 MB more"
 
 
-def test_training_is_compared_with_a_plain_loop(tmp_path):
+def test_training_is_compared_with_a_plain_loop(run):
     """Both loops run, with and without a discriminator."""
     small = ["--network", "tiny", "--width", "96", "--height", "48", "--batch", "2"]
 
-    printed, result = run("training.py", tmp_path, *small, "--rounds", "1", "--device", "cpu")
+    printed, result = run("training.py", *small, "--rounds", "1", "--device", "cpu")
 
     assert set(result["rows"]) == {"plain", "ours"}
     assert result["ratio"] > 0
     assert "renders them" in printed
 
 
-def test_scoring_is_compared_with_completing(tmp_path):
+def test_scoring_is_compared_with_completing(run):
     """Every method is timed, and the ratio is told; no times are asserted."""
     small = ["--network", "tiny", "--frames", "4", "--width", "96", "--height", "96"]
 
-    printed, result = run("evaluation.py", tmp_path, *small, "--rounds", "1", "--threads", "1")
+    printed, result = run("evaluation.py", *small, "--rounds", "1", "--threads", "1")
 
     assert {"balanced", "fast", "telea", "propagation"} <= set(result["seconds_per_frame"])
     assert set(result["scoring_over_completing"]) == {"balanced", "fast"}
@@ -99,7 +119,7 @@ def test_scoring_is_compared_with_completing(tmp_path):
 
 def test_a_large_shot_goes_through_a_small_node(tmp_path):
     """Pixels outside the mattes are compared by the script itself; memory and time are told."""
-    printed, result = run(
+    printed, result = run_apart(
         "large.py", tmp_path, "--frames", "4", "--width", "480", "--height", "270"
     )
 
@@ -111,7 +131,7 @@ def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path)
     """Every figure the README quotes, of a few frames and clients; no times are asserted."""
     small = ["--rounds", "1", "--frames", "2", "--megabytes", "4", "--clients", "3"]
 
-    printed, result = run("serving.py", tmp_path, *small, "--seconds", "1")
+    printed, result = run_apart("serving.py", tmp_path, *small, "--seconds", "1")
 
     assert result["errors"] == 0
     assert result["upload_over_raw"] > 0
@@ -135,11 +155,11 @@ def write_clip(folder: Path) -> Path:
     return folder / "clips"
 
 
-def test_detail_is_compared_with_enlarging(tmp_path):
+def test_detail_is_compared_with_enlarging(run, tmp_path):
     """What other frames show comes back sharper than the model raster is."""
     clips = write_clip(tmp_path)
 
-    printed, result = run("detail.py", tmp_path, str(clips), "--shrink", "2")
+    printed, result = run("detail.py", str(clips), "--shrink", "2")
 
     (_, soft, _), (_, sharp, _) = (
         result["mean"][f"{name}, 1/2"] for name in ("enlarged", "with detail")
@@ -148,11 +168,11 @@ def test_detail_is_compared_with_enlarging(tmp_path):
     assert "with detail, 1/2:" in printed
 
 
-def test_real_pixels_and_texture_are_compared_with_the_network_alone(tmp_path):
+def test_real_pixels_and_texture_are_compared_with_the_network_alone(run, tmp_path):
     """All are timed on the same frames; no times are asserted."""
     clips = write_clip(tmp_path)
 
-    printed, result = run("real_pixels.py", tmp_path, str(clips), "--frames", "3", "--rounds", "1")
+    printed, result = run("real_pixels.py", str(clips), "--frames", "3", "--rounds", "1")
 
     told = result["clips"]["wall"]
     assert list(told) == ["network alone", "with real pixels", "and with texture"]
@@ -160,12 +180,12 @@ def test_real_pixels_and_texture_are_compared_with_the_network_alone(tmp_path):
     assert all(name in printed for name in told)
 
 
-def test_a_clip_is_filled_before_and_after_weights_followed_it(tmp_path):
+def test_a_clip_is_filled_before_and_after_weights_followed_it(run, tmp_path):
     """By the network alone, and by what ships; nothing is promised."""
     clips = write_clip(tmp_path)
 
     options = ["--minutes", "0.001", "--frames", "3", "--device", "cpu"]
-    printed, result = run("adapting.py", tmp_path, str(clips), *options)
+    printed, result = run("adapting.py", str(clips), *options)
 
     assert "wall: 1 steps; network alone" in printed
     assert set(result["clips"]["wall"]) == {"network alone", "what ships"}
