@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
@@ -41,11 +42,24 @@ def run(clips, networks, tmp_path):
     return go
 
 
+@pytest.fixture(scope="module")
+def pool():
+    with _pool(1) as beside:
+        yield beside
+
+
+@pytest.fixture
+def started(pool, monkeypatch):
+    """The process beside is there already: starting one takes longer than what is tested."""
+    monkeypatch.setattr("sttn.evaluation.runs._pool", lambda _: nullcontext(pool))
+
+
 def never(*_):
     raise AssertionError("this was computed before")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("started")
 def test_figures_are_those_of_the_engine(run, clips, weights, tmp_path):
     """Completed by the engine, scored by the metrics, told as JSON, CSV and text."""
     results = run()
@@ -76,6 +90,7 @@ def test_figures_are_those_of_the_engine(run, clips, weights, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("started")
 def test_nothing_is_computed_twice_unless_it_changed(run, clips, monkeypatch):
     """What a stopped run had finished is there; a changed mask is completed anew."""
     first = run(pattern="bank")
@@ -90,7 +105,7 @@ def test_nothing_is_computed_twice_unless_it_changed(run, clips, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_interruption_loses_nothing_that_was_finished(run, networks, monkeypatch):
+def test_an_interruption_loses_nothing_that_was_finished(run, monkeypatch, request):
     """Ctrl-C in the second clip: the first one's frames are kept."""
     completed = Network.completed
     done = []
@@ -104,6 +119,7 @@ def test_an_interruption_loses_nothing_that_was_finished(run, networks, monkeypa
     monkeypatch.setattr(Network, "completed", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run()
+    request.getfixturevalue("started")
     again = []
     monkeypatch.setattr(
         Network, "completed", lambda *given: again.append(given[1].name) or completed(*given)
@@ -159,7 +175,7 @@ def test_methods_of_one_name_are_refused(networks, tmp_path, name, said):
 
 def test_figures_of_different_precisions_are_kept_apart(clips):
     """A run in bfloat16 must not find what float32 gave; the pixels are close all the same."""
-    case = find_cases(clips, ProtocolConfig())[0].read()
+    case = find_cases(clips, ProtocolConfig(limit=3))[0].read()
     full, half = (
         read_networks([DEFAULT_WEIGHTS], ["released"], CPU, dtype)[0]
         for dtype in (torch.float32, torch.bfloat16)
