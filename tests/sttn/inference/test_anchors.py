@@ -69,11 +69,12 @@ def test_gravel_goes_on_under_a_matte_that_never_moves(gravel, generator, filled
     beside = np.roll(masks, 45, axis=2)
 
     result = filled.frames
-    soft = complete(frames, masks, generator, WindowConfig(texture=False))
+    few = slice(6)
+    soft = complete(frames[few], masks[few], generator, WindowConfig(texture=False))
 
     np.testing.assert_array_equal(result[~masks], frames[~masks])
     assert sharpness(result, masks) > 0.6 * sharpness(frames, beside)
-    assert sharpness(result, masks) > 2 * sharpness(soft, masks)
+    assert sharpness(result[few], masks[few]) > 2 * sharpness(soft, masks[few])
     # Less than the plate's own noise changes, anchors and what lies between them alike.
     changes = np.abs(np.diff(result.astype(np.float32), axis=0))[masks[1:]].reshape(39, -1)
     assert changes.mean(1).max() < 1.5
