@@ -12,11 +12,6 @@ import pytest
 
 from host_examples.standalone.image_files import read_image, read_picture, write_image
 from host_examples.standalone.layers import plate_layer
-from sttn.evaluation.baselines import BASELINES
-from sttn.evaluation.cases import ProtocolConfig, find_cases
-from sttn.evaluation.metrics.fidelity import hole_psnr
-from sttn.inference import complete
-from sttn.model import load_generator
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +35,13 @@ def test_a_real_clip_with_a_stationary_mask(shared, tmp_path):
 
     inpaint(
         clip / "frames",
-        *("--matte", tmp_path / "matte.png", "--frames", "0-11"),
+        *("--matte", tmp_path / "matte.png", "--frames", "0-3"),
         *("--output", tmp_path / "clean.#####.tif"),
     )
 
-    assert len(list(tmp_path.glob("clean.*.tif"))) == 12
-    plate, _ = read_image(clip / "frames" / "00005.jpg")
-    clean, _ = read_image(tmp_path / "clean.00005.tif")
+    assert len(list(tmp_path.glob("clean.*.tif"))) == 4
+    plate, _ = read_image(clip / "frames" / "00002.jpg")
+    clean, _ = read_image(tmp_path / "clean.00002.tif")
     np.testing.assert_array_equal(clean[large == 0], plate[large == 0])
     assert (clean[large > 0] != plate[large > 0]).mean() > 0.9
 
@@ -136,21 +131,6 @@ def test_a_multipart_stereo_render_keeps_every_part(shared, tmp_path):
             assert (new.pixels[~outside][:, :3] != old.pixels[~outside][:, :3]).mean() > 0.9
         else:
             assert new.pixels.tobytes() == old.pixels.tobytes()
-
-
-def test_shipped_weights_beat_telea_on_footage_they_never_saw(shared):
-    """Two clips here; the model card has all of them."""
-    generator = load_generator()
-    gains = []
-    for source in find_cases(shared / "clips", ProtocolConfig(pattern="davis_c*", limit=11)):
-        case = source.read()
-        completed = complete(case.frames, case.masks, generator)
-        drawn = BASELINES["telea"](case.frames, case.masks)
-        ours, telea = (hole_psnr(filled, case.truth, case.masks) for filled in (completed, drawn))
-        gains.append(ours - telea)
-
-    assert len(gains) == 2
-    assert np.mean(gains) > 0
 
 
 def test_the_model_card_credits_every_source(shared):
