@@ -27,12 +27,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 LONGEST = (
     "test_readme.py",
-    "test_benchmarks.py",
-    "test_blender.py",
     "test_trainer.py",
-    "test_real_footage.py",
+    "test_blender.py",
+    "test_benchmarks.py",
     "test_anchors.py",
     "test_hostile.py",
+    "test_real_footage.py",
+    "test_command.py",
 )
 """Files that take a minute and more each, the longest first."""
 
