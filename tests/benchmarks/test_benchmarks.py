@@ -141,8 +141,8 @@ def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path)
         assert name in printed
 
 
-def write_clip(folder: Path) -> Path:
-    """A fine wall under a pan, and a standing hole."""
+def write_clip(folder: Path, width: int = 432, height: int = 240) -> Path:
+    """A fine wall under a pan, 192x96, and a standing hole for the raster given."""
     frames = folder / "clips" / "wall" / "frames"
     frames.mkdir(parents=True)
     wall = np.random.default_rng(0).integers(0, 255, (96, 300, 3), np.uint8)
@@ -151,7 +151,8 @@ def write_clip(folder: Path) -> Path:
         cv2.imwrite(str(frames / f"{index:05d}.png"), wall[:, 12 * index : 12 * index + 192])
     mask = np.zeros((240, 432), np.uint8)
     mask[100:140, 200:240] = 255
-    cv2.imwrite(str(frames.parent / "stationary_432x240.png"), mask)
+    mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+    cv2.imwrite(str(frames.parent / f"stationary_{width}x{height}.png"), mask)
     return folder / "clips"
 
 
@@ -182,7 +183,7 @@ def test_real_pixels_and_texture_are_compared_with_the_network_alone(run, tmp_pa
 
 def test_a_clip_is_filled_before_and_after_weights_followed_it(run, tmp_path):
     """By the network alone, and by what ships; nothing is promised."""
-    clips = write_clip(tmp_path)
+    clips = write_clip(tmp_path, 192, 96)
 
     options = ["--minutes", "0.001", "--frames", "3", "--device", "cpu"]
     printed, result = run("adapting.py", str(clips), *options)
