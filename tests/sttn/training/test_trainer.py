@@ -18,7 +18,7 @@ import torch
 from sttn.errors import CheckpointError, DeviceError, FootageError, SavingError, TrainingError
 from sttn.model import Generator, ModelConfig, load_generator
 from sttn.training import trainer
-from sttn.training.__main__ import main
+from sttn.training.command import main
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.losses import (
