@@ -51,6 +51,7 @@ while True:
 
 _GRPC_SINK = """
 import asyncio, grpc
+from server.allocator import keep_freed_memory
 
 async def drop(requests, context):
     async for _ in requests:
@@ -67,6 +68,7 @@ async def serve():
     await server.start()
     await server.wait_for_termination()
 
+keep_freed_memory()
 asyncio.run(serve())
 """
 
