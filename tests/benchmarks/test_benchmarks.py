@@ -78,21 +78,23 @@ def test_growth_is_measured_and_told(run):
 
 def test_memory_does_not_grow_with_length():
     """A clip nearly twice as long takes no more memory, once it has all its references."""
-    peaks = []
-    for frames in (140, 260):  # both end at the same place of the clip's turn of 120 frames
-        point = {"frames": frames, "width": 96, "height": 96, "hole": 0.1}
-        done = subprocess.run(
-            [sys.executable, str(HERE / "growth.py"), "--network", "tiny"]
-            + ["--device", "cpu", "--point", json.dumps(point)],
-            env=ALONE,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peaks.append(json.loads(done.stdout)["peak_megabytes"])
+    # Both end at the same place of the clip's turn of 120 frames.
+    most = peak_megabytes(140) + 6.5  # its pixels alone would be 13 MB more
+    # What else a machine does can raise a peak, but not lower it.
+    assert any(peak_megabytes(260) < most for _ in range(3))
 
-    shorter, longer = peaks
-    assert longer < shorter + 6.5, "its pixels alone would be 13 MB more"
+
+def peak_megabytes(frames: int) -> float:
+    point = {"frames": frames, "width": 96, "height": 96, "hole": 0.1}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "growth.py"), "--network", "tiny"]
+        + ["--device", "cpu", "--point", json.dumps(point)],
+        env=ALONE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)["peak_megabytes"]
 
 
 def test_training_is_compared_with_a_plain_loop(run):
