@@ -3,7 +3,7 @@
 import ctypes
 import sys
 
-KEPT_BYTES = 2**28
+KEPT_BYTES = 2**26
 """Freed memory that stays with the process, at most, in each of the C library's arenas."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)

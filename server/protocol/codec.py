@@ -147,7 +147,7 @@ def _inflated(content: Content | mmap, expected: int) -> bytes:
     stream = zlib.decompressobj()
     try:
         pixels = stream.decompress(content, expected + 1)
-    except zlib.error as error:  # type: ignore[misc]  # its stub says that it is one
+    except zlib.error as error:  # type: ignore[misc]  # an instance, says its stub
         raise CodecError(f"compressed content cannot be read: {error}") from None
     if len(pixels) != expected or not stream.eof or stream.unused_data:
         raise CodecError(f"compressed content does not hold the {expected} bytes of its image")
