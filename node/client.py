@@ -8,6 +8,7 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 """
 
 import contextlib
+import logging
 import threading
 import uuid
 from collections import deque
@@ -38,6 +39,8 @@ from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
 from server.protocol.channel import Access
 from server.protocol.chunks import Chunk, Content
+
+logger = logging.getLogger(__name__)
 
 SENDERS = 3
 """Frames prepared and sent at once: while one is hashed another is on the wire."""
@@ -351,6 +354,8 @@ class InpaintClient:
                     yield ready.index, completed
                 elif kind == "cuts" and cuts is not None:
                     cuts(list(event.cuts.indices))
+                elif kind == "notice":
+                    logger.warning("the server at %s: %s", self.address, event.notice.message)
                 elif kind == "finished":
                     ended = True
                     _require_completed(event.finished)

@@ -247,6 +247,7 @@ class Scheduler:
             if len(done) == job.wanted:  # the process died with its last word
                 self._end(job, pb.Finished(outcome=pb.Finished.COMPLETED))
                 continue
+            self._tell_other_weights(job)
             key = self._workers.key(job.request.model)
             unproven = self._store.unproven(job.digests())
             request = job.request.SerializeToString()
@@ -254,6 +255,14 @@ class Scheduler:
             for ahead, other in enumerate(self._turns):
                 self._tell(other, pb.JobEvent(queued=pb.Queued(jobs_ahead=ahead)))
         self._metrics.waiting.set(len(self._turns))
+
+    def _tell_other_weights(self, job: Job) -> None:
+        # A farm that updated overnight: a job goes on, and whoever looks at it shall know.
+        name = job.request.model
+        held = self._workers.weights(name)
+        if others := sum(ready.weights not in ("", held) for ready in job.results.values()):
+            notice = f"{name} is other weights now than {others} of the frames were completed with"
+            self._tell(job, pb.JobEvent(notice=pb.Notice(message=notice)))
 
     def _can_run(self, job: Job) -> bool:
         return job.request.model in self._workers.loaded

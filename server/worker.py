@@ -140,6 +140,8 @@ class _Worker:
         self._models = models
         self._folder = folder
         self._orders: deque[FromFrontEnd] = deque()
+        self._weights: dict[str, str] = {}
+        """Digest of each model's file, by key."""
         self._stopped = False
         """Whether the job that runs is cancelled."""
 
@@ -151,6 +153,7 @@ class _Worker:
                 self._connection.send(self._load(order))
             elif isinstance(order, Unload):
                 self._models.unload(order.key)
+                self._weights.pop(order.key, None)
             elif isinstance(order, Run):
                 self._connection.send(self._run(order))
             # A Stop comes too late here: its job has ended.
@@ -168,10 +171,10 @@ class _Worker:
     def _load(self, order: Load) -> Loaded:
         try:
             self._models.load(order.key, order.path)
-            digest = codec.digest(order.path.read_bytes())
+            self._weights[order.key] = codec.digest(order.path.read_bytes())
         except Exception as error:  # a GPU without room says so in ways of its own
             return Loaded(order.key, error=str(error) or type(error).__name__)
-        return Loaded(order.key, digest)
+        return Loaded(order.key, self._weights[order.key])
 
     def _run(self, order: Run) -> JobDone:
         self._stopped = False
@@ -216,7 +219,7 @@ class _Worker:
             under_way: deque[Future[None]] = deque()
             for index, frame in completed:
                 done = (index, frame, origins.pop(index, None))
-                under_way.append(keeper.submit(self._keep, order.job_id, request, *done))
+                under_way.append(keeper.submit(self._keep, order, request, *done))
                 if len(under_way) > FRAMES_UNDER_WAY:
                     under_way.popleft().result()
             for kept in under_way:
@@ -224,7 +227,7 @@ class _Worker:
 
     def _keep(
         self,
-        job_id: str,
+        order: Run,
         request: pb.SubmitRequest,
         index: int,
         frame: NDArray[Any],
@@ -234,7 +237,8 @@ class _Worker:
         image, content = codec.encode_image(
             frame.astype(dtype), ("R", "G", "B"), request.result_compression
         )
-        ready, contents = pb.FrameReady(index=index, image=image), {image.digest: content}
+        ready = pb.FrameReady(index=index, image=image, weights=self._weights[order.key])
+        contents = {image.digest: content}
         if origins is not None:
             # Most of it is empty.
             image, content = codec.encode_image(origins, codec.ORIGINS, pb.SHUFFLED_ZLIB)
@@ -242,7 +246,7 @@ class _Worker:
             contents[image.digest] = content
         files = write_contents(self._folder, contents)
         self._connection.send(
-            FrameDone(job_id, ready.SerializeToString(), files, self._models.memory_bytes())
+            FrameDone(order.job_id, ready.SerializeToString(), files, self._models.memory_bytes())
         )
 
 

@@ -207,6 +207,10 @@ class Workers:
         """What processes call a loaded model."""
         return self._loaded[name].key
 
+    def weights(self, name: str) -> str:
+        """Digest of the file that a loaded model was read from."""
+        return self._loaded[name].digest
+
     def stop(self, job_id: str) -> None:
         """Cancel a job that runs."""
         for worker in self.all:

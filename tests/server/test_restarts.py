@@ -454,7 +454,7 @@ def test_a_completed_frame_that_is_damaged_is_made_again(tmp_path):
     require_completed(results, plates, masks)
 
 
-def test_a_model_process_that_is_killed_is_started_again():
+def test_a_model_process_that_is_killed_is_started_again(caplog):
     """The kernel's memory killer takes it: the job is told, goes on, and no frame comes twice."""
     engine = FakeEngine()
     engine.held_at = 3
@@ -475,6 +475,8 @@ def test_a_model_process_that_is_killed_is_started_again():
     assert seen == list(range(FRAMES))
     assert status.workers[0].restarts == 1
     assert status.workers[0].alive
+    told = f"the server at {address}: the model process died (fake) and is started again"
+    assert told in caplog.messages
 
 
 def test_a_death_is_told_to_whoever_watches():
@@ -492,6 +494,40 @@ def test_a_death_is_told_to_whoever_watches():
     assert notices == ["the model process died (fake) and is started again"]
     assert ready == [0, 1]
     assert events[-1].finished.outcome == pb.Finished.COMPLETED
+
+
+def test_weights_that_were_replaced_under_a_job_are_told(tmp_path):
+    """A farm that updates overnight: a shot half by either weights is seen before it is shown."""
+    engine, weights = FakeEngine(), tmp_path / "sharp.safetensors"
+    settings = {"store": StoreConfig(folder=tmp_path / "store"), "weights": weights}
+    engine.held_at = 1
+    engine.hold.clear()
+    plates, masks = (each[:2] for each in clip())
+    weights.write_bytes(b"old")
+    with (
+        serving(engine, **settings) as address,
+        InpaintClient(address) as client,
+        grpc.insecure_channel(address) as channel,
+    ):
+        frames = [client.send(plate, mask) for plate, mask in zip(plates, masks, strict=True)]
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        stub.Submit(pb.SubmitRequest(job_id="shot", frames=frames))
+        events = stub.Watch(pb.WatchRequest(job_id="shot"))
+        assert any(event.HasField("frame_ready") for event in events)
+
+    weights.write_bytes(b"new")
+    engine.hold.set()
+    with serving(engine, **settings) as address, grpc.insecure_channel(address) as channel:
+        stub = inpaint_pb2_grpc.InpaintStub(channel)
+        events = list(stub.Watch(pb.WatchRequest(job_id="shot")))
+
+    notices = [event.notice.message for event in events if event.HasField("notice")]
+    assert notices == ["sharp is other weights now than 1 of the frames were completed with"]
+    ready = [event.frame_ready for event in events if event.HasField("frame_ready")]
+    assert [(each.index, each.weights) for each in ready] == [
+        (0, codec.digest(b"old")),
+        (1, codec.digest(b"new")),
+    ]
 
 
 def test_another_device_takes_over_what_one_died_of():
