@@ -34,7 +34,7 @@ from server.config import ServerConfig
 from server.errors import ServerError
 from server.logs import log_lines
 from server.operate import admin_command, status_command
-from sttn.command_line import run_command
+from sttn.command_line import INTERRUPTED, run_command
 from sttn.errors import SttnError
 
 
@@ -76,4 +76,4 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:  # before it serves; from then on it is told to drain
         print("sttn-server: interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

@@ -44,6 +44,12 @@ def ended_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def stopped_by_sigterm() -> None:
+    """Have SIGTERM, as a farm sends it, stop this process as Ctrl-C does instead of killing it."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def run_command(
     function: Callable[..., Result],
     prog: str,

@@ -51,7 +51,7 @@ from node.effect import HostDescription, InpaintEffect, create_instance
 from node.errors import CancelledError, ClipError, NodeError
 from node.params import Params, param_specs
 from server.protocol.channel import Access
-from sttn.command_line import run_command
+from sttn.command_line import INTERRUPTED, run_command, stopped_by_sigterm
 
 HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
@@ -260,14 +260,13 @@ def _how_to_go_on(
 def main() -> None:
     """Run the command line."""
     # A farm's SIGTERM would leave a server's log, half a movie and the fills so far behind.
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped_by_sigterm()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         run_command(inpaint, "sttn-inpaint", description=__doc__)
     except (CancelledError, KeyboardInterrupt) as error:
         _tell(str(error) or "interrupted")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except (NodeError, OSError, ValueError) as error:
         _tell(str(error))
         sys.exit(2)

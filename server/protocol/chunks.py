@@ -15,6 +15,7 @@ from server.protocol import inpaint_pb2_grpc
 _OFFSET, _CRC32, _DATA = b"\x08", b"\x10", b"\x1a"  # tags of the fields of Chunk
 _CHUNK = b"\x12"  # tag of UploadRequest.chunk
 
+_SERVICE = pb.DESCRIPTOR.services_by_name["Plates"].full_name
 
 Content: TypeAlias = bytes | memoryview
 """Bytes of a content, or of a piece of it; nobody changes them."""
@@ -35,14 +36,13 @@ class PlatesStub(inpaint_pb2_grpc.PlatesStub):
 
     def __init__(self, channel: grpc.Channel) -> None:
         super().__init__(channel)
-        name = "/sttn.inpaint.v1.Plates/"
         self.Upload = channel.stream_unary(
-            name + "Upload",
+            f"/{_SERVICE}/Upload",
             request_serializer=request_bytes,
             response_deserializer=pb.UploadResponse.FromString,
         )
         self.Download = channel.unary_stream(
-            name + "Download",
+            f"/{_SERVICE}/Download",
             request_serializer=pb.DownloadRequest.SerializeToString,
             response_deserializer=read_chunk,
         )
@@ -63,7 +63,7 @@ def add_plates(servicer: inpaint_pb2_grpc.PlatesServicer, server: grpc.aio.Serve
             response_serializer=chunk_bytes,
         ),
     }
-    server.add_registered_method_handlers("sttn.inpaint.v1.Plates", handlers)
+    server.add_registered_method_handlers(_SERVICE, handlers)
 
 
 def request_bytes(request: pb.UploadRequest | Chunk) -> bytes:

@@ -1,4 +1,4 @@
-"""Pixels to bytes and back, and chunks of bytes. Numpy only: nodes import this too."""
+"""Pixels to bytes and back, and chunks of bytes. No torch: nodes import this too."""
 
 import sys
 from collections.abc import Iterator

@@ -21,7 +21,6 @@ Other commands, each with --help of its own:
 """
 
 import logging
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -31,7 +30,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import tyro
 
-from sttn.command_line import run_command
+from sttn.command_line import INTERRUPTED, run_command, stopped_by_sigterm
 from sttn.device import choose_device, choose_precision, ran_out_of_memory
 from sttn.errors import SttnError
 from sttn.evaluation.baselines import BASELINES, BaselineName
@@ -251,8 +250,7 @@ def main() -> None:
     Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C or SIGTERM.
     """
     # A farm's SIGTERM would leave the processes beside, and tell nobody that it can go on.
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped_by_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:
@@ -267,4 +265,4 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print("sttn-evaluate: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

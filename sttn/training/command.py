@@ -24,7 +24,6 @@ Other commands, each with --help of its own:
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +35,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from sttn.command_line import run_command
+from sttn.command_line import INTERRUPTED, run_command, stopped_by_sigterm
 from sttn.device import choose_device, ran_out_of_memory
 from sttn.errors import FootageError, SttnError
 from sttn.footage import require_unicode
@@ -329,8 +328,7 @@ def main() -> None:
     Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C or SIGTERM.
     """
     # A farm's SIGTERM would end it without a word of what stays.
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped_by_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
     try:
@@ -345,4 +343,4 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"sttn-train: stopped{STAYS.get(name, '')}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
