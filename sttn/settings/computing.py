@@ -7,7 +7,7 @@ from typing import Literal
 Precision = Literal["auto", "float32", "bfloat16"]
 """As users name it; ``auto`` measures."""
 
-THREADS = min(8, max(1, (os.cpu_count() or 1) // 2))
+THREADS = min(8, os.cpu_count() or 1)
 """Frames of which one thing is found at once, while other threads, or the network, compute too."""
 
 
