@@ -8,6 +8,7 @@ half float.
 import difflib
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,10 @@ HIGHLIGHTS = 0.05
 """How much code space a natural logarithm of a highlight takes: 16 encodes to 1.24."""
 
 PIECE = 2**18
-"""Values that a curve is computed for at once."""
+"""Values that are converted at once: what is made on the way stays in the processor's cache."""
+
+FEW = 2
+"""Bytes of a type that has so few values that each is converted once, ahead."""
 
 Float = NDArray[np.float32]
 
@@ -57,30 +61,34 @@ def decode(code: Float) -> Float:
     return _by_pieces(_decoded, code)
 
 
-def _by_pieces(curve: Callable[[NDArray[np.float64]], NDArray[np.float64]], values: Float) -> Float:
-    # In double precision, yet a 4K frame must not become gigabytes.
+def _by_pieces(curve: Callable[[Float], Float], values: Float) -> Float:
     flat = np.ascontiguousarray(values).reshape(-1)
     result = np.empty(flat.shape, np.float32)
     for start in range(0, len(flat), PIECE):
-        result[start : start + PIECE] = curve(flat[start : start + PIECE].astype(np.float64))
+        result[start : start + PIECE] = curve(flat[start : start + PIECE])
     return result.reshape(values.shape)
 
 
-def _encoded(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    low = 12.92 * x
-    middle = 1.055 * np.clip(x, 0.0031308, 1.0) ** (1 / 2.4) - 0.055
-    high = 1 + HIGHLIGHTS * np.log1p(np.maximum(x - 1, 0) * SRGB_SLOPE_AT_ONE / HIGHLIGHTS)
-    return np.where(x <= 0.0031308, low, np.where(x <= 1, middle, high))
+def _encoded(x: Float) -> Float:
+    code = np.clip(x, 0.0031308, 1.0) ** np.float32(1 / 2.4) * np.float32(1.055) - np.float32(0.055)
+    np.multiply(x, np.float32(12.92), out=code, where=x <= 0.0031308)
+    if (bright := x > 1).any():
+        above = (x[bright] - 1) * np.float32(SRGB_SLOPE_AT_ONE / HIGHLIGHTS)
+        code[bright] = 1 + np.float32(HIGHLIGHTS) * np.log1p(above)
+    return np.asarray(code, np.float32)
 
 
-def _decoded(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    low = y / 12.92
-    middle = ((np.clip(y, 0.04045, 1.0) + 0.055) / 1.055) ** 2.4
-    high = 1 + np.expm1(np.maximum(y - 1, 0) / HIGHLIGHTS) * HIGHLIGHTS / SRGB_SLOPE_AT_ONE
-    return np.where(y <= 0.04045, low, np.where(y <= 1, middle, high))
+def _decoded(y: Float) -> Float:
+    base = (np.clip(y, 0.04045, 1.0) + np.float32(0.055)) / np.float32(1.055)
+    linear = base ** np.float32(2.4)
+    np.divide(y, np.float32(12.92), out=linear, where=y <= 0.04045)
+    if (bright := y > 1).any():
+        above = np.expm1((y[bright] - 1) / np.float32(HIGHLIGHTS))
+        linear[bright] = 1 + above * np.float32(HIGHLIGHTS / SRGB_SLOPE_AT_ONE)
+    return np.asarray(linear, np.float32)
 
 
-BRIGHTEST = float(_encoded(np.array(LARGEST_HALF)))
+BRIGHTEST = float(encode(np.array([LARGEST_HALF], np.float32))[0])
 """Code value of the largest half float."""
 
 
@@ -133,6 +141,8 @@ class PlateColor:
             raise ColorError(f"cannot convert {self.color_space} to {working}: {error}") from None
         self._forward = forward.getDefaultCPUProcessor()
         self._backward = backward.getDefaultCPUProcessor()
+        # Where channels do not mix, what a value becomes depends on nothing else.
+        self._by_value = dtype.itemsize <= FEW and not self._forward.hasChannelCrosstalk()
 
     def to_linear(self, pixels: Pixels, alpha: Float | None = None) -> Float:
         """Plate pixels to scene-linear.
@@ -144,11 +154,38 @@ class PlateColor:
         Returns:
             (..., 3) float32, unpremultiplied; NaN and inf stay what they are.
         """
-        scale = np.iinfo(self.dtype).max if self.dtype.kind == "u" else 1
-        values = pixels.astype(np.float32) / np.float32(scale)
+        if self._by_value and alpha is None:
+            return _looked_up(self._linear_values, pixels)
+        values = _scaled(pixels)
         if alpha is not None:
-            values = values / np.where(alpha > 0, alpha, 1)[..., np.newaxis]
-        return self._apply(self._forward, values)
+            values /= np.where(alpha > 0, alpha, 1)[..., np.newaxis]
+        return _applied(self._forward, values)
+
+    def to_code(self, pixels: Pixels, alpha: Float | None = None) -> Float:
+        """Plate pixels in the working encoding, finite; arguments as for :meth:`to_linear`."""
+        if self._by_value and alpha is None:
+            return _looked_up(self._code_values, pixels)
+        result = np.empty(pixels.shape, np.float32)
+        rows = max(1, PIECE // max(1, pixels[:1].size))
+        for start in range(0, len(pixels), rows):
+            some = slice(start, start + rows)
+            with np.errstate(invalid="ignore", over="ignore"):
+                linear = self.to_linear(pixels[some], None if alpha is None else alpha[some])
+            result[some] = encode(finite(linear))
+        return result
+
+    @cached_property
+    def _linear_values(self) -> Float:
+        """(V, 3), what each value of the plate's type is in scene-linear, in each channel."""
+        bits = np.dtype(f"u{self.dtype.itemsize}")
+        every = np.arange(2 ** (8 * bits.itemsize)).astype(bits).view(self.dtype)
+        return _applied(self._forward, np.repeat(_scaled(every)[:, np.newaxis], 3, axis=1))
+
+    @cached_property
+    def _code_values(self) -> Float:
+        """(V, 3), the same in the working encoding, finite."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            return encode(finite(self._linear_values))
 
     def from_linear(self, linear: Float, alpha: Float | None = None) -> Pixels:
         """Scene-linear to plate pixels, rounded and clipped to what their type holds.
@@ -157,19 +194,35 @@ class PlateColor:
             linear: (..., 3), unpremultiplied.
             alpha: (...) that the result is multiplied by, where the plate is premultiplied.
         """
-        values = self._apply(self._backward, linear.astype(np.float32))
+        values = _applied(self._backward, linear.astype(np.float32))
         if alpha is not None:
             values = values * alpha[..., np.newaxis]
         return stored(values, self.dtype)
 
-    @staticmethod
-    def _apply(processor: ocio.CPUProcessor, values: Float) -> Float:
-        flat = np.ascontiguousarray(values.reshape(-1, 3))
-        if flat is values or flat.base is not None:
-            flat = flat.copy()
-        if flat.size:
-            processor.applyRGB(flat)
-        return flat.reshape(values.shape)
+
+def _applied(processor: ocio.CPUProcessor, values: Float) -> Float:
+    """What a processor makes of values (..., 3), which it may write over."""
+    flat = np.ascontiguousarray(values.reshape(-1, 3))
+    if flat.size and not processor.isNoOp():
+        processor.applyRGB(flat)
+    return flat.reshape(values.shape)
+
+
+def _looked_up(table: Float, pixels: Pixels) -> Float:
+    """What a table (V, 3) tells of values (..., 3) of a type that has V."""
+    values = pixels.view(f"u{pixels.itemsize}")
+    result = np.empty(pixels.shape, np.float32)
+    for channel in range(3):
+        result[..., channel] = table[:, channel].take(values[..., channel])
+    return result
+
+
+def _scaled(values: NDArray[Any]) -> Float:
+    """As float32, so that an integer type's largest is 1."""
+    scaled = values.astype(np.float32)
+    if values.dtype.kind == "u":
+        scaled /= np.float32(np.iinfo(values.dtype).max)
+    return scaled
 
 
 def stored(values: Float, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -185,15 +238,21 @@ def stored(values: Float, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def unit(values: NDArray[Any]) -> Float:
     """A channel in [0, 1] whatever its type; NaN is 0."""
-    scale = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
-    scaled = values.astype(np.float32) / np.float32(scale)
-    return np.asarray(np.clip(np.nan_to_num(scaled, nan=0.0), 0, 1))
+    scaled = _scaled(values)
+    return scaled if values.dtype.kind == "u" else bounded(scaled, 0, 1)
 
 
 def finite(linear: Float) -> Float:
     """Replace NaN by 0 and inf by the largest half float: what the network may see."""
-    replaced = np.nan_to_num(linear, nan=0.0, posinf=LARGEST_HALF, neginf=-LARGEST_HALF)
-    return np.clip(replaced, -LARGEST_HALF, LARGEST_HALF)
+    return bounded(linear, -LARGEST_HALF, LARGEST_HALF)
+
+
+def bounded(values: Float, least: float, most: float) -> Float:
+    """Values cut to bounds; NaN is 0."""
+    result = np.clip(values, np.float32(least), np.float32(most))
+    if (unknown := np.isnan(result)).any():
+        result[unknown] = 0
+    return result
 
 
 def _config(name: str) -> ocio.Config:

@@ -57,7 +57,8 @@ def lost(code: Float, seen: Float) -> NDArray[np.float16]:
     Returns:
         (H, W, 3) half floats: differences are small, so these are finer than the plate's.
     """
-    return (code - resample(seen, code.shape[1], code.shape[0])).astype(np.float16)
+    shown = resample(seen, code.shape[1], code.shape[0])
+    return np.subtract(code, shown, out=shown).astype(np.float16)
 
 
 def fetched(

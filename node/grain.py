@@ -6,8 +6,10 @@ how it depends on brightness are kept; see Newson et al., "A stochastic film gra
 resolution-independent rendering", 2017, for why second-order statistics are most of what is seen.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -83,21 +85,30 @@ class Grain:
 
 
 class GrainMeter:
-    """Collects flat blocks of a plate and says what its grain is."""
+    """Collects flat blocks of a plate and says what its grain is.
 
-    def __init__(self) -> None:
+    Args:
+        code_values: Makes (..., 3) in the working encoding of a plate's pixels (..., C): of the few
+            blocks that are looked at, not of whole frames.
+    """
+
+    def __init__(self, code_values: Callable[[NDArray[Any]], Float]) -> None:
+        self._code_values = code_values
         self._rng = np.random.default_rng(0)
         self._found: list[tuple[Float, Float, NDArray[np.bool_]]] = []
 
-    def add(self, code: Float, following: Float | None, visible: NDArray[np.bool_]) -> None:
+    def add(
+        self, plate: NDArray[Any], following: NDArray[Any] | None, visible: NDArray[np.bool_]
+    ) -> None:
         """Look at a frame.
 
         Args:
-            code: (H, W, 3) in the working encoding.
+            plate: (H, W, C).
             following: The next frame, of which still and travelling texture is told; if there is.
             visible: (H, W), where both show the plate rather than what is to be removed.
         """
-        self._found.append(_blocks(code, following, visible, self._rng))
+        blocks = _blocks([plate] if following is None else [plate, following], visible, self._rng)
+        self._found.append(_residuals(*map(self._code_values, blocks), rng=self._rng))
 
     def measured(self) -> Grain | None:
         """The grain; None where there are too few blocks to tell, or no grain in them."""
@@ -162,27 +173,28 @@ def _rising(pure: list[NDArray[np.intp]], brightness: Float) -> list[NDArray[np.
 
 
 def _blocks(
-    code: Float, following: Float | None, visible: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[Float, Float, NDArray[np.bool_]]:
-    # Of N blocks: residuals (N, BLOCK, BLOCK, 3), mean light (N, 3), whether they hold texture.
+    images: Sequence[NDArray[Any]], visible: NDArray[np.bool_], rng: np.random.Generator
+) -> list[NDArray[Any]]:
+    # The same N visible blocks (N, BLOCK, BLOCK, C) of each image (H, W, C).
     if min(visible.shape) < BLOCK:
-        return _blocks_of(np.zeros((0, BLOCK, BLOCK, 3), np.float32), None, rng)
+        return [np.zeros((0, BLOCK, BLOCK, image.shape[-1]), image.dtype) for image in images]
     whole = sliding_window_view(visible, (BLOCK, BLOCK))[::STEP, ::STEP].all(axis=(-1, -2))
     rows, columns = np.nonzero(whole)
     if len(rows) > BLOCKS_PER_FRAME:
         kept = rng.choice(len(rows), BLOCKS_PER_FRAME, replace=False)
         rows, columns = rows[kept], columns[kept]
 
-    def cut(image: Float) -> Float:
+    def cut(image: NDArray[Any]) -> NDArray[Any]:
         views = sliding_window_view(image, (BLOCK, BLOCK), axis=(0, 1))[::STEP, ::STEP]
         return np.moveaxis(views[rows, columns], 1, -1)
 
-    return _blocks_of(cut(code), None if following is None else cut(following), rng)
+    return [cut(image) for image in images]
 
 
-def _blocks_of(
-    blocks: Float, later: Float | None, rng: np.random.Generator
+def _residuals(
+    blocks: Float, later: Float | None = None, *, rng: np.random.Generator
 ) -> tuple[Float, Float, NDArray[np.bool_]]:
+    # Of N blocks: residuals (N, BLOCK, BLOCK, 3), mean light (N, 3), whether they hold texture.
     # Clipped blacks and whites hold no grain and would pass for a clean plate.
     inside = ((blocks > 0.005) & (blocks != 1)).mean(axis=(1, 2, 3)) > 0.9
     residual, light = _flattened(blocks[inside]), blocks[inside].mean(axis=(1, 2))

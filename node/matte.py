@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clips import Matte, covered_region
+from node.color import bounded
 from node.params import Params
 
 
@@ -39,7 +40,7 @@ def used_matte(given: Matte, hold_out: Matte | None, params: Params) -> Matte:
 
 def clamped(matte: Matte) -> Matte:
     """(H, W) in [0, 1]; NaN is 0."""
-    return np.clip(np.nan_to_num(matte, nan=0.0), 0, 1).astype(np.float32, copy=False)
+    return bounded(matte.astype(np.float32, copy=False), 0, 1)
 
 
 def _near_what_is_covered(matte: Matte, reach: int, change: Callable[[Matte, int], Matte]) -> Matte:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.clips import Pixels, Region
-from node.color import BRIGHTEST, Float, PlateColor, decode, encode, finite
+from node.color import BRIGHTEST, Float, PlateColor, decode
 from node.composite import alpha_of
 from node.detail import own_grain, without_grain
 from node.grain import Grain
@@ -82,8 +82,8 @@ class Part:
             (H, W, 3) of what is composited, ``track.boxes[index]``, scene-linear.
         """
         crop = self.track.crops[index]
-        large = resample(completed, crop.width, crop.height)
-        code = np.clip(self.composited(index).of(large), 0, 1) * np.float32(self.peak)
+        large = resample(completed, crop.width, crop.height, self.composited(index))
+        code = np.clip(large, 0, 1) * np.float32(self.peak)
         fine = np.zeros_like(code) if detail is None else detail * np.float32(self.peak)
         if self.grain is None:
             return decode(np.clip(code + fine, 0, BRIGHTEST))
@@ -101,7 +101,5 @@ class Part:
 
 
 def code_values(plate: Pixels, color: PlateColor, premultiplied: bool) -> Float:
-    """A plate in the working encoding: (H, W, 3), finite, unpremultiplied."""
-    alpha = alpha_of(plate, premultiplied)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return encode(finite(color.to_linear(plate[..., :3], alpha)))
+    """A plate (..., 3 or 4) in the working encoding: (..., 3), finite, unpremultiplied."""
+    return color.to_code(plate[..., :3], alpha_of(plate, premultiplied))

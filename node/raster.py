@@ -1,6 +1,7 @@
 """From a crop of the plate to the model raster and back."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from node.clips import Region
 
 MULTIPLE = 48
 """Width and height of a model raster are multiples of this."""
+
+AT_ONCE = 32
+"""Rows that are resampled at once: most old rows have no part in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,26 +67,42 @@ def fit(needed: tuple[int, int], margin: int, size: tuple[int, int], model_pixel
     return Fit(crop=(crop[0], crop[1]), width=raster[0], height=raster[1])
 
 
-def resample(image: NDArray[Any], width: int, height: int) -> NDArray[np.float32]:
+def resample(
+    image: NDArray[Any], width: int, height: int, part: Region | None = None
+) -> NDArray[np.float32]:
     """Resize with a Catmull-Rom kernel, widened where it shrinks; pixel centers stay aligned.
 
     Args:
         image: (H, W) or (H, W, C), finite.
         width: Columns of the result.
         height: Rows of the result.
+        part: What of the result is wanted; None for all of it.
 
     Returns:
-        (height, width) or (height, width, C) float32; the image itself, to the bit, where
-        the size does not change.
+        (height, width) or (height, width, C) float32, or the part of it; the image itself, to the
+        bit, where the size does not change.
     """
+    part = part or Region(left=0, top=0, right=width, bottom=height)
+    sides = {0: (height, part.top, part.bottom), 1: (width, part.left, part.right)}
     values = image.astype(np.float32)
-    if values.shape[0] != height:
-        values = np.tensordot(_weights(values.shape[0], height), values, axes=(1, 0))
-    if values.shape[1] != width:
-        values = np.moveaxis(
-            np.tensordot(_weights(values.shape[1], width), values, axes=(1, 1)), 0, 1
-        )
+    # The way by which there is less to do: rows go first where they become fewer.
+    for axis in sorted(sides, reverse=height > values.shape[0]):
+        values = np.moveaxis(_resized(np.moveaxis(values, axis, 0), *sides[axis]), 0, axis)
     return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _resized(values: NDArray[np.float32], length: int, first: int, end: int) -> NDArray[np.float32]:
+    """Of rows (old, ...) made (length, ...) those from the first to before the end."""
+    if len(values) == length:
+        return values[first:end]
+    flat = np.ascontiguousarray(values).reshape(len(values), -1)
+    begin = first - first % AT_ONCE
+    result = np.empty((end - begin, flat.shape[1]), np.float32)
+    for start, reach, weights in _weights(len(values), length):
+        if begin <= start < end:
+            some = result[start - begin : start - begin + len(weights)]
+            np.matmul(weights[: len(some)], flat[reach], out=some)
+    return result[first - begin :].reshape(end - first, *values.shape[1:])
 
 
 def catmull_rom(distance: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -92,15 +112,23 @@ def catmull_rom(distance: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(np.where(distance < 1, near, np.where(distance < 2, far, 0)))
 
 
-def _weights(old: int, new: int) -> NDArray[np.float32]:
-    # (new, old): each row holds what one new pixel takes from the old ones.
+@lru_cache(maxsize=16)
+def _weights(old: int, new: int) -> list[tuple[int, slice, NDArray[np.float32]]]:
+    """Of :data:`AT_ONCE` new rows at a time: the first, old ones that they take from, and of each
+    how much, (M, N).
+    """
     ratio = old / new
     support = max(1.0, ratio)
-    centers = (np.arange(new) + 0.5) * ratio - 0.5
-    distance = np.abs(centers[:, np.newaxis] - np.arange(old)) / support
-    kernel = catmull_rom(distance)
-    weights: NDArray[np.float32] = (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
-    return weights
+    found = []
+    for start in range(0, new, AT_ONCE):
+        centers = (np.arange(start, min(start + AT_ONCE, new)) + 0.5) * ratio - 0.5
+        first = max(0, int(np.floor(centers[0] - 2 * support)))
+        last = min(old - 1, int(np.ceil(centers[-1] + 2 * support)))
+        distance = np.abs(centers[:, np.newaxis] - np.arange(first, last + 1)) / support
+        kernel = catmull_rom(distance)
+        weights = (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+        found.append((start, slice(first, last + 1), weights))
+    return found
 
 
 def hole(covered: NDArray[np.bool_], width: int, height: int, grow: int) -> NDArray[np.bool_]:

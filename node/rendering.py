@@ -97,8 +97,8 @@ def _made_up(
         return np.zeros((box.height, box.width, 1), np.float32)
     if not completed.has("made up", number, index):
         return np.ones((box.height, box.width, 1), np.float32)
-    made_up = resample(completed.load("made up", number, index), crop.width, crop.height)
-    return box.of(made_up).clip(0, 1)
+    made_up = completed.load("made up", number, index)
+    return resample(made_up, crop.width, crop.height, box).clip(0, 1)
 
 
 def _detail(shot: Shot, number: int, part: Part, index: int, completed: Completed) -> Float | None:

@@ -1,10 +1,14 @@
 """One look at every frame before anything is sent: what is there, where the mattes are."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from node.clips import Matte, Region
 from node.color import PlateColor
@@ -17,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 SAMPLED_FRAMES = 12
 """Frames, spread over the shot, that light and grain are measured in."""
+
+SAMPLED_PIXELS = 2**19
+"""Pixels of a frame, spread over it, by which its light is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +114,8 @@ def survey(
 def _parts(
     shot: Shot, chosen: Sequence[Track], frames: Sequence[int], color: PlateColor
 ) -> Iterator[Part]:
-    peaks, grains = [1.0] * len(chosen), [GrainMeter() for _ in chosen]
+    encoded = partial(code_values, color=color, premultiplied=shot.params.premultiplied)
+    peaks, grains = [1.0] * len(chosen), [GrainMeter(encoded) for _ in chosen]
     step = max(1, len(frames) // SAMPLED_FRAMES)
     for index in range(0, len(frames), step) if chosen else ():
         near = [
@@ -116,19 +124,18 @@ def _parts(
         ]
         for number, track in enumerate(chosen):
             crop = track.crops[index]
-            codes = [
-                code_values(crop.of(plate), color, shot.params.premultiplied) for plate, _ in near
-            ]
+            plates = [crop.of(plate) for plate, _ in near]
             seen = [
-                np.ones(codes[0].shape[:2], np.bool_) if visible is None else crop.of(visible)
+                np.ones(plates[0].shape[:2], np.bool_) if visible is None else crop.of(visible)
                 for _, visible in near
             ]
-            if seen[0].any():
+            some, shown = (_sampled(image) for image in (plates[0], seen[0]))
+            if shown.any():
                 # A thousandth of all values may be brighter: a firefly must not dim the shot.
-                bright = float(np.percentile(codes[0][seen[0]], 99.9))
+                bright = float(np.percentile(encoded(some)[shown], 99.9))
                 peaks[number] = max(peaks[number], bright)
-            following = codes[1] if len(near) == 2 else None
-            grains[number].add(codes[0], following, seen[0] & seen[-1])
+            following = plates[1] if len(near) == 2 else None
+            grains[number].add(plates[0], following, seen[0] & seen[-1])
     for track, peak, grain in zip(chosen, peaks, grains, strict=True):
         yield Part(
             track=track,
@@ -137,6 +144,12 @@ def _parts(
             peak=peak,
             grain=grain.measured(),
         )
+
+
+def _sampled(image: NDArray[Any]) -> NDArray[Any]:
+    """Every so-manieth row and column of (H, W, ...)."""
+    step = math.ceil((image.shape[0] * image.shape[1] / SAMPLED_PIXELS) ** 0.5)
+    return image[::step, ::step]
 
 
 def _told_outside(frame: int, given: Matte) -> str:

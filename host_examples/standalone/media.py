@@ -33,7 +33,7 @@ from host_examples.standalone.sequences import (
 )
 from host_examples.standalone.unfinished import clear_abandoned
 from node.clips import Clip, Clips, nearest
-from node.color import PlateColor, encode, finite, unit
+from node.color import PlateColor, unit
 from node.errors import ClipError
 from node.params import OutputMode
 
@@ -197,7 +197,7 @@ def open_output(
             # Movies are written without alpha: what is multiplied by it shows over black.
             if pixels.dtype.kind == "u":
                 return pixels[..., :3]
-            code = encode(finite(color.to_linear(pixels[..., :3])))
+            code = color.to_code(pixels[..., :3])
             return (np.clip(code, 0, 1) * 255).round().astype(np.uint8)
 
         described = plate if isinstance(plate, ImagePlate | Movie) else None

@@ -168,3 +168,37 @@ def test_the_network_never_sees_nan_or_inf():
     values = np.array([np.nan, np.inf, -np.inf, 1e9], np.float32)
 
     np.testing.assert_array_equal(finite(values), [0, 65504, -65504, 65504])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16"])
+@pytest.mark.parametrize("space", ["", "sRGB Encoded Rec.709 (sRGB)", "Rec.1886 Rec.709 - Display"])
+def test_what_is_looked_up_is_what_would_be_computed(space, dtype):
+    """Artists with 4K plates wait for a look-up only, and get the same light, inf and NaN too."""
+    bits = np.dtype(f"u{np.dtype(dtype).itemsize}")
+    every = np.arange(2 ** (8 * bits.itemsize)).astype(bits)
+    values = np.random.default_rng(0).permutation(np.tile(every, 3)).reshape(-1, 3).view(dtype)
+    scale = np.iinfo(dtype).max if bits == dtype else 1
+    looked_up = PlateColor(space, np.dtype(dtype))
+    computed = PlateColor(looked_up.color_space, np.dtype("float32"))
+
+    with np.errstate(invalid="ignore", over="ignore"):
+        exact = values.astype(np.float32) / np.float32(scale)
+        np.testing.assert_allclose(
+            looked_up.to_linear(values), computed.to_linear(exact), rtol=1e-6
+        )
+        np.testing.assert_allclose(looked_up.to_code(values), computed.to_code(exact), rtol=1e-6)
+
+
+@pytest.mark.parametrize("space", ["", "ACEScg"])
+def test_a_plate_is_converted_alike_however_large(space):
+    """Pieces that fit the processor's cache leave no seams, and rows of alpha keep to theirs."""
+    rng = np.random.default_rng(0)
+    plate = rng.uniform(-0.1, 20, (300, 400, 3)).astype(np.float16)
+    alpha = rng.random((300, 400), np.float32)
+    color = PlateColor(space, plate.dtype)
+
+    whole = color.to_code(plate, alpha)
+
+    rows = [color.to_code(plate[row], alpha[row]) for row in range(300)]
+    np.testing.assert_allclose(whole, np.stack(rows), rtol=1e-6)
+    np.testing.assert_allclose(whole, encode(finite(color.to_linear(plate, alpha))), rtol=1e-6)

@@ -35,7 +35,7 @@ def correlation(noise: np.ndarray, apart: int) -> float:
 
 def measured(code: np.ndarray):
     """Of frames (T, H, W, 3), in pairs."""
-    meter = GrainMeter()
+    meter = GrainMeter(lambda code: code)
     everywhere = np.ones(code.shape[1:3], np.bool_)
     for first, second in pairwise(code):
         meter.add(first.astype(np.float32), second.astype(np.float32), everywhere)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.clips import Region, covered_region
-from node.raster import hole, resample
+from node.raster import catmull_rom, hole, resample
 from node.tracks import Framing
 
 
@@ -109,3 +109,40 @@ def test_growing_is_in_every_direction():
 def test_an_empty_matte_covers_nothing():
     """Nothing to do is not an error."""
     assert covered_region(np.zeros((4, 5), np.float32)) is None
+
+
+@given(
+    st.tuples(*[st.integers(1, 90)] * 2),
+    st.tuples(*[st.integers(1, 90)] * 2),
+    st.data(),
+)
+def test_a_part_of_a_resampled_image_is_that_part(old, new, data):
+    """Fills are enlarged where they are composited only, as if the crop were whole."""
+    image = np.random.default_rng(sum(old)).random((*old, 3), np.float32)
+    (top, bottom), (left, right) = (
+        sorted(data.draw(st.lists(st.integers(0, side), min_size=2, max_size=2))) for side in new
+    )
+    part = Region(left=left, top=top, right=right, bottom=bottom)
+
+    np.testing.assert_allclose(
+        resample(image, new[1], new[0], part),
+        part.of(resample(image, new[1], new[0])),
+        atol=1e-6,
+    )
+
+
+@given(st.tuples(*[st.integers(1, 90)] * 2), st.tuples(*[st.integers(1, 90)] * 2))
+def test_resampling_is_the_sum_over_all_old_pixels(old, new):
+    """Only near ones are looked at; those left out have no weight."""
+    image = np.random.default_rng(sum(new)).random(old, np.float32)
+
+    expected = image
+    for axis in (0, 1):
+        ratio = old[axis] / new[axis]
+        centers = (np.arange(new[axis]) + 0.5) * ratio - 0.5
+        distance = np.abs(centers[:, np.newaxis] - np.arange(old[axis])) / max(1.0, ratio)
+        kernel = catmull_rom(distance)
+        weights = kernel / kernel.sum(axis=1, keepdims=True)
+        expected = np.moveaxis(np.tensordot(weights, expected, axes=(1, axis)), 0, axis)
+
+    np.testing.assert_allclose(resample(image, new[1], new[0]), expected, atol=1e-5)
