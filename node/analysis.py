@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from node.ahead import Stopped
 from node.client import InpaintClient
 from node.clips import Clips, Pixels
 from node.completing import Completed, complete, made_up_in, send
@@ -15,9 +16,6 @@ from node.surveying import Survey, survey
 
 Connect = Callable[[], InpaintClient]
 """Makes the connection; called only once there is something to send, in a thread of its own."""
-
-Stopped = Callable[[], bool]
-"""Whether nobody waits for the run any more."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,9 @@ Whatever breaks is taken up again, even a server that was killed and started ane
 
 import contextlib
 import logging
-import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from mmap import mmap
@@ -24,6 +22,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from node.ahead import made_ahead
 from node.connection import (
     ANSWER_SECONDS,
     Cancelled,
@@ -178,7 +177,10 @@ class InpaintClient:
             return self.send(plates[index], masks[index], parts[index], cancelled=stopped)
 
         told = progress or (lambda stage, done, total: None)
-        sent = list(_ahead(send, len(plates), told, cancelled))
+        sent = []
+        for described in made_ahead(range(len(plates)), send, cancelled, SENDERS):
+            sent.append(described)
+            told("sending", len(sent), len(plates))
         total = sum(role == Role.PLATE for role in parts)
         completed = self.complete(sent, wishes=wishes, cancelled=cancelled, resend=send)
         for done, (index, frame) in enumerate(completed, start=1):
@@ -446,33 +448,6 @@ def _require_frame(plate: NDArray[Any], mask: NDArray[np.bool_]) -> None:
         )
     if mask.shape != plate.shape[:2]:
         raise ClipError(f"a mask is {mask.shape}; give {plate.shape[:2]}, as its plate")
-
-
-def _ahead(
-    send: Callable[[int, Cancelled], pb.ClipFrame],
-    count: int,
-    progress: Progress,
-    cancelled: Cancelled,
-) -> Iterator[pb.ClipFrame]:
-    # A few frames at once and no more, so that memory does not grow with length. Nobody waits for
-    # what is on its way where it ends early, as by Ctrl-C.
-    ended = threading.Event()
-
-    def stopped() -> bool:
-        return ended.is_set() or cancelled()
-
-    under_way: deque[Future[pb.ClipFrame]] = deque()
-    with ThreadPoolExecutor(SENDERS) as pool:
-        try:
-            for done in range(count):
-                while len(under_way) < min(SENDERS, count - done):
-                    under_way.append(pool.submit(send, done + len(under_way), stopped))
-                yield under_way.popleft().result()
-                progress("sending", done + 1, count)
-        finally:
-            ended.set()
-            for future in under_way:
-                future.cancel()
 
 
 def _upload_requests(

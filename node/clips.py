@@ -19,7 +19,7 @@ Matte = NDArray[np.float32]
 class Clip(Protocol):
     """Frames that can be fetched by their number on the host's timeline, in any order.
 
-    While the node works it reads from a thread of its own.
+    While the node works it reads from threads of its own, of all clips one frame at a time.
     """
 
     @property
@@ -44,6 +44,14 @@ class StampedClip(Protocol):
 
     def stamp(self, frame: int) -> str:
         """Differs whenever the frame's pixels do: path, size and time of a file, say."""
+
+
+@runtime_checkable
+class ForeseeingClip(Protocol):
+    """A clip that can read frames before they are asked for."""
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Frames that are read next, in order; each exists."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from node.ahead import Stopped, made_ahead
 from node.client import InpaintClient, Role, Wishes
 from node.color import Float
 from node.detail import lost
@@ -95,7 +96,7 @@ def send(
     connection: InpaintClient,
     completed: Completed,
     sent: Callable[[int, int], None],
-    stopped: Callable[[], bool],
+    stopped: Stopped,
 ) -> list[list[ClipFrame]]:
     """Send every frame of every part, and keep the detail it loses; each is read once.
 
@@ -105,16 +106,24 @@ def send(
     Raises:
         NodeError: a frame cannot be read or kept, or the server is gone.
     """
-    params, parts = shot.params, [list[ClipFrame]() for _ in survey.parts]
-    for index, frame in enumerate(survey.frames):
-        plate, covered = shot.shown(frame), shot.not_copied(frame)
-        for number, (part, frames) in enumerate(zip(survey.parts, parts, strict=True)):
+    parts = [list[ClipFrame]() for _ in survey.parts]
+    shot.expect(survey.frames)
+
+    def send_frame(index: int, given_up: Stopped) -> list[ClipFrame]:
+        plate, covered = shot.look(survey.frames[index])
+        frames = []
+        for number, part in enumerate(survey.parts):
             code = part.code(plate, index)
-            seen = _seen(survey, part, index, code, covered, params.hole_grow)
-            frames.append(connection.send(*seen, cancelled=stopped))
-            if params.propagate and part.loses_detail:
+            seen = _seen(survey, part, index, code, covered, shot.params.hole_grow)
+            frames.append(connection.send(*seen, cancelled=given_up))
+            if shot.params.propagate and part.loses_detail:
                 completed.keep("detail", number, index, lost(code, seen[0]))
-        sent(index + 1, len(survey.frames))
+        return frames
+
+    for done, frames in enumerate(made_ahead(range(len(survey.frames)), send_frame, stopped)):
+        for of_part, frame in zip(parts, frames, strict=True):
+            of_part.append(frame)
+        sent(done + 1, len(survey.frames))
     return parts
 
 
@@ -125,7 +134,7 @@ def complete(
     connection: InpaintClient,
     completed: Completed,
     cut_before: Callable[[list[int]], None],
-    stopped: Callable[[], bool],
+    stopped: Stopped,
 ) -> Generator[int, None, None]:
     """Have every part completed, one after the other; frames that the server finds a cut before
     are told by their numbers.
@@ -137,6 +146,7 @@ def complete(
         NodeError: the server failed, is gone, or was told to stop.
     """
     waiting = [index for index, frame in enumerate(survey.frames) if frame in survey.wanted]
+    shot.expect([survey.frames[index] for index in waiting])
     needed = [survey.completed_by_network(part) for part in survey.parts]
 
     def is_whole(index: int) -> bool:
@@ -158,7 +168,7 @@ def complete(
     for number, part in enumerate(survey.parts):
 
         def resend(index: int, part: Part = part) -> ClipFrame:
-            plate, covered = (read(survey.frames[index]) for read in (shot.shown, shot.not_copied))
+            plate, covered = shot.look(survey.frames[index])
             code = part.code(plate, index)
             seen = _seen(survey, part, index, code, covered, shot.params.hole_grow)
             return connection.send(*seen, cancelled=stopped)

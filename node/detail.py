@@ -9,7 +9,6 @@ the plate about everything finer.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,9 +181,26 @@ def _inside(places: NDArray[np.floating], limit: int) -> NDArray[np.int64]:
 
 
 def _mean_around(values: Float, side: int = NEIGHBORHOOD) -> Float:
-    reach, (height, width) = side // 2, values.shape[:2]
+    reach = side // 2
     padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    # Sums of shifted views: windows of strided views take seven times as long.
-    rows = reduce(np.add, [padded[shift : shift + height] for shift in range(side)])
-    total = reduce(np.add, [rows[:, shift : shift + width] for shift in range(side)])
-    return np.asarray(total / np.float32(side * side), np.float32)
+    return np.asarray(_sums(_sums(padded, side, 0), side, 1) / np.float32(side * side), np.float32)
+
+
+def _sums(values: Float, side: int, axis: int) -> Float:
+    """Sums over so many successive rows or columns, wherever they fit."""
+
+    def from_to(image: Float, first: int, end: int) -> Float:
+        return image[(slice(None),) * axis + (slice(first, end),)]
+
+    # Sums of 2, 4, 8 ... are made of one another; the result is made of those.
+    count = values.shape[axis] - side + 1
+    total: Float = np.zeros((), np.float32)
+    done, sums, width = 0, values, 1
+    while True:
+        if side & width:
+            total = np.add(total, from_to(sums, done, done + count))
+            done += width
+        if done == side:
+            return total
+        length = sums.shape[axis] - width
+        sums, width = from_to(sums, 0, length) + from_to(sums, width, width + length), 2 * width

@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 
+from node.ahead import Stopped
 from node.analysis import (
     Analysis,
     Connect,
@@ -24,7 +25,6 @@ from node.analysis import (
     Emit,
     MadeUp,
     Step,
-    Stopped,
     digest,
     frames_completed,
     surveyed,

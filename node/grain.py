@@ -8,6 +8,7 @@ resolution-independent rendering", 2017, for why second-order statistics are mos
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ Float = NDArray[np.float32]
 
 BLOCK = 16
 """Pixels along a block that grain is measured in."""
-STEP = 8
+STEP = BLOCK // 2
 """Pixels from one block to the next."""
 BLOCKS_PER_FRAME = 400
 """Blocks looked at in one frame at most."""
@@ -44,7 +45,7 @@ UNRELATED = 0.95
 blocks are like an unrelated one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Grain:
     """Second-order statistics of a plate's grain, in the working encoding."""
 
@@ -57,14 +58,14 @@ class Grain:
 
     def noise(self, height: int, width: int, seed: tuple[int, ...]) -> Float:
         """Grain of variance 1: (height, width, 3), the same for the same seed."""
-        shape = tuple(-(-side // 32) * 32 for side in (max(height, 32), max(width, 32)))
+        shape = -(-max(height, 1) // 32) * 32, -(-max(width, 1) // 32) * 32
         # Frames may be negative, seeds may not.
         rng = np.random.default_rng([number % 2**32 for number in seed])
         white = rng.standard_normal((3, *shape), dtype=np.float32)
         spectrum = np.fft.rfft2(white)
-        filters = np.fft.rfft2(self.kernel, shape)
         # On a torus white noise stays white, so nothing is lost at the borders.
-        shaped = np.fft.irfft2(np.einsum("cdyx,dyx->cyx", filters, spectrum), shape)
+        mixed = np.einsum("cdyx,dyx->cyx", _filters(self, shape), spectrum)
+        shaped = np.fft.irfft2(mixed, shape)
         return np.moveaxis(shaped[:, :height, :width], 0, -1).astype(np.float32)
 
     def laid(self, code: Float, seed: tuple[int, ...], amount: float | Float = 1.0) -> Float:
@@ -82,6 +83,12 @@ class Grain:
         """Standard deviation of grain at code values (H, W, 3)."""
         each = [np.interp(code[..., c], self.levels, self.deviations[:, c]) for c in range(3)]
         return np.stack(each, axis=-1).astype(np.float32)
+
+
+@lru_cache(maxsize=2)  # successive frames want the same
+def _filters(grain: Grain, shape: tuple[int, int]) -> NDArray[np.complexfloating]:
+    """Of a grain's kernel on a torus of some height and width, the spectrum."""
+    return np.fft.rfft2(grain.kernel, shape)
 
 
 class GrainMeter:
@@ -178,8 +185,11 @@ def _blocks(
     # The same N visible blocks (N, BLOCK, BLOCK, C) of each image (H, W, C).
     if min(visible.shape) < BLOCK:
         return [np.zeros((0, BLOCK, BLOCK, image.shape[-1]), image.dtype) for image in images]
-    whole = sliding_window_view(visible, (BLOCK, BLOCK))[::STEP, ::STEP].all(axis=(-1, -2))
-    rows, columns = np.nonzero(whole)
+    tall, wide = (side // STEP for side in visible.shape)
+    by_cell = visible[: tall * STEP, : wide * STEP].reshape(tall, STEP, wide, STEP)
+    cells: NDArray[np.bool_] = np.logical_and.reduce(by_cell, axis=(1, 3))
+    # A block is two steps long.
+    rows, columns = np.nonzero(cells[:-1, :-1] & cells[:-1, 1:] & cells[1:, :-1] & cells[1:, 1:])
     if len(rows) > BLOCKS_PER_FRAME:
         kept = rng.choice(len(rows), BLOCKS_PER_FRAME, replace=False)
         rows, columns = rows[kept], columns[kept]

@@ -1,12 +1,13 @@
 """One shot as the node uses it: what the host connected, under what the artist set."""
 
 from collections.abc import Collection, Sequence
+from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from node.clips import Clip, Clips, Matte, Pixels, in_words, nearest, stamp
+from node.clips import Clip, Clips, ForeseeingClip, Matte, Pixels, in_words, nearest, stamp
 from node.color import unit
 from node.errors import ClipError
 from node.matte import clamped, used_matte
@@ -20,6 +21,7 @@ class Shot:
         self.clips = clips
         self.params = params
         self._first: tuple[int, tuple[int, ...], np.dtype[Any]] | None = None
+        self._turn = RLock()
         self._painted = frozenset(clips.clean_frames.frames if clips.clean_frames else ())
         self._photographed = frozenset(clips.source.frames)
         self._needed = {
@@ -93,6 +95,18 @@ class Shot:
         """What the network is shown: the artist's painting rather than the plate."""
         return self.painted(frame) if self.is_painted(frame) else self.plate(frame)
 
+    def look(self, frame: int) -> tuple[Pixels, NDArray[np.bool_]]:
+        """What the network is shown of a frame, and what it must not see; threads take turns."""
+        with self._turn:
+            return self.shown(frame), self.not_copied(frame)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Say which frames are looked at next, in order."""
+        for clip in self.clips.connected().values():
+            if isinstance(clip, ForeseeingClip):
+                there = set(clip.frames)
+                clip.expect([frame for frame in frames if frame in there])
+
     def painted(self, frame: int) -> Pixels:
         """A clean frame.
 
@@ -101,8 +115,9 @@ class Shot:
         """
         clip = self.clips.clean_frames
         assert clip is not None
-        pixels = clip.read(frame)
-        self._require_like_first(pixels, frame, clip)
+        with self._turn:
+            pixels = clip.read(frame)
+            self._require_like_first(pixels, frame, clip)
         return pixels
 
     def matte(self, frame: int, given: Matte | None = None) -> Matte:
@@ -159,7 +174,8 @@ class Shot:
     def _read(self, clip: Clip, frame: int) -> NDArray[Any]:
         if self.params.on_missing == "hold":
             frame = nearest(clip.frames, frame)
-        return clip.read(frame)
+        with self._turn:
+            return clip.read(frame)
 
     def _require_like_first(self, pixels: Pixels, frame: int, clip: Clip) -> None:
         if self._first is None:

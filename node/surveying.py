@@ -70,6 +70,7 @@ def survey(
     found: list[list[Region]] = [[] for _ in frames]
     outside: list[str] = []
     visible = False
+    shot.expect(frames)
     size, dtype = (0, 0), np.dtype(np.float32)
     for index, frame in enumerate(frames):
         plate = shot.plate(frame)
@@ -117,18 +118,14 @@ def _parts(
     encoded = partial(code_values, color=color, premultiplied=shot.params.premultiplied)
     peaks, grains = [1.0] * len(chosen), [GrainMeter(encoded) for _ in chosen]
     step = max(1, len(frames) // SAMPLED_FRAMES)
-    for index in range(0, len(frames), step) if chosen else ():
-        near = [
-            (shot.shown(frame), ~shot.not_copied(frame) if shot.has_matte(frame) else None)
-            for frame in frames[index : index + 2]
-        ]
+    sampled = range(0, len(frames), step) if chosen else ()
+    shot.expect([frame for index in sampled for frame in frames[index : index + 2]])
+    for index in sampled:
+        near = [shot.look(frame) for frame in frames[index : index + 2]]
         for number, track in enumerate(chosen):
             crop = track.crops[index]
             plates = [crop.of(plate) for plate, _ in near]
-            seen = [
-                np.ones(plates[0].shape[:2], np.bool_) if visible is None else crop.of(visible)
-                for _, visible in near
-            ]
+            seen = [~crop.of(covered) for _, covered in near]
             some, shown = (_sampled(image) for image in (plates[0], seen[0]))
             if shown.any():
                 # A thousandth of all values may be brighter: a firefly must not dim the shot.

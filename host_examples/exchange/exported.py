@@ -9,7 +9,7 @@ import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
-from host_examples.standalone.image_files import Windows, read_picture, spec_like, write_image
+from host_examples.standalone.image_files import Windows, spec_like, write_image
 from host_examples.standalone.images import ImagePlate, ImageSequence
 from host_examples.standalone.sequences import find_sequence
 from node.errors import ClipError
@@ -31,13 +31,17 @@ class ExportedClip:
                 one of a matte.
         """
         self.name = name
-        self._files = dict(files)
+        self._files = ImageSequence(name, dict(files))
         self._channels = list(channels)
 
     @property
     def frames(self) -> Sequence[int]:
         """Numbers that exist, in rising order."""
-        return sorted(self._files)
+        return self._files.frames
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Frames that are read next, in order."""
+        self._files.expect(frames)
 
     @cached_property
     def windows(self) -> Windows:
@@ -46,7 +50,7 @@ class ExportedClip:
         Raises:
             ClipError: as :meth:`read`.
         """
-        part, _ = read_picture(self._files[self.frames[0]]).find(self._channels[0])
+        part, _ = self._files.load(self.frames[0]).find(self._channels[0])
         return part.windows
 
     @cached_property
@@ -64,11 +68,15 @@ class ExportedClip:
         Raises:
             ClipError: the file cannot be read or lacks a channel.
         """
-        picture = read_picture(self._files[frame])
+        picture = self._files.load(frame)
         there = {name for part in picture.parts for name in part.names}
         optional = "A" if len(self._channels) == 4 and "A" not in there else ""
-        picked = [picture.channel(name) for name in self._channels if name != optional]
-        return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
+        found = [picture.find(name) for name in self._channels if name != optional]
+        part = found[0][0]
+        if len(found) == 1 or any(other is not part for other, _ in found):
+            picked = [other.picked([position])[..., 0] for other, position in found]
+            return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
+        return part.picked([position for _, position in found])
 
 
 def painted_files(location: str) -> ImageSequence:

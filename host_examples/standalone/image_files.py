@@ -64,9 +64,11 @@ class Part:
 
     def picked(self, positions: Sequence[int]) -> NDArray[Any]:
         """(H, W, N), some channels, in the type that they are stored in: beside ids or a depth that
-        need a wider one, halves are halves.
+        need a wider one, halves are halves. Not to be written to.
         """
-        pixels = self.pixels[..., list(positions)]
+        first, end = positions[0], positions[-1] + 1
+        side_by_side = list(positions) == list(range(first, end))
+        pixels = self.pixels[..., slice(first, end) if side_by_side else list(positions)]
         kinds = {str(self.spec.channelformat(each)) for each in positions}
         return pixels.astype(np.float16) if kinds == {"half"} else pixels
 

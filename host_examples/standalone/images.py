@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -37,17 +38,26 @@ logger = logging.getLogger(__name__)
 KEPT_PICTURES = 3
 """Files kept at hand, so that plate, matte and writer decode a frame once."""
 
+READ_AHEAD = 2
+"""Files that are decoded before they are asked for."""
+
 
 _RATES = ("FramesPerSecond", "dpx:FrameRate", "dpx:TemporalFrameRate")
 
 
 class ImageSequence:
-    """Files by frame number."""
+    """Files by frame number; threads may share it."""
 
     def __init__(self, name: str, files: dict[int, Path]) -> None:
         self.name = name
         self._files = files
-        self._read = lru_cache(KEPT_PICTURES)(read_picture)
+        threads = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="read-ahead")
+
+        def begin(path: Path, stamp: str) -> Future[Picture]:
+            return threads.submit(read_picture, path)
+
+        self._begun = lru_cache(KEPT_PICTURES + READ_AHEAD)(begin)
+        self._expected: list[int] = []
 
     @property
     def frames(self) -> Sequence[int]:
@@ -65,7 +75,28 @@ class ImageSequence:
         Raises:
             ClipError: unreadable.
         """
-        return self._read(self._files[frame])
+        reading = self._reading(frame)
+        if frame in self._expected:
+            following = self._expected[self._expected.index(frame) + 1 :]
+            for expected in following[:READ_AHEAD]:
+                self._reading(expected)
+            self._expected = following
+        try:
+            return reading.result()
+        except ClipError:
+            self._begun.cache_clear()  # it may be written anew
+            raise
+
+    def _reading(self, frame: int) -> Future[Picture]:
+        try:
+            stamp = self.stamp(frame)
+        except OSError:  # which reading tells better
+            stamp = ""
+        return self._begun(self._files[frame], stamp)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Frames that are asked for next, in order: they are decoded meanwhile."""
+        self._expected = list(frames)
 
     def stamp(self, frame: int) -> str:
         """Path, size and time of a frame's file."""
@@ -97,6 +128,10 @@ class _OfFiles:
     def stamp(self, frame: int) -> str:
         """What changes with a frame."""
         return self.files.stamp(frame)
+
+    def expect(self, frames: Sequence[int]) -> None:
+        """Frames that are read next, in order."""
+        self.files.expect(frames)
 
 
 class Lying(Protocol):
