@@ -1,13 +1,16 @@
-"""A 4K EXR shot through a CPU server: time, and memory of the node.
+"""A 4K EXR shot: what sttn-inpaint itself takes, and the whole with a server on the CPU.
 
     PYTHONPATH=. python tests/benchmarks/large.py [--frames 48] [--json FILE]
 
 The shot is half-float RGBA with grain; a matte in alpha crosses a third of it and another one
-stands in a corner. sttn-inpaint runs as a process of its own against an sttn-server of its own.
+stands in a corner. sttn-inpaint runs as a process of its own. Its own share is measured against a
+server whose engine fills at once, over reading every file once and writing it again, as any tool
+has to; both in turns.
 """
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,7 @@ import tyro
 
 from host_examples.standalone.image_files import read_image, write_image
 from host_examples.standalone.local_server import local_server
+from tests.server.process import server_process
 
 
 def write_shot(folder: Path, frames: int, width: int, height: int) -> None:
@@ -64,17 +68,49 @@ def measured(folder: Path, address: str) -> tuple[float, float]:
     return time.monotonic() - started, usage.ru_maxrss / 1024
 
 
+def copied(folder: Path, frames: int) -> float:
+    """Seconds to read every file and write it again, in this process."""
+    started = time.monotonic()
+    for index in range(frames):
+        pixels, spec = read_image(folder / f"plate.{1001 + index}.exr")
+        write_image(folder / f"clean.{1001 + index}.exr", pixels, spec)
+    return time.monotonic() - started
+
+
+def without_work(folder: Path, frames: int, rounds: int) -> tuple[float, float]:
+    """Seconds of sttn-inpaint where the server fills at once, and of copying: medians."""
+    told = []
+    with server_process(f"unix:{folder}/s.sock", folder / "log", "--seconds", "0"):
+        for _ in range(rounds):
+            clear(folder)
+            copying = copied(folder, frames)
+            clear(folder)
+            told.append((measured(folder, f"unix:{folder}/s.sock")[0], copying))
+    node, copy = (statistics.median(each) for each in zip(*told, strict=True))
+    return node, copy
+
+
+def clear(folder: Path) -> None:
+    """Remove what was written."""
+    for path in folder.glob("clean.*"):
+        path.unlink()
+
+
 def main(
     frames: int = 48,
     width: int = 4096,
     height: int = 2160,
+    rounds: int = 3,
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> dict[str, float]:
     """Write a shot, complete it, check it, say what it took."""
-    with tempfile.TemporaryDirectory() as name, local_server() as address:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_shot(folder, frames, width, height)
-        seconds, megabytes = measured(folder, address)
+        node, copying = without_work(folder, frames, rounds)
+        clear(folder)
+        with local_server() as address:
+            seconds, megabytes = measured(folder, address)
         for frame in (1001, 1000 + frames):
             plate, clean = (
                 read_image(folder / f"{kind}.{frame}.exr")[0] for kind in ("plate", "clean")
@@ -86,8 +122,11 @@ def main(
         "frames": frames,
         "width": width,
         "height": height,
-        "seconds": round(seconds, 1),
-        "seconds_per_frame": round(seconds / frames, 2),
+        "cores": os.cpu_count() or 1,
+        "copying_seconds_per_frame": round(copying / frames, 3),
+        "node_seconds_per_frame": round(node / frames, 3),
+        "node_over_copying": round(node / copying, 2),
+        "whole_seconds_per_frame": round(seconds / frames, 2),
         "peak_megabytes_of_the_node": round(megabytes),
     }
     print(json.dumps(figures))

@@ -122,11 +122,12 @@ def test_scoring_is_compared_with_completing(run):
 def test_a_large_shot_goes_through_a_small_node(tmp_path):
     """Pixels outside the mattes are compared by the script itself; memory and time are told."""
     printed, result = run_apart(
-        "large.py", tmp_path, "--frames", "4", "--width", "480", "--height", "270"
+        "large.py", tmp_path, "--frames", "4", "--width", "480", "--height", "270", "--rounds", "1"
     )
 
     assert result["peak_megabytes_of_the_node"] < 1000
     assert json.loads(printed)["frames"] == 4
+    assert result["node_over_copying"] > 1  # it has to do that too
 
 
 def test_the_server_is_compared_with_a_raw_socket_and_the_engine_alone(tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host_examples.exchange.exported import ExportedClip, PaintedClip, painted_files
-from host_examples.standalone import image_files, movies
+from host_examples.standalone import image_files, images, movies
 from host_examples.standalone.image_files import (
     Part,
     read_image,
@@ -36,6 +36,7 @@ from host_examples.standalone.timecode import later
 from host_examples.standalone.unfinished import begun
 from node.color import PlateColor
 from node.errors import ClipError
+from tests.conftest import eventually
 
 
 def write_exr(path: Path, pixels: np.ndarray, channels: tuple[str, ...] = ("R", "G", "B")) -> None:
@@ -1364,15 +1365,57 @@ def test_a_lossy_compression_is_not_repeated(tmp_path, caplog):
     assert "dwaa compression loses" in caplog.text
 
 
-def test_plate_and_matte_decode_a_file_once(tmp_path):
+@pytest.fixture
+def decoded(monkeypatch):
+    """Numbers of the files that are decoded, as they begin to be."""
+    numbers = []
+
+    def counting(path):
+        numbers.append(int(path.suffixes[0][1:]))
+        return read_picture(path)
+
+    monkeypatch.setattr(images, "read_picture", counting)
+    return numbers
+
+
+def test_plate_and_matte_decode_a_file_once(tmp_path, decoded):
     """At 4K decoding is most of what the node does."""
     write_exr(tmp_path / "comp.0001.exr", gray(0.5, 4), ("R", "G", "B", "A"))
     plate = open_plate(str(tmp_path / "comp.####.exr"))
     matte = matte_of_plate(plate, "A")
     plate.read(1)
-    (tmp_path / "comp.0001.exr").unlink()
 
     assert matte.read(1)[0, 0] == 0.5
+    assert decoded == [1]
+
+
+def test_what_is_foreseen_is_decoded_meanwhile(tmp_path, decoded):
+    """Two files while the node works on one, whatever it skips; never the whole shot."""
+    for frame in range(1, 9):
+        write_exr(tmp_path / f"comp.{frame:04d}.exr", gray(frame / 10, 3), ("R", "G", "B"))
+    plate = open_plate(str(tmp_path / "comp.####.exr"))
+    plate.expect([1, 2, 5, 6, 8])
+
+    seen = [plate.read(frame)[0, 0, 0] for frame in (1, 5)]
+
+    assert seen == pytest.approx([0.1, 0.5], abs=1e-3)
+    eventually(lambda: sorted(decoded) == [1, 2, 5, 6, 8])
+    assert [plate.read(frame)[0, 0, 0] for frame in (6, 8)] == pytest.approx([0.6, 0.8], abs=1e-3)
+    assert sorted(decoded) == [1, 2, 5, 6, 8]
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+    """A render that goes on while a host has the sequence open, or a broken file that is mended."""
+    path = tmp_path / "comp.0001.exr"
+    write_exr(path, gray(0.25, 3), ("R", "G", "B"))
+    plate = open_plate(str(tmp_path / "comp.####.exr"))
+    first = plate.read(1)[0, 0, 0]
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ClipError, match=r"comp\.0001\.exr"):
+        plate.read(1)
+    write_exr(path, gray(0.75, 3), ("R", "G", "B"))
+
+    assert (first, plate.read(1)[0, 0, 0]) == (0.25, 0.75)
 
 
 @pytest.mark.parametrize(

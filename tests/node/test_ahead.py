@@ -1,0 +1,113 @@
+"""Work on several frames at once, as artists wait for less and farms have no more memory for it."""
+
+import threading
+
+import pytest
+
+from node.ahead import made_ahead
+from node.clips import Clips
+from node.completing import Completed, send
+from node.connection import never
+from node.params import Params
+from node.shot import Shot
+from node.surveying import survey
+from tests.node.shots import shot
+
+
+def test_what_is_made_comes_in_order_and_no_farther_ahead_than_is_said():
+    """Memory holds a few frames of a shot, whichever is done first."""
+    asked, second = [], threading.Event()
+
+    def given():
+        for number in range(7):
+            asked.append(number)
+            yield number
+
+    def make(number, given_up):
+        if number == 0:
+            assert second.wait(10)
+        elif number == 1:
+            second.set()
+        return 10 * number
+
+    made = made_ahead(given(), make, never, 3)
+
+    assert next(made) == 0
+    assert asked == [0, 1, 2]
+    assert list(made) == [10 * number for number in range(1, 7)]
+
+
+def test_an_error_is_told_when_its_turn_comes_and_the_rest_is_given_up():
+    """A truncated file in the middle of a shot; nobody waits for the frames behind it."""
+    begun, told = threading.Event(), []
+
+    def make(number, given_up):
+        if number == 1:
+            assert begun.wait(10)
+            raise ValueError("frame 1")
+        if number == 2:
+            begun.set()
+            while not given_up():
+                pass
+            told.append("given up")
+        return number
+
+    made = made_ahead(range(9), make, never, 3)
+
+    assert next(made) == 0
+    with pytest.raises(ValueError, match="frame 1"):
+        next(made)
+    assert told == ["given up"]
+
+
+class Reading:
+    """A clip that notices whether it is read by two threads at once, and what it expects."""
+
+    def __init__(self, clip, busy):
+        self.name, self.frames = clip.name, clip.frames
+        self._clip, self._busy = clip, busy
+        self.expected = []
+
+    def expect(self, frames):
+        self.expected.append(list(frames))
+
+    def read(self, frame):
+        assert self._busy.acquire(blocking=False), "two frames are read at once"
+        try:
+            return self._clip.read(frame)
+        finally:
+            self._busy.release()
+
+
+class Taking:
+    """A connection that takes frames, some threads' at a time."""
+
+    def send(self, plate, mask, role, *, cancelled):
+        return plate.mean()
+
+
+def test_clips_are_read_by_one_thread_at_a_time_and_told_what_comes():
+    """Hosts and movies that can only be read one frame after another; files that decode ahead."""
+    clips = shot(12)
+    busy = threading.Lock()
+    plate, matte = Reading(clips.source, busy), Reading(clips.matte, busy)
+    looked_at = Shot(Clips(source=plate, matte=matte), Params())
+    found = survey(looked_at, plate.frames, (), lambda done, total: None)
+    completed, steps = Completed(), []
+
+    try:
+        (sent,) = send(
+            looked_at, found, Taking(), completed, lambda *step: steps.append(step), never
+        )
+    finally:
+        completed.discard()
+
+    assert steps == [(done, 12) for done in range(1, 13)]
+    assert sent == [part_mean(looked_at, found, index) for index in range(12)]
+    assert plate.expected[0] == plate.expected[-1] == list(found.frames)
+    assert plate.expected == matte.expected
+
+
+def part_mean(looked_at, found, index):
+    (part,) = found.parts
+    return part.seen(part.code(looked_at.look(found.frames[index])[0], index)).mean()
