@@ -248,7 +248,9 @@ def finite(linear: Float) -> Float:
 
 
 def bounded(values: Float, least: float, most: float) -> Float:
-    """Values cut to bounds; NaN is 0."""
+    """Values cut to bounds; NaN is 0. Themselves where nothing is to be done."""
+    if values.size and values.min() >= least and values.max() <= most:
+        return values
     result = np.clip(values, np.float32(least), np.float32(most))
     if (unknown := np.isnan(result)).any():
         result[unknown] = 0

@@ -247,10 +247,10 @@ def _likeness(first: Float, second: Float) -> Float:
 def _correlation(residuals: Float) -> NDArray[np.float64]:
     # (3, 3, 2 REACH + 1, 2 REACH + 1): correlation of channel c with channel d, so far away.
     size = 2 * BLOCK
-    spectrum = np.fft.fft2(np.moveaxis(residuals, -1, 1), (size, size))
+    spectrum = np.fft.rfft2(np.moveaxis(residuals, -1, 1), (size, size))
     products = np.einsum("ncyx,ndyx->cdyx", spectrum, spectrum.conj(), optimize=True)
     lags = np.arange(-REACH, REACH + 1)
-    sums = np.fft.ifft2(products).real[..., lags[:, None], lags]
+    sums = np.fft.irfft2(products, (size, size))[..., lags[:, None], lags]
     pairs = (BLOCK - np.abs(lags))[:, None] * (BLOCK - np.abs(lags))
     covariance = sums / (pairs * len(residuals))
     deviation = np.sqrt(np.einsum("ccyx->cyx", covariance)[:, REACH, REACH])

@@ -114,7 +114,8 @@ def _detail(shot: Shot, number: int, part: Part, index: int, completed: Complete
 
 
 def _mixed_matte(shot: Shot, frame: int) -> Matte:
-    return shot.matte(frame) * np.float32(shot.params.mix)
+    matte, mix = shot.matte(frame), shot.params.mix
+    return matte if mix == 1 else matte * np.float32(mix)
 
 
 def _matte_used(shot: Shot, frame: int) -> Pixels:

@@ -70,7 +70,7 @@ class Part:
         side_by_side = list(positions) == list(range(first, end))
         pixels = self.pixels[..., slice(first, end) if side_by_side else list(positions)]
         kinds = {str(self.spec.channelformat(each)) for each in positions}
-        return pixels.astype(np.float16) if kinds == {"half"} else pixels
+        return pixels.astype(np.float16, copy=False) if kinds == {"half"} else pixels
 
     @property
     def windows(self) -> Windows:
