@@ -21,6 +21,7 @@ from host_examples.exchange.exported import (
 )
 from host_examples.exchange.ranges import with_handles
 from host_examples.exchange.work import Work
+from host_examples.standalone.images import ImageSequence
 from node.client import InpaintClient
 from node.clips import Clips, Pixels
 from node.effect import HostDescription, create_instance
@@ -144,14 +145,13 @@ class Job:
             self._work = self._started()
 
     def _started(self) -> Work:
-        source = ExportedClip("Source", self._exported, PLATE)
+        files = ImageSequence("export", self._exported)
+        source = ExportedClip("Source", files, PLATE)
         clips = Clips(
             source=source,
-            matte=ExportedClip("Matte", self._exported, MATTE),
+            matte=ExportedClip("Matte", files, MATTE),
             clean_frames=PaintedClip(self._painted, source) if self._painted else None,
-            hold_out=ExportedClip("Hold Out", self._exported, HELD_OUT)
-            if self._export.holds_out
-            else None,
+            hold_out=ExportedClip("Hold Out", files, HELD_OUT) if self._export.holds_out else None,
         )
         effect = create_instance(HOST, clips, self._params)
         # A finished frame of a clean plate is opaque, which tells it from a missing file.

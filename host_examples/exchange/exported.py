@@ -1,6 +1,6 @@
 """Frames that a host exported, as clips; results, as files that it can read back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,17 @@ class ExportedClip:
     It has no stamp: an export writes every file anew, so only its pixels tell whether it changed.
     """
 
-    def __init__(self, name: str, files: Mapping[int, Path], channels: Sequence[str]) -> None:
+    def __init__(self, name: str, files: ImageSequence, channels: Sequence[str]) -> None:
         """Files by their frame on the host's timeline.
 
         Args:
             name: What to call it in a message.
-            files: Every frame that was exported.
+            files: Every frame that was exported; clips that share them decode each file once.
             channels: R, G, B and A of a plate by their names in the file, where A may be missing;
                 one of a matte.
         """
         self.name = name
-        self._files = ImageSequence(name, dict(files))
+        self._files = files
         self._channels = list(channels)
 
     @property

@@ -12,6 +12,7 @@ from host_examples.exchange.exported import (
 )
 from host_examples.exchange.work import Work
 from host_examples.nuke.side_process import Exported, file_of
+from host_examples.standalone.images import ImageSequence
 from node.client import InpaintClient
 from node.clips import Clips, Pixels
 from node.effect import HostDescription, Params, create_instance
@@ -36,11 +37,12 @@ def in_process(
         ValueError: a param that cannot work, or no such clean frames.
     """
     plate = _paths(exported, exported.plate)
-    source = ExportedClip("Source", plate, PLATE)
-    held_out = _paths(exported, exported.hold_out)
+    files = ImageSequence("export", plate)
+    source = ExportedClip("Source", files, PLATE)
+    held_out = ImageSequence("export", _paths(exported, exported.hold_out))
     clips = Clips(
         source=source,
-        matte=ExportedClip("Matte", plate, (exported.matte_channel,)),
+        matte=ExportedClip("Matte", files, (exported.matte_channel,)),
         clean_frames=PaintedClip(painted_files(exported.clean_frames), source)
         if exported.clean_frames
         else None,

@@ -32,7 +32,7 @@ from typing import Annotated, Literal
 import tyro
 
 from host_examples.standalone.images import ImagePlate
-from host_examples.standalone.local_server import local_server
+from host_examples.standalone.local_server import starting_server
 from host_examples.standalone.media import (
     Writer,
     first_pixels,
@@ -139,27 +139,28 @@ def inpaint(
         raise ClipError("a movie is written in one go; --resume needs a sequence as --output")
     if targets and not overwrite and not resume:
         raise _would_replace(targets, writer)
+    missing = [frame for frame in chosen if frame not in existing] if resume else chosen
+    if not missing:
+        print(f"all {len(chosen)} frames are there; nothing to do")
+        return
     with ExitStack() as stack:
+        # A server of our own starts while the shot is looked at.
+        own = None if params.server else stack.enter_context(starting_server(weights, preset))
 
         def connect() -> InpaintClient:
-            if params.server:
+            if own is None:
                 return InpaintClient(params.server, patience_seconds=patience)
-            # Nobody would start a server of our own again, and credentials are for others.
-            own = stack.enter_context(local_server(weights, preset))
-            return InpaintClient(own, access=Access(), patience_seconds=1.0)
+            # Nobody would start it again, and credentials are for others.
+            return InpaintClient(own(), access=Access(), patience_seconds=1.0)
 
-        missing = [frame for frame in chosen if frame not in existing] if resume else chosen
-        if missing:
-            _run(
-                effect,
-                missing,
-                writer,
-                connect,
-                done_before=existing if resume else (),
-                replaced=targets if overwrite and writer.keeps_frames else (),
-            )
-        else:
-            print(f"all {len(chosen)} frames are there; nothing to do")
+        _run(
+            effect,
+            missing,
+            writer,
+            connect,
+            done_before=existing if resume else (),
+            replaced=targets if overwrite and writer.keeps_frames else (),
+        )
 
 
 def _require_named(locations: Mapping[str, str | None]) -> None:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,13 +13,27 @@ from node.errors import ServerUnreachableError
 
 @contextmanager
 def local_server(weights: Path | None = None, preset: str | None = None) -> Iterator[str]:
-    """Start a server, hand out its address, and stop it whatever happens.
+    """Start a server, hand out its address once it listens, and stop it whatever happens.
+
+    Raises:
+        ServerUnreachableError: it could not start; the message says why.
+    """
+    with starting_server(weights, preset) as address:
+        yield address()
+
+
+@contextmanager
+def starting_server(
+    weights: Path | None = None, preset: str | None = None
+) -> Iterator[Callable[[], str]]:
+    """Start a server without waiting for it, and stop it whatever happens.
 
     The server also ends by itself when this process dies, however it dies: it watches the
     pipe that is its standard input.
 
-    Raises:
-        ServerUnreachableError: it could not start; the message says why.
+    Yields:
+        What waits until it listens and answers its address, or raises
+        :class:`ServerUnreachableError` that says why it could not start; called once.
     """
     with tempfile.TemporaryDirectory(prefix="sttn-") as folder:
         address = f"unix:{folder}/server.sock"
@@ -43,13 +57,17 @@ def local_server(weights: Path | None = None, preset: str | None = None) -> Iter
             ) as process,
         ):
             assert process.stdin is not None
-            assert process.stdout is not None
-            try:
+
+            def listening() -> str:
+                assert process.stdout is not None
                 if not process.stdout.readline().startswith("listening"):
                     process.wait()
                     told = log.read_text(errors="replace").strip().splitlines() or ["no reason"]
                     raise ServerUnreachableError(f"the server did not start: {told[-1]}")
-                yield address
+                return address
+
+            try:
+                yield listening
             finally:
                 # The signal ends it even before it listens to its input, whose end is the end of
                 # whatever it is at: nobody is left who waits for that.

@@ -249,7 +249,7 @@ def test_clean_frames_lie_where_their_data_window_says(tmp_path, left, top, widt
     write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
     write_window(tmp_path / "c.0001.exr", values, left, top)
     plate = open_plate(str(tmp_path / "p.####.exr"))
-    exported = ExportedClip("Source", {1: tmp_path / "p.0001.exr"}, "RGBA")
+    exported = ExportedClip("Source", painted_files(str(tmp_path / "p.####.exr")), "RGBA")
 
     typed = open_plate(str(tmp_path / "c.####.exr"), over=plate).read(1)
     inside = PaintedClip(painted_files(str(tmp_path / "c.####.exr")), exported).read(1)
@@ -264,7 +264,7 @@ def test_clean_frames_that_leave_something_out_are_refused(tmp_path):
     write_window(tmp_path / "p.0001.exr", np.ones((6, 8, 3)), 20, 10)
     write_window(tmp_path / "c.0001.exr", np.ones((6, 7, 3)), 20, 10)
     plate = open_plate(str(tmp_path / "p.####.exr"))
-    exported = ExportedClip("Source", {1: tmp_path / "p.0001.exr"}, "RGBA")
+    exported = ExportedClip("Source", painted_files(str(tmp_path / "p.####.exr")), "RGBA")
 
     for clip in (
         open_plate(str(tmp_path / "c.####.exr"), over=plate),

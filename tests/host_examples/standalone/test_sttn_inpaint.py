@@ -17,7 +17,7 @@ import pytest
 
 from host_examples.standalone.command import main
 from host_examples.standalone.image_files import read_image, write_image
-from host_examples.standalone.images import ImageWriter
+from host_examples.standalone.images import ImagePlate, ImageWriter
 from host_examples.standalone.local_server import local_server
 from node.client import InpaintClient
 from node.errors import ServerUnreachableError
@@ -524,24 +524,51 @@ def test_a_checkout_that_is_not_installed_starts_its_own_server(tmp_path, monkey
         assert address.startswith("unix:")
 
 
-def test_a_server_that_is_at_work_ends_by_itself(tmp_path, monkeypatch):
-    """A signal alone has it finish its job, which took until it was killed: its store stayed."""
+@pytest.fixture
+def busy_server(tmp_path, monkeypatch):
+    """A server that hears no signal; its folder, where it tells that it started and cleaned up."""
     package = tmp_path / "server"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(
         "import pathlib, signal, sys\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(package / 'started')!r}).touch()\n"
         "print('listening', flush=True)\n"
         "sys.stdin.read()\n"
-        f"pathlib.Path({str(tmp_path / 'cleaned_up')!r}).touch()\n"
+        f"pathlib.Path({str(package / 'cleaned_up')!r}).touch()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return package
 
+
+def test_a_server_that_is_at_work_ends_by_itself(busy_server):
+    """A signal alone has it finish its job, which took until it was killed: its store stayed."""
     with local_server(preset="none"):
         pass
 
-    assert (tmp_path / "cleaned_up").exists()
+    assert (busy_server / "cleaned_up").exists()
+
+
+def test_its_own_server_starts_while_the_shot_is_looked_at(shot, typed, busy_server, monkeypatch):
+    """Seconds that an artist need not wait; it is stopped where the shot turns out to be broken."""
+    truncated = shot / "plate.1003.exr"
+    truncated.write_bytes(truncated.read_bytes()[:-200])
+    read = ImagePlate.read
+
+    def waiting(plate, frame):
+        if frame == 1003:
+            eventually((busy_server / "started").exists)
+        return read(plate, frame)
+
+    monkeypatch.setattr(ImagePlate, "read", waiting)
+
+    code, said = typed(
+        shot / "plate.####.exr", "--matte-channel", "A", "--output", shot / "clean.####.exr"
+    )
+
+    assert (code, "plate.1003.exr" in said) == (2, True), said
+    assert (busy_server / "cleaned_up").exists()
 
 
 @pytest.mark.parametrize(
