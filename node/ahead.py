@@ -15,7 +15,7 @@ Stopped = Callable[[], bool]
 """Whether nobody waits for the work any more."""
 
 AT_ONCE = min(4, os.cpu_count() or 1)
-"""Frames worked on at once; each takes memory for some copies of itself."""
+"""Frames worked on at once, where memory is no matter."""
 
 
 def made_ahead(

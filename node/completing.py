@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from node.ahead import Stopped, made_ahead
+from node.ahead import AT_ONCE, Stopped, made_ahead
 from node.client import InpaintClient, Role, Wishes
 from node.color import Float
 from node.detail import lost
@@ -25,6 +25,9 @@ Kind = Literal["completed", "made up", "origins", "detail"]
 """Completed pixels; how much of them no frame shows; where they come from; what of a plate the
 network does not see."""
 
+
+PIXELS_AT_ONCE = 2**25
+"""Pixels of crops that are prepared at once, unless a frame has more; each takes some 40 bytes."""
 
 SPECKS = 64.0
 """Pixels of the model raster that are made up and not worth a word."""
@@ -120,11 +123,19 @@ def send(
                 completed.keep("detail", number, index, lost(code, seen[0]))
         return frames
 
-    for done, frames in enumerate(made_ahead(range(len(survey.frames)), send_frame, stopped)):
+    indices, at_once = range(len(survey.frames)), frames_at_once(survey)
+    for done, frames in enumerate(made_ahead(indices, send_frame, stopped, at_once)):
         for of_part, frame in zip(parts, frames, strict=True):
             of_part.append(frame)
         sent(done + 1, len(survey.frames))
     return parts
+
+
+def frames_at_once(survey: Survey) -> int:
+    """How many frames are prepared and sent at once: fewer of large ones, for memory's sake."""
+    crops = [part.track.crops[0] for part in survey.parts]
+    pixels = sum(crop.width * crop.height for crop in crops)
+    return max(1, min(AT_ONCE, PIXELS_AT_ONCE // max(1, pixels)))
 
 
 def complete(

@@ -1,16 +1,18 @@
 """Work on several frames at once, as artists wait for less and farms have no more memory for it."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from node.ahead import made_ahead
-from node.clips import Clips
-from node.completing import Completed, send
+from node.ahead import AT_ONCE, made_ahead
+from node.clips import Clips, Region
+from node.completing import Completed, frames_at_once, send
 from node.connection import never
 from node.params import Params
 from node.shot import Shot
 from node.surveying import survey
+from node.tracks import Track
 from tests.node.shots import shot
 
 
@@ -58,6 +60,18 @@ def test_an_error_is_told_when_its_turn_comes_and_the_rest_is_given_up():
     with pytest.raises(ValueError, match="frame 1"):
         next(made)
     assert told == ["given up"]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((96, 144), AT_ONCE), ((4320, 7680), 1), ((2, 2**25), 1)]
+)
+def test_large_crops_are_prepared_fewer_at_a_time(size, expected):
+    """An 8K plate on a workstation with many cores and not so much memory."""
+    whole = Region(left=0, top=0, right=size[1], bottom=size[0])
+    track = Track(boxes={0: whole}, crops=(whole,), width=432, height=240)
+    part = SimpleNamespace(track=track)
+
+    assert frames_at_once(SimpleNamespace(parts=[part])) == expected
 
 
 class Reading:
