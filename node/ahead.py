@@ -1,4 +1,4 @@
-"""Work on several frames at once: bounded, in order, and given up with whoever wants it."""
+"""Work on several frames at once, bounded and in order."""
 
 import os
 import threading
@@ -52,3 +52,34 @@ def made_ahead(
             ended.set()
             for future in under_way:
                 future.cancel()
+
+
+def handed_over(
+    given: Iterable[Given],
+    make: Callable[[Given], Made],
+    hand_over: Callable[[Made], None],
+    at_once: int,
+) -> None:
+    """Make something of each as soon as it comes, in threads, and hand it over in order.
+
+    Args:
+        given: Waited for in this thread; what came before it fails is handed over all the same.
+        make: Called in some threads.
+        hand_over: Called in them too, for one after the other.
+        at_once: Threads; as many results wait for those before them at most.
+    """
+
+    def made(each: Given, before: Future[None] | None) -> None:
+        result = make(each)
+        if before is not None:
+            before.result()
+        hand_over(result)
+
+    under_way = deque[Future[None]]()
+    with ThreadPoolExecutor(at_once, thread_name_prefix="in-order") as pool:
+        for each in given:
+            under_way.append(pool.submit(made, each, under_way[-1] if under_way else None))
+            if len(under_way) > at_once:
+                under_way.popleft().result()
+        for future in under_way:
+            future.result()

@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 
-from node.ahead import Stopped
+from node.ahead import Stopped, handed_over
 from node.analysis import (
     Analysis,
     Connect,
@@ -62,6 +62,9 @@ __all__ = [
 ]
 
 _CHANGED = "the shot or its params changed since the analysis; analyze again"
+
+COMPOSITED_AT_ONCE = 2
+"""Frames; hosts keep files at hand for no more."""
 
 Progress = Callable[[str, int, int], bool]
 """Called often with the stage (reading, sending, completing), frames done and frames in all;
@@ -248,10 +251,12 @@ class InpaintEffect:
 
         def work(emit: Emit, stopped: Stopped) -> None:
             analysis = surveyed(self.clips, self.params, frames, done_before, emit)
+
+            def composited(frame: int) -> tuple[int, Pixels]:
+                return frame, finished(analysis.shot, frame, analysis.survey, analysis.completed)
+
             with closing(frames_completed(analysis, connect, emit, stopped)) as frames_done:
-                for frame in frames_done:
-                    pixels = finished(analysis.shot, frame, analysis.survey, analysis.completed)
-                    emit((frame, pixels))
+                handed_over(frames_done, composited, emit, COMPOSITED_AT_ONCE)
             analysis.completed.discard()
 
         yield from self._followed(work, progress)

@@ -8,7 +8,7 @@ resolution-independent rendering", 2017, for why second-order statistics are mos
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -28,8 +28,12 @@ FEWEST_BLOCKS = 24
 """Blocks that a statement about grain needs."""
 REACH = 5
 """Pixels over which grain may be correlated."""
+ROUND = 128
+"""Grain is made by multiples of so many pixels: fast to transform, and alike for many frames."""
 LEVELS = 6
 """Steps of brightness that grain is told apart in."""
+FINE = 1024
+"""Steps of brightness between which its strength is told."""
 MOST = 0.027
 """Standard deviation in code values above which it must be texture: seven steps of 8 bits."""
 LEAST = 0.0015
@@ -58,7 +62,7 @@ class Grain:
 
     def noise(self, height: int, width: int, seed: tuple[int, ...]) -> Float:
         """Grain of variance 1: (height, width, 3), the same for the same seed."""
-        shape = -(-max(height, 1) // 32) * 32, -(-max(width, 1) // 32) * 32
+        shape = -(-max(height, 1) // ROUND) * ROUND, -(-max(width, 1) // ROUND) * ROUND
         # Frames may be negative, seeds may not.
         rng = np.random.default_rng([number % 2**32 for number in seed])
         white = rng.standard_normal((3, *shape), dtype=np.float32)
@@ -81,7 +85,19 @@ class Grain:
 
     def strength(self, code: Float) -> Float:
         """Standard deviation of grain at code values (H, W, 3)."""
-        each = [np.interp(code[..., c], self.levels, self.deviations[:, c]) for c in range(3)]
+        darkest, brightest = self.levels[0], self.levels[-1]
+        steps = np.float32(FINE / max(brightest - darkest, np.float32(1e-6)))
+        places = ((code - darkest) * steps).clip(0, FINE).astype(np.int32)
+        result = np.empty(code.shape, np.float32)
+        for channel in range(3):
+            result[..., channel] = self._strengths[:, channel].take(places[..., channel])
+        return result
+
+    @cached_property
+    def _strengths(self) -> Float:
+        """(FINE + 1, 3), deviations at so many code values from the darkest to the brightest."""
+        codes = np.linspace(self.levels[0], self.levels[-1], FINE + 1)
+        each = [np.interp(codes, self.levels, self.deviations[:, c]) for c in range(3)]
         return np.stack(each, axis=-1).astype(np.float32)
 
 
@@ -230,7 +246,7 @@ def _basis() -> NDArray[np.float64]:
 def _flattened(blocks: Float) -> Float:
     flat = blocks.reshape(len(blocks), BLOCK * BLOCK, 3).astype(np.float64)
     basis = _basis()
-    light = np.einsum("kp,kq,nqc->npc", basis, basis, flat, optimize=True)
+    light = basis.T @ (basis @ flat)
     residual: Float = (flat - light).astype(np.float32).reshape(blocks.shape)
     return residual
 

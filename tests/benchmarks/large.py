@@ -1,6 +1,6 @@
 """A 4K EXR shot: what sttn-inpaint itself takes, and the whole with a server on the CPU.
 
-    PYTHONPATH=. python tests/benchmarks/large.py [--frames 48] [--json FILE]
+    PYTHONPATH=. python tests/benchmarks/large.py [--frames 24] [--matte 0.0625] [--json FILE]
 
 The shot is half-float RGBA with grain; a matte in alpha crosses a third of it and another one
 stands in a corner. sttn-inpaint runs as a process of its own. Its own share is measured against a
@@ -27,7 +27,7 @@ from host_examples.standalone.local_server import local_server
 from tests.server.process import server_process
 
 
-def write_shot(folder: Path, frames: int, width: int, height: int) -> None:
+def write_shot(folder: Path, frames: int, width: int, height: int, matte: float) -> None:
     """A gradient with texture that travels, grain, and two mattes in alpha."""
     rng = np.random.default_rng(0)
     tile = rng.standard_normal((256, 256, 3), dtype=np.float32) * np.float32(0.01)
@@ -37,7 +37,7 @@ def write_shot(folder: Path, frames: int, width: int, height: int) -> None:
     spec = oiio.ImageSpec(width, height, 4, oiio.HALF)
     spec.channelnames = ("R", "G", "B", "A")
     spec["compression"] = "zip"
-    side = width // 16
+    side = round(width * matte)
     for index in range(frames):
         pixels = np.zeros((height, width, 4), np.float16)
         pixels[..., :3] = light[:, index : index + width] + np.roll(grain, 37 * index, 0)[:, :width]
@@ -97,16 +97,17 @@ def clear(folder: Path) -> None:
 
 
 def main(
-    frames: int = 48,
+    frames: int = 24,
     width: int = 4096,
     height: int = 2160,
+    matte: float = 1 / 16,
     rounds: int = 3,
     json_file: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> dict[str, float]:
     """Write a shot, complete it, check it, say what it took."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_shot(folder, frames, width, height)
+        write_shot(folder, frames, width, height, matte)
         node, copying = without_work(folder, frames, rounds)
         clear(folder)
         with local_server() as address:
@@ -122,6 +123,7 @@ def main(
         "frames": frames,
         "width": width,
         "height": height,
+        "matte_over_width": matte,
         "cores": os.cpu_count() or 1,
         "copying_seconds_per_frame": round(copying / frames, 3),
         "node_seconds_per_frame": round(node / frames, 3),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from node.ahead import AT_ONCE, made_ahead
+from node.ahead import AT_ONCE, handed_over, made_ahead
 from node.clips import Clips, Region
 from node.completing import Completed, frames_at_once, send
 from node.connection import never
@@ -60,6 +60,48 @@ def test_an_error_is_told_when_its_turn_comes_and_the_rest_is_given_up():
     with pytest.raises(ValueError, match="frame 1"):
         next(made)
     assert told == ["given up"]
+
+
+def test_results_are_handed_over_in_order_and_at_once():
+    """Frame 1 is composited before frame 0; the first one does not wait for what comes later."""
+    first_is_there, second_is_made, handed = threading.Event(), threading.Event(), []
+
+    def given():
+        yield 0
+        yield 1
+        assert first_is_there.wait(10)
+        yield 2
+
+    def make(number):
+        if number == 0:
+            assert second_is_made.wait(10)
+        elif number == 1:
+            second_is_made.set()
+        return number
+
+    def hand_over(number):
+        handed.append(number)
+        first_is_there.set()
+
+    handed_over(given(), make, hand_over, 2)
+
+    assert handed == [0, 1, 2]
+
+
+def test_what_was_done_before_a_failure_is_handed_over():
+    """A server that dies: its finished frames are written, and none after one that cannot be."""
+    handed = []
+
+    def given():
+        yield from (3, 2)
+        raise ConnectionError("the server is gone")
+
+    with pytest.raises(ConnectionError):
+        handed_over(given(), float, handed.append, 2)
+    with pytest.raises(ZeroDivisionError):
+        handed_over([4, 2, 1, 0, 5], lambda number: 4 // number, handed.append, 2)
+
+    assert handed == [3.0, 2.0, 1, 2, 4]
 
 
 @pytest.mark.parametrize(
