@@ -31,6 +31,7 @@ from node.analysis import (
 )
 from node.background import in_background
 from node.clips import Clips, Pixels, Region, in_words, runs
+from node.completing import frames_at_once
 from node.describing import (
     ClipSpec,
     ContextDescription,
@@ -256,7 +257,8 @@ class InpaintEffect:
                 return frame, finished(analysis.shot, frame, analysis.survey, analysis.completed)
 
             with closing(frames_completed(analysis, connect, emit, stopped)) as frames_done:
-                handed_over(frames_done, composited, emit, COMPOSITED_AT_ONCE)
+                at_once = min(COMPOSITED_AT_ONCE, frames_at_once(analysis.survey))
+                handed_over(frames_done, composited, emit, at_once)
             analysis.completed.discard()
 
         yield from self._followed(work, progress)
