@@ -76,11 +76,11 @@ class ImageSequence:
             ClipError: unreadable.
         """
         reading = self._reading(frame)
-        if frame in self._expected:
-            following = self._expected[self._expected.index(frame) + 1 :]
-            for expected in following[:READ_AHEAD]:
-                self._reading(expected)
-            self._expected = following
+        expected = self._expected
+        if frame in expected:
+            self._expected = following = expected[expected.index(frame) + 1 :]
+            for each in following[:READ_AHEAD]:
+                self._reading(each)
         try:
             return reading.result()
         except ClipError:
