@@ -22,7 +22,7 @@ def made_ahead(
     given: Iterable[Given],
     make: Callable[[Given, Stopped], Made],
     stopped: Stopped,
-    at_once: int = AT_ONCE,
+    at_once: int,
 ) -> Iterator[Made]:
     """What is made of each, in order, by some threads.
 

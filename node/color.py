@@ -141,6 +141,7 @@ class PlateColor:
             raise ColorError(f"cannot convert {self.color_space} to {working}: {error}") from None
         self._forward = forward.getDefaultCPUProcessor()
         self._backward = backward.getDefaultCPUProcessor()
+        self._bits = np.dtype(f"u{dtype.itemsize}")
         # Where channels do not mix, what a value becomes depends on nothing else.
         self._by_value = dtype.itemsize <= FEW and not self._forward.hasChannelCrosstalk()
 
@@ -155,7 +156,7 @@ class PlateColor:
             (..., 3) float32, unpremultiplied; NaN and inf stay what they are.
         """
         if self._by_value and alpha is None:
-            return _looked_up(self._linear_values, pixels)
+            return looked_up(self._linear_values, pixels.view(self._bits))
         values = _scaled(pixels)
         if alpha is not None:
             values /= np.where(alpha > 0, alpha, 1)[..., np.newaxis]
@@ -164,21 +165,20 @@ class PlateColor:
     def to_code(self, pixels: Pixels, alpha: Float | None = None) -> Float:
         """Plate pixels in the working encoding, finite; arguments as for :meth:`to_linear`."""
         if self._by_value and alpha is None:
-            return _looked_up(self._code_values, pixels)
+            return looked_up(self._code_values, pixels.view(self._bits))
         result = np.empty(pixels.shape, np.float32)
         rows = max(1, PIECE // max(1, pixels[:1].size))
-        for start in range(0, len(pixels), rows):
-            some = slice(start, start + rows)
-            with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            for start in range(0, len(pixels), rows):
+                some = slice(start, start + rows)
                 linear = self.to_linear(pixels[some], None if alpha is None else alpha[some])
-            result[some] = encode(finite(linear))
+                result[some] = encode(finite(linear))
         return result
 
     @cached_property
     def _linear_values(self) -> Float:
         """(V, 3), what each value of the plate's type is in scene-linear, in each channel."""
-        bits = np.dtype(f"u{self.dtype.itemsize}")
-        every = np.arange(2 ** (8 * bits.itemsize)).astype(bits).view(self.dtype)
+        every = np.arange(2 ** (8 * self._bits.itemsize)).astype(self._bits).view(self.dtype)
         return _applied(self._forward, np.repeat(_scaled(every)[:, np.newaxis], 3, axis=1))
 
     @cached_property
@@ -208,12 +208,11 @@ def _applied(processor: ocio.CPUProcessor, values: Float) -> Float:
     return flat.reshape(values.shape)
 
 
-def _looked_up(table: Float, pixels: Pixels) -> Float:
-    """What a table (V, 3) tells of values (..., 3) of a type that has V."""
-    values = pixels.view(f"u{pixels.itemsize}")
-    result = np.empty(pixels.shape, np.float32)
+def looked_up(table: Float, rows: NDArray[np.integer]) -> Float:
+    """What a table (V, 3) tells, channel by channel, in rows (..., 3) of it."""
+    result = np.empty(rows.shape, np.float32)
     for channel in range(3):
-        result[..., channel] = table[:, channel].take(values[..., channel])
+        result[..., channel] = table[:, channel].take(rows[..., channel])
     return result
 
 

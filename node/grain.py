@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
+from node.color import Float, looked_up
 
 BLOCK = 16
 """Pixels along a block that grain is measured in."""
@@ -87,11 +87,7 @@ class Grain:
         """Standard deviation of grain at code values (H, W, 3)."""
         darkest, brightest = self.levels[0], self.levels[-1]
         steps = np.float32(FINE / max(brightest - darkest, np.float32(1e-6)))
-        places = ((code - darkest) * steps).clip(0, FINE).astype(np.int32)
-        result = np.empty(code.shape, np.float32)
-        for channel in range(3):
-            result[..., channel] = self._strengths[:, channel].take(places[..., channel])
-        return result
+        return looked_up(self._strengths, ((code - darkest) * steps).clip(0, FINE).astype(np.int32))
 
     @cached_property
     def _strengths(self) -> Float:

@@ -144,7 +144,7 @@ def _parts(
 
 
 def _sampled(image: NDArray[Any]) -> NDArray[Any]:
-    """Every so-manieth row and column of (H, W, ...)."""
+    """As many rows and columns of (H, W, ...), spread evenly, as light is measured by."""
     step = math.ceil((image.shape[0] * image.shape[1] / SAMPLED_PIXELS) ** 0.5)
     return image[::step, ::step]
 

@@ -69,14 +69,15 @@ class ExportedClip:
             ClipError: the file cannot be read or lacks a channel.
         """
         picture = self._files.load(frame)
+        if len(self._channels) == 1:
+            return picture.channel(self._channels[0]).astype(np.float32)
         there = {name for part in picture.parts for name in part.names}
-        optional = "A" if len(self._channels) == 4 and "A" not in there else ""
-        found = [picture.find(name) for name in self._channels if name != optional]
-        part = found[0][0]
-        if len(found) == 1 or any(other is not part for other, _ in found):
-            picked = [other.picked([position])[..., 0] for other, position in found]
-            return picked[0].astype(np.float32) if len(picked) == 1 else np.stack(picked, axis=-1)
-        return part.picked([position for _, position in found])
+        names = [name for name in self._channels if name != "A" or name in there]
+        found = [picture.find(name) for name in names]
+        part, _ = found[0]
+        if all(other is part for other, _ in found):
+            return part.picked([position for _, position in found])
+        return np.stack([picture.channel(name) for name in names], axis=-1)
 
 
 def painted_files(location: str) -> ImageSequence:
