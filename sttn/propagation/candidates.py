@@ -59,6 +59,8 @@ class Candidate:
     """(h, w), squared error that the margin witnesses, continued inwards."""
     distance: NDArray[np.float32]
     """(h, w), frames away from which it was fetched."""
+    kind: int
+    """Of the trace that led there."""
 
 
 def surroundings(
@@ -87,7 +89,10 @@ def surroundings(
 
 
 def candidate(
-    around: Surroundings, fetched: NDArray[np.float32], distance: NDArray[np.float32]
+    around: Surroundings,
+    fetched: NDArray[np.float32],
+    distance: NDArray[np.float32],
+    kind: int = 0,
 ) -> Candidate:
     """Correct what was fetched, and judge it, by the margin.
 
@@ -95,16 +100,18 @@ def candidate(
         around: The box.
         fetched: (h, w, 3), 0 where nothing was found.
         distance: (h, w), frames away; 0 where nothing was found.
+        kind: Of the trace that led there.
     """
     found = distance > 0
     witnesses = around.margin & found
     missed = around.pixels - fetched
     if witnesses.sum() < FEWEST_WITNESSES:
         error = np.full(found.shape, UNTRUSTED, np.float32)
-        return Candidate(pixels=fetched, found=found, error=error, distance=distance)
+        return Candidate(pixels=fetched, found=found, error=error, distance=distance, kind=kind)
     membrane = closed(np.concatenate([missed, _squared(missed)], axis=-1), witnesses)
     pixels = np.where(found[..., None], fetched + membrane[..., :3], 0).astype(np.float32)
-    return Candidate(pixels=pixels, found=found, error=membrane[..., 3], distance=distance)
+    error = membrane[..., 3]
+    return Candidate(pixels=pixels, found=found, error=error, distance=distance, kind=kind)
 
 
 def mean_by_evidence(around: Surroundings, candidates: list[Candidate]) -> NDArray[np.float32]:

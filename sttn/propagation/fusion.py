@@ -25,9 +25,6 @@ from sttn.propagation.candidates import FLOOR, SHARPNESS, Candidate, Surrounding
 from sttn.propagation.traces import FARTHEST_IN_PLANE
 from sttn.settings.weights import FUSION_WEIGHTS
 
-KINDS = ((1, 0), (1, 1)) * 2 + ((0, 0), (0, 1)) * 4
-"""Of every candidate: whether it came by flow, and whether it is a second look."""
-
 OF_A_CANDIDATE = 13
 """Numbers that the network sees of a candidate at every pixel."""
 
@@ -102,7 +99,7 @@ class Fusion(nn.Module):
             (B, K + 1, h, w), sums to 1 over K + 1.
         """
         first = cast(nn.Conv2d, self.look[0])
-        features = _each(self.look[1:], _beside(first, offered, shared))
+        features = _each(self.look[1:], _channels_last(_beside(first, offered, shared)))
         found = functional.avg_pool2d((scores[:, 1:] > NEVER).to(features.dtype), 2)[:, :, None]
         features = torch.relu(_beside(self.compare, features, _of_all(features, found)))
         for layer in self.widen:
@@ -117,6 +114,15 @@ class Fusion(nn.Module):
 def _each(layer: nn.Module, features: Tensor) -> Tensor:
     """A layer over every candidate's features (B, K, C, h, w)."""
     result: Tensor = layer(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+    return result
+
+
+def _channels_last(features: Tensor) -> Tensor:
+    """Features (B, K, C, h, w) as dilated convolutions want them: on CPUs these are three times as
+    fast then.
+    """
+    each = features.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    result: Tensor = each.unflatten(0, features.shape[:2])
     return result
 
 
@@ -162,7 +168,7 @@ def seen(around: Surroundings, candidates: list[Candidate]) -> Seen:
     torch.mul(_scaled(errors), found, out=offered[:, 9])
     offered[:, 10] = found
     torch.div(distance, FARTHEST_IN_PLANE, out=offered[:, 11])
-    offered[:, 12] = torch.tensor([flow + 2 * again for flow, again in KINDS])[:, None, None]
+    offered[:, 12] = torch.tensor([offer.kind for offer in candidates])[:, None, None]
     spread = apart.square().sum(0) / found.sum(0).clamp(min=1)
     shared = torch.stack(
         [

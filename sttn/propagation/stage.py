@@ -232,6 +232,8 @@ class Propagation:
             visible=lambda source: all_of_it if source in anchors else none_of_it,
             by_flow=min(farthest, FARTHEST),
             in_plane=farthest,
+            looks=1,  # in either direction there is but one
+            by_camera=False,
         )
 
     def _merged(
@@ -295,7 +297,7 @@ class Propagation:
         distance = np.zeros(around.hole.shape, np.float32)
         pixels[asked] = fetched
         distance[asked] = np.where(trace.frames >= 0, np.abs(trace.frames - index), 0)
-        return candidate(around, pixels, distance)
+        return candidate(around, pixels, distance, trace.kind)
 
 
 def _hole(frame: NDArray[Any], mask: NDArray[np.bool_]) -> _Hole | None:

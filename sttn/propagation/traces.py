@@ -33,6 +33,10 @@ are fills, since the first frame that shows a place often does so at its hole's 
 ROW, MOST_ROWS = 256, 32_766
 """Places in a row of the map that OpenCV is given, if they are not too many, and its limit."""
 
+BY_FLOW, AGAIN = 1, 2
+"""What a trace's kind is the sum of: places were followed by flow, not in a plane; it is the second
+look at them."""
+
 Points = NDArray[np.float32]
 """(N, 2) x and y in pixels."""
 
@@ -48,12 +52,15 @@ class Trace:
     """(N,) index of the frame, -1 where none was found."""
     places: Points
     """(N, 2), in that frame."""
+    kind: int
+    """Sum of :data:`BY_FLOW` and :data:`AGAIN`, as far as they are true."""
 
 
 class _Search:
     """What is found while N places are followed in one direction: a first look, maybe a second."""
 
-    def __init__(self, start: Points, looks: int) -> None:
+    def __init__(self, start: Points, looks: int, kind: int) -> None:
+        self._kind = kind
         self.frames = np.full((looks, len(start)), -1, np.int64)
         self.places = np.zeros((looks, len(start), 2), np.float32)
 
@@ -83,8 +90,8 @@ class _Search:
 
     def traces(self) -> Iterator[Trace]:
         """The first looks and the second ones."""
-        for frames, places in zip(self.frames, self.places, strict=True):
-            yield Trace(frames=frames, places=places)
+        for look, (frames, places) in enumerate(zip(self.frames, self.places, strict=True)):
+            yield Trace(frames=frames, places=places, kind=self._kind + AGAIN * look)
 
 
 def by_flow(
@@ -112,7 +119,7 @@ def by_flow(
     """
     found: list[Trace] = []
     for direction in (1, -1):
-        search, who, at = _Search(start, looks), np.arange(len(start)), start
+        search, who, at = _Search(start, looks, BY_FLOW), np.arange(len(start)), start
         for frame in _frames(index, direction, farthest, count):
             step = motion.step(frame - direction, direction)
             sound = np.flatnonzero(_at_nearest(step.sound, at))
@@ -145,7 +152,7 @@ def in_plane(
     """
     found: list[Trace] = []
     for direction in (1, -1):
-        search, who, origin = _Search(start, looks), np.arange(len(start)), start
+        search, who, origin = _Search(start, looks, 0), np.arange(len(start)), start
         moved = rested = np.eye(3)
         for frame in _frames(index, direction, farthest, count):
             moved = homography(motion.step(frame - direction, direction)) @ moved
