@@ -233,7 +233,6 @@ class Propagation:
             by_flow=min(farthest, FARTHEST),
             in_plane=farthest,
             looks=1,  # in either direction there is but one
-            by_camera=False,
         )
 
     def _merged(
