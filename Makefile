@@ -18,10 +18,12 @@ demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
 
 # Two files of tests at a time, each on one core: networks this small wait for one another's threads.
+# The longest ones come first, so that neither core waits for the other at the end.
+LONGEST = tests/test_readme.py tests/sttn/training/test_trainer.py
 test: $(VENV)/installed-dev blenders
 	$(BIN)/python -m pytest -m alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not alone" \
-		--numprocesses 2 --dist loadfile --no-loadscope-reorder
+		--numprocesses 2 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
 
 # On a machine with a GPU: what runs there, against what the CPU gives. A minute.
 test-gpu: $(VENV)/installed-dev
