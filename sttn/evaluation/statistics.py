@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 FLIPS = 20_000
@@ -37,6 +36,8 @@ def interval(values: Sequence[float]) -> Interval | None:
     mean = float(known.mean())
     if len(known) == 1:
         return Interval(mean=mean, low=-np.inf, high=np.inf, count=1)
+    from scipy import stats  # not above: it takes a second, which --help need not wait for
+
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(known) - 1) * known.std(ddof=1)
     reach = float(reach / np.sqrt(len(known)))
     return Interval(mean=mean, low=mean - reach, high=mean + reach, count=len(known))
@@ -85,6 +86,8 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Comparison | Non
         return None
     spread = interval(differences.tolist())
     assert spread is not None
+    from scipy import stats  # not above, likewise
+
     found = stats.permutation_test(
         (differences,),
         np.mean,

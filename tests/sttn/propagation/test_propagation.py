@@ -377,6 +377,17 @@ def test_places_are_followed_to_where_they_show(panned, follow):
     assert before.frames[0] < 8
 
 
+def test_the_fusion_is_told_how_places_were_followed(panned):
+    """It was trained on these numbers: 1 by flow, 2 more for a second look."""
+    frames, masks, _ = panned
+
+    offers = propagation(frames, masks, Fusion()).offers(8)
+
+    kinds = seen(offers.around, offers.candidates).offered[:, 12]
+    assert kinds.amin((1, 2)).tolist() == kinds.amax((1, 2)).tolist()
+    assert kinds[:, 0, 0].tolist() == [1, 3, 1, 3, 0, 2, 0, 2, 0, 2, 0, 2]
+
+
 def test_motion_is_looked_for_again_only_around_holes(panned):
     """Frames without a hole, and what is far from one, cost nothing more."""
     _, masks, truth = panned
