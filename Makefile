@@ -9,6 +9,9 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 # skip; so do they where a Blender cannot be had. STTN_BPY names Pythons that have bpy already.
 BLENDERS ?= 5.0.1 4.5.15
 
+# Tests that come first, so that neither core waits for the other at the end.
+LONGEST = tests/test_readme.py tests/sttn/training/test_trainer.py
+
 # What `make training-shots` takes photographs from.
 CORPUS ?= corpus
 
@@ -18,8 +21,6 @@ demo: $(VENV)/installed
 	$(BIN)/python -m host_examples.demo demo_output
 
 # Two files of tests at a time, each on one core: networks this small wait for one another's threads.
-# The longest ones come first, so that neither core waits for the other at the end.
-LONGEST = tests/test_readme.py tests/sttn/training/test_trainer.py
 test: $(VENV)/installed-dev blenders
 	$(BIN)/python -m pytest -m alone
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not alone" \
