@@ -10,16 +10,18 @@ import argparse
 import json
 import subprocess
 import sys
-from collections import deque
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from sttn.inference import PRESETS, completed_frames
 from tests.benchmarks.footage import drawn_clip
-from tests.benchmarks.measures import NETWORKS, PeakMemory, machine, network, seconds
+from tests.benchmarks.measures import NETWORKS, PeakMemory, in_use, machine, network, seconds
 
 STANDARD = {"frames": 50, "hole": 0.1}
+LAST = 40
+"""Frames at the end over which the process' memory is looked at: the least is what is held."""
 SERIES = {
     "frames": [{"frames": n} for n in (12, 25, 50, 100, 200, 2000)],
     "raster": [
@@ -37,12 +39,22 @@ def measure_point(point: dict[str, float], options: argparse.Namespace) -> dict[
         int(point["frames"]), int(point["width"]), int(point["height"]), point["hole"]
     )
 
+    held = []
+
     def complete() -> None:
-        deque(completed_frames(frames, masks, generator, PRESETS[options.preset]), maxlen=0)
+        finished = completed_frames(frames, masks, generator, PRESETS[options.preset])
+        for _ in islice(finished, max(0, len(frames) - LAST)):
+            pass
+        held.extend(in_use() for _ in finished)
 
     with PeakMemory(device) as memory:
         elapsed = seconds(complete, device)
-    return {**point, "seconds": elapsed, "peak_megabytes": memory.bytes / 1e6}
+    return {
+        **point,
+        "seconds": elapsed,
+        "peak_megabytes": memory.bytes / 1e6,
+        "held_megabytes": min(held) / 1e6,
+    }
 
 
 def measure_apart(point: dict[str, float], options: argparse.Namespace) -> dict[str, float]:

@@ -59,8 +59,7 @@ class PeakMemory:
         else:
             # What earlier work freed but the allocator kept would hide what this work takes.
             gc.collect()
-            ctypes.CDLL(None).malloc_trim(0)
-            self.start, self.highest, self.done = resident(), 0, threading.Event()
+            self.start, self.highest, self.done = in_use(), 0, threading.Event()
             self.watch = threading.Thread(target=self._watch, daemon=True)
             self.watch.start()
         return self
@@ -82,6 +81,12 @@ def resident() -> int:
     """Bytes of physical memory that this process holds now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
+
+
+def in_use() -> int:
+    """Bytes of physical memory without what was freed but is kept for later."""
+    ctypes.CDLL(None).malloc_trim(0)
+    return resident()
 
 
 def network(name: str) -> Generator:
