@@ -18,6 +18,10 @@ from sttn.settings.computing import THREADS
 AHEAD = THREADS + 4
 """Frames whose real pixels are looked for before they are asked for."""
 
+EACH = max(1, THREADS // 2)
+"""Threads that look for real pixels, and threads for the motion they ask for: together one for
+every core, since what they do between calls of OpenCV and numpy one thread does at a time."""
+
 PATIENCE = 0.05
 """Seconds after which a caller that waits for real pixels is asked again whether to go on."""
 
@@ -52,10 +56,10 @@ class Holes:
                 steps = self._real, network, self._go_on
                 self._anchors = Anchors(clip, self._propagation, *steps)
         self._closed = False
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
+        self._threads = ThreadPoolExecutor(EACH, thread_name_prefix="real-pixels")
         self._unforeseen = ThreadPoolExecutor(1, thread_name_prefix="real-pixels-now")
         # The motion that they ask for, so that the first frame does not wait for all of it.
-        self._preparing = ThreadPoolExecutor(THREADS, thread_name_prefix="motion")
+        self._preparing = ThreadPoolExecutor(EACH, thread_name_prefix="motion")
         self._begun: dict[int, Future[Fill | None]] = {}
         self._following = iter(clip.filled)
         self._fills: dict[int, Fill] = {}
