@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from host_examples.demo.__main__ import MATTE_CHANNEL, SHOT, displayed, labelled
+from host_examples.demo.command import MATTE_CHANNEL, SHOT, displayed, labelled
 from host_examples.standalone.image_files import read_image, write_png
 from host_examples.standalone.local_server import local_server
 

@@ -35,7 +35,7 @@ def test_a_real_clip_with_a_stationary_mask(shared, tmp_path):
 
     inpaint(
         clip / "frames",
-        *("--matte", tmp_path / "matte.png", "--frames", "0-3", "--model-pixels", "40000"),
+        *("--matte", tmp_path / "matte.png", "--frames", "0-3", "--model-pixels", "20000"),
         *("--output", tmp_path / "clean.#####.tif"),
     )
 

@@ -1,13 +1,16 @@
 """The demo is what most people see first."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from host_examples.demo.__main__ import MATTE_CHANNEL, SHOT
+from host_examples.demo.command import MATTE_CHANNEL, SHOT
 from host_examples.standalone.image_files import read_image
 from host_examples.standalone.images import ImageMatte, ImagePlate, ImageSequence
 from host_examples.standalone.movies import Movie
@@ -43,20 +46,51 @@ def test_the_demo_says_what_it_takes():
     assert "OUTPUT_FOLDER" in done.stdout
 
 
+def test_a_place_that_cannot_be_written_to_is_told_in_one_line(tmp_path):
+    """Whoever typed the name of a file."""
+    (tmp_path / "file").touch()
+
+    process = demo(tmp_path / "file")
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert told == f"demo: cannot write to {tmp_path / 'file'}: File exists\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_demo_and_its_server(tmp_path):
+    """Whoever sees that it takes a minute; the host tells, and nothing of Python's own."""
+    process = demo(tmp_path)
+    assert process.stderr.read(1)  # the host has begun
+
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert told.endswith("sttn-inpaint: interrupted\n")
+    assert "Traceback" not in told
+
+
+def demo(output: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "host_examples.demo", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 @pytest.mark.slow
 def test_the_demo_shows_its_work_and_beats_telea(tmp_path):
     """Clean plate, movie, picture and figures; the fill is better than a smear."""
-    done = subprocess.run(
-        [sys.executable, "-m", "host_examples.demo", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = demo(tmp_path)
+    printed, told = process.communicate()
 
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, told
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["in_matte_psnr_db"] > figures["in_matte_psnr_db_telea"]
-    assert f"{figures['in_matte_psnr_db']:.2f} dB" in done.stdout
+    assert f"{figures['in_matte_psnr_db']:.2f} dB" in printed
     assert len(list(tmp_path.glob("clean.*.exr"))) == 32
     assert len(Movie(tmp_path / "preview.mp4", 1).frames) == 32
     picture, _ = read_image(tmp_path / "comparison.png")

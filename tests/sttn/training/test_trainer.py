@@ -179,7 +179,7 @@ def test_a_step_that_can_be_recorded_is_the_same_step(corpus, tiny):
 def test_bfloat16_learns_what_float32_learns(tmp_path, corpus, tiny):
     """Half the memory traffic, the same curve within rounding; losses and weights stay float32."""
     # One clip, since CPUs without bfloat16 take 4 s for each; slowly, so that roundings stay small.
-    tiny = replace(tiny, adversarial_weight=0.01, batch=1, learning_rate=2e-4)
+    tiny = replace(tiny, adversarial_weight=0.01, batch=1, steps=4, learning_rate=2e-4)
     for half in (False, True):
         train(replace(tiny, bfloat16=half), corpus, tmp_path / str(half), CPU)
 
