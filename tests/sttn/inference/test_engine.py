@@ -31,7 +31,8 @@ def clip(length: int, dtype: type = np.float32) -> tuple[np.ndarray, np.ndarray]
 
 
 @pytest.mark.parametrize(
-    "length, dtype", [(1, np.float32), (1, np.uint8), (2, np.uint8), (11, np.float32), (23, np.uint8)]
+    ("length", "dtype"),
+    [(1, np.float32), (1, np.uint8), (2, np.uint8), (11, np.float32), (23, np.uint8)],
 )
 @pytest.mark.parametrize("preset", PRESETS)
 def test_only_holes_change(generator, length, dtype, preset):
