@@ -30,6 +30,7 @@ from types import FrameType
 from typing import Annotated, Literal
 
 import tyro
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from host_examples.standalone.images import ImagePlate
 from host_examples.standalone.local_server import starting_server
@@ -198,7 +199,8 @@ def _run(
     resume = "--resume instead of --overwrite" if replaced else "--resume"
     results = effect.render_sequence(frames, connect, bar.show, done_before=done_before)
     try:
-        with _aborted_by_signals(effect):
+        # Warnings get a line of their own, above the bar.
+        with _aborted_by_signals(effect), logging_redirect_tqdm():
             for frame, pixels in results:
                 if not written:
                     # What is there from now on is new, so that --resume can tell.
