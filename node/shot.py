@@ -74,9 +74,15 @@ class Shot:
                 raise ClipError(
                     f"{clip.name} has no frame {missing[0]}"
                     + (f" (nor {len(missing) - 1} others)" if len(missing) > 1 else "")
-                    + f"; it has {in_words(clip.frames)}. "
-                    "Add it, choose other frames, or set on_missing to hold"
+                    + f"; it has {in_words(clip.frames)}. {self._way_to(clip)}"
                 )
+
+    def _way_to(self, clip: Clip) -> str:
+        # Held, a clip that was numbered otherwise would show one frame throughout.
+        if self._photographed.isdisjoint(clip.frames):
+            plates = in_words(self._photographed)
+            return f"Frames pair by number: number it as the plate, which has {plates}"
+        return "Add it, choose other frames, or set on_missing to hold"
 
     def plate(self, frame: int) -> Pixels:
         """(H, W, 3 or 4); a clean frame where there is nothing else.

@@ -165,7 +165,11 @@ def test_a_matte_of_nan_is_told(address, quiet, caplog):
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda s, m: m._frames.pop(1002), "matte has no frame 1002"),
+        (lambda s, m: m._frames.pop(1002), "matte has no frame 1002.* or set on_missing to hold"),
+        (
+            lambda s, m: setattr(m, "_frames", dict(enumerate(m._frames.values()))),
+            "it has 0-2. Frames pair by number: number it as the plate, which has 1001-1003",
+        ),
         (
             lambda s, m: s._frames.update({1002: np.zeros((96, 100, 3), "f2")}),
             "frame 1002 of plate is 100x96",
@@ -174,7 +178,9 @@ def test_a_matte_of_nan_is_told(address, quiet, caplog):
     ],
 )
 def test_clips_that_do_not_fit_are_refused_before_anything_is_sent(quiet, spoil, told):
-    """The message names the frame, the value and the way out."""
+    """The message names the frame, the value and the way out; to hold a matte that a tracker
+    numbered from 0 would be none.
+    """
     clips = shot()
     spoil(clips.source, clips.matte)
     effect = InpaintEffect(clips)
