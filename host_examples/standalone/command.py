@@ -83,8 +83,9 @@ def inpaint(
     """Remove what a matte covers from a plate.
 
     Args:
-        plate: Movie, folder, name.####.exr or name.%04d.exr.
-        output: Sequence pattern (same type as the plate) or movie: .mkv lossless, .mov, .mp4.
+        plate: Movie, folder, name.####.exr, name.%04d.exr, or one image.
+        output: Sequence pattern (same type as the plate) or movie: .mkv lossless, .mov, .mp4; for
+            a single frame its file too.
         node: What the node does.
         matte: Movie, folder, pattern, or one still for all frames; 1 or white = replace.
         hold_out: As --matte; 1 or white = never changed and never copied from.
@@ -132,7 +133,8 @@ def inpaint(
     effect.begin_sequence_render(chosen)
     first = first_pixels(source, chosen)
     color = PlateColor(params.color_space, first.dtype, config=params.ocio_config)
-    writer = open_output(output, source, first, color, params.output_mode, rate)
+    single = len(chosen) == 1
+    writer = open_output(output, source, first, color, params.output_mode, rate, single=single)
     existing = [frame for frame in chosen if writer.path(frame).exists()]
     targets = list(dict.fromkeys(map(writer.path, existing)))
     require_apart(targets, clips)

@@ -30,6 +30,7 @@ from host_examples.standalone.sequences import (
     find_sequence,
     is_pattern,
     names_of,
+    pattern_of,
 )
 from host_examples.standalone.unfinished import clear_abandoned
 from node.clips import Clip, Clips, nearest
@@ -135,9 +136,19 @@ def open_matte(location: str, channel: str, plate: Clip) -> Clip:
     if _is_movie(location):
         return MovieMatte(Movie(_existing(location), plate.frames[0]), channel)
     if Path(location).is_file():
+        _warn_of_sequence(Path(location), plate.frames)
         return StillMatte(Path(location), channel, plate.frames, _with_windows(plate))
     files = ImageSequence(location, _files(location))
     return ImageMatte(files, channel, _with_windows(plate))
+
+
+def _warn_of_sequence(still: Path, frames: Sequence[int]) -> None:
+    # Who names one file of a roto by mistake would see it stand still at the end.
+    pattern = still.with_name(pattern_of(still.name))
+    if is_pattern(str(pattern)):
+        shared = set(frames) & find_sequence(str(pattern)).keys()
+        if len(shared) > max(1, len(frames) / 2):
+            logger.warning("%s serves all frames; %s has one for each", still, pattern)
 
 
 def matte_of_plate(plate: ImagePlate | Movie, channel: str) -> Clip:
@@ -162,8 +173,10 @@ def open_output(
     color: PlateColor,
     mode: OutputMode = "clean plate",
     rate: float | None = None,
+    *,
+    single: bool = False,
 ) -> Writer:
-    """Where clean plates go: a pattern, or a movie.
+    """Where clean plates go: a pattern, the file of a single one, or a movie.
 
     Args:
         location: ``name.####.exr``, ``name.%04d.png``, ``name.mkv`` ...
@@ -172,6 +185,7 @@ def open_output(
         color: Conversion of the plate, for a movie made of a float one.
         mode: What is written.
         rate: Frames per second of a movie made of a sequence; None takes what its files tell.
+        single: Whether one frame is all that is written.
 
     Raises:
         ClipError: no such kind of file, or one that cannot hold the plate's pixels; a rate that
@@ -212,7 +226,7 @@ def open_output(
             f"cannot write {suffix or 'files without suffix'}; give a pattern such as "
             "clean.####.exr, or a movie (.mkv, .mov, .mp4)"
         )
-    if not is_pattern(location):
+    if not single and not is_pattern(location):
         raise ClipError(f"{location} names one file for all frames; write name.####{suffix}")
     is_float = first.dtype.kind == "f"
     if is_float != (suffix in FLOAT_SUFFIXES) or (

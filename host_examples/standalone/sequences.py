@@ -30,7 +30,7 @@ def find_sequence(location: str) -> dict[int, Path]:
     if path.is_dir():
         path = path / _only_pattern(path)
     elif not is_pattern(location):
-        path = path.with_name(_pattern_of(path.name))
+        path = path.with_name(pattern_of(path.name))
     found = _matching(path)
     if not found:
         raise ClipError(f"no frames match {location}")
@@ -57,15 +57,26 @@ def is_pattern(location: str) -> bool:
     return _PATTERN.fullmatch(Path(location).name) is not None
 
 
+def pattern_of(name: str) -> str:
+    """The pattern that a file of a sequence fits; its own name, where there is no number in it.
+
+    >>> pattern_of("matte_v2.1001.exr")
+    'matte_v2.####.exr'
+    """
+    match = _NUMBERED.fullmatch(name)
+    return f"{match[1]}{'#' * len(match[2])}{match[3]}" if match else name
+
+
 def file_of(pattern: str, frame: int) -> Path:
-    """The file that a pattern means for one frame.
+    """The file that a pattern means for one frame; a name that is none is the file itself.
 
     >>> file_of("shot#1/clean.####_v2.exr", 7).as_posix()
     'shot#1/clean.0007_v2.exr'
     """
     path = Path(pattern)
     match = _PATTERN.fullmatch(path.name)
-    assert match is not None
+    if match is None:
+        return path
     before, number, after = match.groups()
     digits = number.count("#") or int(number[1:-1] or 1)
     return path.with_name(f"{before}{frame:0{digits}d}{after}")
@@ -94,7 +105,7 @@ def _matching(pattern: Path) -> dict[int, Path]:
 def _only_pattern(folder: Path) -> str:
     patterns: dict[str, str] = {}
     for name in sorted(os.listdir(folder)):
-        pattern = _pattern_of(name)
+        pattern = pattern_of(name)
         is_image = Path(name).suffix.lower() in IMAGE_SUFFIXES
         if is_image and pattern != name and not name.startswith("."):
             patterns.setdefault(re.sub("#+", "#", pattern), pattern)
@@ -106,8 +117,3 @@ def _only_pattern(folder: Path) -> str:
             "name one by a pattern such as name.####.exr"
         )
     return found[0]
-
-
-def _pattern_of(name: str) -> str:
-    match = _NUMBERED.fullmatch(name)
-    return f"{match[1]}{'#' * len(match[2])}{match[3]}" if match else name

@@ -153,6 +153,25 @@ def test_mattes_come_from_stills_channels_and_sequences(sequence):
     assert by_still.read(1000)[0, 0] == by_channel.read(1001)[0, 0] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("plate.1001.exr", "plate.1001.exr serves all frames; {}plate.####.exr has one for each"),
+        ("garbage_v2.exr", ""),
+        ("garbage.exr", ""),
+    ],
+)
+def test_one_matte_of_a_sequence_is_told_to_stand_still(sequence, caplog, name, told):
+    """Who completes a name by Tab gets one file of a roto; versions of a still are no sequence."""
+    for still in ("garbage_v1.exr", "garbage_v2.exr", "garbage.exr"):
+        write_exr(sequence / still, gray(1))
+
+    open_matte(str(sequence / name), "", open_plate(str(sequence / "plate.####.exr")))
+
+    assert told.format(f"{sequence}{os.sep}") in caplog.text
+    assert bool(caplog.text) == bool(told)
+
+
 def test_integer_mattes_are_scaled_to_one(tmp_path):
     """White in a PNG is a full matte."""
     path = tmp_path / "matte.png"

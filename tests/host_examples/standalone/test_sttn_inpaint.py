@@ -412,6 +412,19 @@ def test_what_is_read_is_never_written_over(shot, typed, output, how):
     assert {path: path.read_bytes() for path in shot.iterdir()} == before
 
 
+def test_a_single_image_is_written_as_one(shot, typed, address):
+    """A photograph goes in and comes out by its name: who tries the tool first has one at hand."""
+    matte = ("--matte-channel", "A", "--server", address)
+
+    code, told = typed(shot / "plate.1001.exr", *matte, "--output", shot / "clean.exr")
+    many, refused = typed(shot / "plate.####.exr", *matte, "--output", shot / "other.exr")
+
+    assert code == 0, told
+    assert [path.name for path in shot.glob("*clean*")] == ["clean.exr"]
+    assert many == 2
+    assert "other.exr names one file for all frames; write name.####.exr" in refused
+
+
 def test_a_matte_is_never_written_over(shot, typed):
     """As the plate: it was painted by hand."""
     matte = np.ones((60, 80, 1), np.float16)
