@@ -165,6 +165,7 @@ class Shot:
 
     def _data(self, kind: str, clip: Clip, frame: int) -> Matte:
         values: Matte = self._read(clip, frame)
+        _require_layout(values, frame, clip, ())
         if self._first is None:
             self.plate(frame)
         assert self._first is not None
@@ -184,6 +185,7 @@ class Shot:
             return clip.read(frame)
 
     def _require_like_first(self, pixels: Pixels, frame: int, clip: Clip) -> None:
+        _require_layout(pixels, frame, clip, (3,), (4,))
         if self._first is None:
             self._first = (frame, pixels.shape, pixels.dtype)
         first, shape, dtype = self._first
@@ -200,6 +202,15 @@ class Shot:
         if beyond <= 0 or self.is_painted(frame):
             return ""
         return f", or set handles below {beyond} to leave frame {frame} out"
+
+
+def _require_layout(read: object, frame: int, clip: Clip, *channels: tuple[int, ...]) -> None:
+    # What hosts of one's own read; numpy would say something else, somewhere else.
+    if isinstance(read, np.ndarray) and read.ndim >= 2 and read.shape[2:] in channels:
+        return
+    known = " or ".join(f"({', '.join(['H', 'W', *map(str, each)])})" for each in channels)
+    told = read.shape if isinstance(read, np.ndarray) else f"a {type(read).__name__}"
+    raise ClipError(f"frame {frame} of {clip.name} is {told}; read a numpy array {known}")
 
 
 def _in_words(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

@@ -175,11 +175,20 @@ def test_a_matte_of_nan_is_told(address, quiet, caplog):
             "frame 1002 of plate is 100x96",
         ),
         (lambda s, m: m._frames.update({1003: np.zeros((9, 9), "f4")}), "9x9, plate is 144x96"),
+        (
+            lambda s, m: m._frames.update({1001: np.zeros((96, 144, 1), "f4")}),
+            r"1001 of matte is \(96, 144, 1\); read a numpy array \(H, W\)$",
+        ),
+        (
+            lambda s, m: s._frames.update({1001: np.zeros((96, 144), "f2")}),
+            r"1001 of plate is \(96, 144\); read a numpy array \(H, W, 3\) or \(H, W, 4\)",
+        ),
+        (lambda s, m: s._frames.update({1002: [[[0.0]]]}), "1002 of plate is a list; read a numpy"),
     ],
 )
 def test_clips_that_do_not_fit_are_refused_before_anything_is_sent(quiet, spoil, told):
-    """The message names the frame, the value and the way out; to hold a matte that a tracker
-    numbered from 0 would be none.
+    """The message names the frame, the value and the way out: to hold a matte that a tracker
+    numbered from 0 would be none. Whoever writes a host of their own is told what a clip reads.
     """
     clips = shot()
     spoil(clips.source, clips.matte)
