@@ -1,11 +1,12 @@
 """Movies through PyAV; they carry no frame numbers, so the first frame gets one it is told."""
 
 import logging
+import re
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from fractions import Fraction
 from io import BytesIO
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,11 @@ class Movie:
                 self.has_alpha = any(part.is_alpha for part in stream.format.components)
                 self._deep = any(part.bits > 8 for part in stream.format.components)
                 self._count, self._times = _counted(container, stream)
+                _warn_of_lost_end(path, stream, self._times)
         except (av.error.FFmpegError, OSError) as error:
             raise ClipError(f"cannot read the movie {path}: {error}") from None
         self._alpha = alpha
+        self._damaged: set[int] = set()
         self._rewind()
 
     def _rewind(self) -> None:
@@ -157,8 +160,20 @@ class Movie:
             except av.error.FFmpegError as error:
                 raise ClipError(f"cannot decode {self.path} at frame {frame}: {error}") from None
             self._position += 1
+            if self._picture.is_corrupt:
+                self._tell_damaged(self._first + self._position)
         assert self._picture is not None
         return self._picture
+
+    def _tell_damaged(self, frame: int) -> None:
+        # Once, of all readers: each decodes it again.
+        if frame not in self._damaged:
+            self._damaged.add(frame)
+            logger.warning(
+                "%s is damaged at frame %d: what its decoder makes of it is taken, there and where "
+                "frames build on it",
+                *(self.name, frame),
+            )
 
     def stamp(self, frame: int) -> str:
         """Path, size and time of the movie."""
@@ -259,6 +274,21 @@ def _counted(
         if packet.pts is not None and not packet.is_discard:
             times.append(packet.pts)
     return count, sorted(times) if len(times) == count else []
+
+
+def _warn_of_lost_end(path: Path, stream: av.VideoStream, times: Sequence[int]) -> None:
+    # Kinds of movies that do not count their frames look whole wherever they end.
+    if stream.frames or len(times) < 2 or not stream.time_base:
+        return
+    told = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
+    hours, minutes, seconds = map(Fraction, told.groups()) if told else (0, 0, 0)
+    lasts = 3600 * hours + 60 * minutes + seconds or (stream.duration or 0) * stream.time_base
+    longest = max(after - before for before, after in pairwise(times))
+    if lasts > (times[-1] + 2 * longest) * stream.time_base:
+        logger.warning(
+            "%s says that it lasts %.2f s, and its last frame comes at %.2f; it may be truncated",
+            *(path, lasts, times[-1] * stream.time_base),
+        )
 
 
 def _timecode(container: av.container.InputContainer) -> str:

@@ -1136,6 +1136,52 @@ def test_what_an_edit_list_cuts_away_is_no_frame(tmp_path):
     assert abs(int(movie.read(19).mean()) - 230) < 3
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "layout"),
+    [("shot.mkv", "ffv1", "yuv420p"), ("shot.mxf", "mpeg2video", "yuv422p")],
+)
+def test_a_movie_that_lacks_its_end_is_told(tmp_path, caplog, name, codec, layout):
+    """A copy that broke off: these kinds do not count their frames, and look whole but shorter."""
+    movie_of_noise(tmp_path / name, codec, layout)
+
+    whole = open_plate(str(tmp_path / name))
+    assert not caplog.text
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) * 6 // 10])
+    short = open_plate(str(tmp_path / name))
+
+    assert len(short.frames) < len(whole.frames) == 12
+    assert f"{name} says that it lasts 0.50 s, and its last frame comes at 0." in caplog.text
+
+
+def test_a_frame_that_is_damaged_is_told(tmp_path, caplog):
+    """A tape's dropout, a bad disk: decoders make something of it, and nobody would know."""
+    movie_of_noise(tmp_path / "shot.mov", "prores_ks", "yuv422p10le")
+    content = bytearray((tmp_path / "shot.mov").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 60] = np.random.default_rng(0).bytes(60)
+    (tmp_path / "shot.mov").write_bytes(content)
+
+    movie = open_plate(str(tmp_path / "shot.mov"))
+    for reader in (movie, movie.another()):
+        for frame in reader.frames:
+            reader.read(frame)
+
+    assert caplog.text.count("shot.mov is damaged at frame") == 1
+
+
+def movie_of_noise(path: Path, codec: str, layout: str) -> None:
+    """Twelve frames at 24 per second, each as large as the next."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, layout
+        for _ in range(12):
+            values = rng.integers(0, 256, (64, 96, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def test_a_movie_is_read_through_once_before_the_first_frame(tmp_path, monkeypatch):
     """An hour of ProRes on a network disk: counting its frames takes minutes."""
     ten_bit_movie(tmp_path / "shot.mkv", frames=3)
