@@ -148,7 +148,7 @@ def _warn_of_sequence(still: Path, frames: Sequence[int]) -> None:
     if is_pattern(str(pattern)):
         shared = set(frames) & find_sequence(str(pattern)).keys()
         if len(shared) > max(1, len(frames) / 2):
-            logger.warning("%s serves all frames; %s has one for each", still, pattern)
+            logger.warning("%s serves all frames; name %s to give each its own", still, pattern)
 
 
 def matte_of_plate(plate: ImagePlate | Movie, channel: str) -> Clip:

@@ -280,7 +280,7 @@ def _warn_of_lost_end(path: Path, stream: av.VideoStream, times: Sequence[int]) 
     # Kinds of movies that do not count their frames look whole wherever they end.
     if stream.frames or len(times) < 2 or not stream.time_base:
         return
-    told = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))
+    told = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", stream.metadata.get("DURATION", ""))
     hours, minutes, seconds = map(Fraction, told.groups()) if told else (0, 0, 0)
     lasts = 3600 * hours + 60 * minutes + seconds or (stream.duration or 0) * stream.time_base
     longest = max(after - before for before, after in pairwise(times))

@@ -156,7 +156,10 @@ def test_mattes_come_from_stills_channels_and_sequences(sequence):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("plate.1001.exr", "plate.1001.exr serves all frames; {}plate.####.exr has one for each"),
+        (
+            "plate.1001.exr",
+            "1001.exr serves all frames; name {}plate.####.exr to give each its own",
+        ),
         ("garbage_v2.exr", ""),
         ("garbage.exr", ""),
     ],
