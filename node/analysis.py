@@ -23,7 +23,7 @@ class Step:
     """How far a run is."""
 
     stage: str
-    """``reading``, ``sending`` or ``completing``."""
+    """``reading``, ``sending``, ``preparing`` (looking for real pixels) or ``completing``."""
     done: int
     total: int
 
@@ -92,7 +92,9 @@ def frames_completed(
         with connect() as connection:
             sending = _steps("sending", emit)
             parts = send(analysis.shot, found, connection, analysis.completed, sending, stopped)
-            told(0, len(wanted))
+            looks = analysis.shot.params.propagate
+            preparing = _steps("preparing" if looks else "completing", emit)
+            preparing(0, len(wanted))
             ready = complete(
                 analysis.shot,
                 found,
@@ -100,6 +102,7 @@ def frames_completed(
                 connection,
                 analysis.completed,
                 lambda frames: emit(Cuts(before=tuple(frames))),
+                lambda share: preparing(int(share * len(wanted)), len(wanted)),
                 stopped,
             )
             with closing(ready):

@@ -48,7 +48,8 @@ LOSSES = 3
 """Times in a row that a server may lose a clip before it is given up."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage (``sending``, ``completing``), frames done and frames in all."""
+"""Called with the stage (``sending``, ``preparing``, ``completing``), frames done and frames in
+all. Preparing, until the first frame is completed, is told as the share that is done of it."""
 
 
 class Role(IntEnum):
@@ -182,7 +183,13 @@ class InpaintClient:
             sent.append(described)
             told("sending", len(sent), len(plates))
         total = sum(role == Role.PLATE for role in parts)
-        completed = self.complete(sent, wishes=wishes, cancelled=cancelled, resend=send)
+        completed = self.complete(
+            sent,
+            wishes=wishes,
+            cancelled=cancelled,
+            prepared=lambda share: told("preparing", int(share * total), total),
+            resend=send,
+        )
         for done, (index, frame) in enumerate(completed, start=1):
             yield index, frame
             told("completing", done, total)
@@ -230,6 +237,7 @@ class InpaintClient:
         cancelled: Cancelled = never,
         origins: Callable[[int, NDArray[np.float32]], None] | None = None,
         cuts: Callable[[list[int]], None] | None = None,
+        prepared: Callable[[float], None] | None = None,
         resend: Callable[[int], pb.ClipFrame] | None = None,
     ) -> Generator[tuple[int, NDArray[Any]], None, None]:
         """Have a clip completed that was sent.
@@ -248,6 +256,8 @@ class InpaintClient:
                 Not told of frames for which nothing was fetched.
             cuts: Told, before the first frame, the indices of the frames that cuts were found
                 before; not told where there is none.
+            prepared: Told, before the first frame, the share in [0, 1] of what the server looks for
+                until it can fill frames; most of what short clips take is that.
             resend: Sends a frame again, by its index: a server that was started anew may have
                 lost it. Without it such a loss is an error.
 
@@ -267,7 +277,8 @@ class InpaintClient:
         while wanted:
             job_id = uuid.uuid4().hex
             try:
-                for index, frame in self._job(job_id, clip, wishes, cancelled, origins, cuts):
+                job = self._job(job_id, clip, wishes, cancelled, origins, cuts, prepared)
+                for index, frame in job:
                     if clip[index].role != pb.PLATE:
                         continue  # told before, by a server that was started anew since
                     if index != wanted[0]:
@@ -299,8 +310,9 @@ class InpaintClient:
             cancelled: Asked often; only the watching ends, not the job.
 
         Yields:
-            ``3 jobs ahead``, ``frame 12``, ``12 of 48 frames``, what the server notes; at the end
-            ``completed``, or ``cancelled: ...`` or ``failed: ...`` with the reason.
+            ``3 jobs ahead``, ``40% prepared``, ``frame 12``, ``12 of 48 frames``, what the server
+            notes; at the end ``completed``, or ``cancelled: ...`` or ``failed: ...`` with the
+            reason.
 
         Raises:
             JobError: there is no such job.
@@ -321,6 +333,7 @@ class InpaintClient:
         cancelled: Cancelled,
         origins: Callable[[int, NDArray[np.float32]], None] | None,
         cuts: Callable[[list[int]], None] | None,
+        prepared: Callable[[float], None] | None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         windows = pb.Windows(
             neighbor_radius=wishes.neighbor_radius, reference_stride=wishes.reference_stride
@@ -356,6 +369,9 @@ class InpaintClient:
                     yield ready.index, completed
                 elif kind == "cuts" and cuts is not None:
                     cuts(list(event.cuts.indices))
+                elif kind == "progress" and prepared is not None:
+                    if not event.progress.frames_done:
+                        prepared(event.progress.prepared)
                 elif kind == "notice":
                     logger.warning("the server at %s: %s", self.address, event.notice.message)
                 elif kind == "finished":
@@ -462,6 +478,8 @@ def _told(event: pb.JobEvent) -> str:
     kind = event.WhichOneof("event")
     if kind == "queued":
         return f"{event.queued.jobs_ahead} jobs ahead"
+    if kind == "progress" and not event.progress.frames_done:
+        return f"{event.progress.prepared:.0%} prepared"
     if kind == "progress":
         return f"{event.progress.frames_done} of {event.progress.frames} frames"
     if kind == "frame_ready":

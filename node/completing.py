@@ -145,10 +145,11 @@ def complete(
     connection: InpaintClient,
     completed: Completed,
     cut_before: Callable[[list[int]], None],
+    prepared: Callable[[float], None],
     stopped: Stopped,
 ) -> Generator[int, None, None]:
     """Have every part completed, one after the other; frames that the server finds a cut before
-    are told by their numbers.
+    are told by their numbers, how far it has prepared the first part by a share.
 
     Yields:
         Index of each wanted frame, in order, as soon as all of its parts are kept.
@@ -190,6 +191,7 @@ def complete(
             wishes=wishes,
             cancelled=stopped,
             cuts=lambda indices: cut_before([survey.frames[index] for index in indices]),
+            prepared=None if number else prepared,
             origins=told if params.propagate else None,
             resend=resend,
         )

@@ -68,8 +68,9 @@ COMPOSITED_AT_ONCE = 2
 """Frames; hosts keep files at hand for no more."""
 
 Progress = Callable[[str, int, int], bool]
-"""Called often with the stage (reading, sending, completing), frames done and frames in all;
-answers False to stop."""
+"""Called often with the stage (reading, sending, preparing, completing), frames done and frames
+in all; answers False to stop. Preparing, until the first frame is completed, is told as the share
+that is done of it."""
 
 
 class State(Enum):
@@ -330,6 +331,8 @@ class InpaintEffect:
     def _show(self, step: Step) -> None:
         if step.stage == "completing":
             self.state = State.PARTIAL if step.done else State.RUNNING
+        elif step.stage == "preparing":
+            self.state = State.RUNNING
         else:
             self.state = State.EXPORTING if step.stage == "reading" else State.SENDING
 

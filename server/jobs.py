@@ -27,6 +27,8 @@ class Job:
     """Completed frames by index, and where their pixels come from."""
     unfetched: Counter[str] = field(default_factory=Counter)
     """Digests of results that nobody downloaded yet; frames may be alike."""
+    prepared: float = 0.0
+    """Share in [0, 1] of what is looked for before frames can be filled."""
     running: bool = False
     cancel_reason: str | None = None
     """Why it is stopped; None where it is not."""
@@ -136,13 +138,19 @@ class Job:
         """Every content that has to be kept for it: what it reads and what it has made."""
         return [*self.digests(), *chain.from_iterable(map(result_digests, self.results.values()))]
 
+    def progress(self) -> pb.Progress:
+        """How far it is."""
+        return pb.Progress(
+            frames_done=len(self.results), frames=self.wanted, prepared=self.prepared
+        )
+
     def described(self) -> pb.Job:
         """Where it stands."""
         state = pb.ENDED if self.ended else pb.RUNNING if self.running else pb.WAITING
         return pb.Job(
             job_id=self.job_id,
             state=state,
-            progress=pb.Progress(frames_done=len(self.results), frames=self.wanted),
+            progress=self.progress(),
             events=self.next_number,
             finished=self.events[-1].finished if self.ended else None,
         )

@@ -79,6 +79,15 @@ class CutsFound:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Process: the looking for real pixels goes on."""
+
+    job_id: str
+    share: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True)
 class FrameDone:
     """Process: a completed frame lies in the store."""
 
@@ -104,4 +113,4 @@ class JobDone:
 
 
 FromFrontEnd = Load | Unload | Run | Stop
-FromProcess = Ready | Failed | Loaded | CutsFound | FrameDone | JobDone
+FromProcess = Ready | Failed | Loaded | CutsFound | Prepared | FrameDone | JobDone

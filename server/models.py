@@ -106,6 +106,7 @@ class TorchModels:
         cancelled: Callable[[], bool],
         origins: Callable[[int, Origins], None] | None = None,
         cuts: Callable[[list[int]], None] | None = None,
+        prepared: Callable[[float], None] | None = None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Complete a clip with one of the models; see ``sttn.inference.completed_frames``.
 
@@ -128,6 +129,7 @@ class TorchModels:
                 fusion=self._config.fusion,
                 origins=origins,
                 cuts=cuts,
+                prepared=prepared,
                 cancelled=cancelled,
             )
         finally:

@@ -22,7 +22,7 @@ from server.errors import (
 from server.jobs import Job, result_digests
 from server.journal import JobJournal
 from server.logs import log_job
-from server.messages import CutsFound, FrameDone, JobDone, Run
+from server.messages import CutsFound, FrameDone, JobDone, Prepared, Run
 from server.metrics import Metrics
 from server.plates import PlateStore
 from server.protocol import inpaint_pb2 as pb
@@ -63,6 +63,7 @@ class Scheduler:
         self.frames_completed = 0
         workers.on_frame = self._on_frame
         workers.on_cuts = self._on_cuts
+        workers.on_prepared = self._on_prepared
         workers.on_done = self._on_done
         workers.on_death = self._on_death
         workers.on_idle = self._dispatch
@@ -281,13 +282,18 @@ class Scheduler:
         self._metrics.frames.inc()
         self.frames_completed += 1
         self._tell(job, pb.JobEvent(frame_ready=ready))
-        progress = pb.Progress(frames_done=len(job.results), frames=job.wanted)
-        self._tell(job, pb.JobEvent(progress=progress))
+        self._tell(job, pb.JobEvent(progress=job.progress()))
 
     def _on_cuts(self, message: CutsFound) -> None:
         job = self._jobs[message.job_id]
         if not job.results:  # told already, where a process died and another one goes on
             self._tell(job, pb.JobEvent(cuts=pb.Cuts(indices=message.indices)))
+
+    def _on_prepared(self, message: Prepared) -> None:
+        job = self._jobs[message.job_id]
+        if message.share > job.prepared:  # a process that goes on for another begins anew
+            job.prepared = message.share
+            self._tell(job, pb.JobEvent(progress=job.progress()))
 
     def _on_done(self, message: JobDone) -> None:
         job = self._jobs[message.job_id]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -19,9 +20,11 @@ from server.messages import (
     Failed,
     FrameDone,
     FromFrontEnd,
+    FromProcess,
     JobDone,
     Load,
     Loaded,
+    Prepared,
     Ready,
     Run,
     Stop,
@@ -64,6 +67,7 @@ class Models(Protocol):
         cancelled: Callable[[], bool],
         origins: Callable[[int, NDArray[np.float32]], None] | None = None,
         cuts: Callable[[list[int]], None] | None = None,
+        prepared: Callable[[float], None] | None = None,
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield index and completed frame, in order; see ``sttn.inference``."""
 
@@ -144,19 +148,25 @@ class _Worker:
         """Digest of each model's file, by key."""
         self._stopped = False
         """Whether the job that runs is cancelled."""
+        self._telling = Lock()
+        """Frames are told of by another thread than what precedes them."""
 
     def serve(self) -> None:
         """Carry out orders until the front end is gone."""
         while True:
             order = self._orders.popleft() if self._orders else self._connection.recv()
             if isinstance(order, Load):
-                self._connection.send(self._load(order))
+                self._tell(self._load(order))
             elif isinstance(order, Unload):
                 self._models.unload(order.key)
                 self._weights.pop(order.key, None)
             elif isinstance(order, Run):
-                self._connection.send(self._run(order))
+                self._tell(self._run(order))
             # A Stop comes too late here: its job has ended.
+
+    def _tell(self, message: FromProcess) -> None:
+        with self._telling:
+            self._connection.send(message)
 
     def _is_stopped(self, job_id: str) -> bool:
         # Only cancelling cannot wait.
@@ -211,7 +221,8 @@ class _Worker:
             handles=handles,
             windows=request.windows,
             origins=origins.__setitem__ if request.origins else None,
-            cuts=lambda found: self._connection.send(CutsFound(order.job_id, tuple(found))),
+            cuts=lambda found: self._tell(CutsFound(order.job_id, tuple(found))),
+            prepared=lambda share: self._tell(Prepared(order.job_id, share)),
             cancelled=lambda: self._is_stopped(order.job_id),
         )
         # The next frame is computed while this one is hashed and written.
@@ -245,9 +256,8 @@ class _Worker:
             ready.origins.CopyFrom(image)
             contents[image.digest] = content
         files = write_contents(self._folder, contents)
-        self._connection.send(
-            FrameDone(order.job_id, ready.SerializeToString(), files, self._models.memory_bytes())
-        )
+        memory = self._models.memory_bytes()
+        self._tell(FrameDone(order.job_id, ready.SerializeToString(), files, memory))
 
 
 def _pixels(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from server.messages import (
     JobDone,
     Load,
     Loaded,
+    Prepared,
     Ready,
     Run,
     Stop,
@@ -142,6 +143,7 @@ class Workers:
         self._metrics = metrics
         self.on_frame: Callable[[FrameDone], None] = lambda message: None
         self.on_cuts: Callable[[CutsFound], None] = lambda message: None
+        self.on_prepared: Callable[[Prepared], None] = lambda message: None
         self.on_done: Callable[[JobDone], None] = lambda message: None
         self.on_death: Callable[[Worker, str | None], None] = lambda worker, job_id: None
         self.on_idle: Callable[[], None] = lambda: None
@@ -336,6 +338,8 @@ class Workers:
             self.on_frame(message)
         elif isinstance(message, CutsFound):
             self.on_cuts(message)
+        elif isinstance(message, Prepared):
+            self.on_prepared(message)
         elif isinstance(message, JobDone):
             worker.job_id = None
             self.on_done(message)

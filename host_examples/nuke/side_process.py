@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 STARTED_BY_NUKE = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What Nuke sets for its own Python, and what would break another one."""
-_PROGRESS = re.compile(r"(reading|sending|completing):.*?(\d+)/(\d+)")
+_PROGRESS = re.compile(r"(reading|sending|preparing|completing):.*?(\d+)/(\d+)")
 
 _FRAME = " \n╭─╮│╰╯"
 """What is drawn around the words where a flag is refused."""
@@ -88,8 +88,8 @@ class SideProcess:
     @property
     def state(self) -> str:
         """What the node is at, by the name of its state."""
-        states = {"reading": "EXPORTING", "sending": "SENDING", "completing": "RUNNING"}
-        return "PARTIAL" if self.finished else states[self.stage]
+        states = {"reading": "EXPORTING", "sending": "SENDING"}
+        return "PARTIAL" if self.finished else states.get(self.stage, "RUNNING")
 
     def start(self) -> None:
         """Begin."""

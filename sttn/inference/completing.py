@@ -20,6 +20,7 @@ from sttn.inference.engine import Engine
 from sttn.inference.holes import Holes
 from sttn.inference.picture import picture_of, whole_frame
 from sttn.inference.plans import gathered, plans_of
+from sttn.inference.preparing import Prepared
 from sttn.inference.steadying import steadied
 from sttn.inference.store import FeatureStore
 from sttn.model import Generator
@@ -84,6 +85,7 @@ def completed_frames(
     fusion: Path | str = FUSION_WEIGHTS,
     origins: Told | None = None,
     cuts: Callable[[list[int]], None] | None = None,
+    prepared: Prepared | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> Iterator[tuple[int, Pixels]]:
     """Fill the holes of a clip, handing over each frame as soon as it is final.
@@ -106,6 +108,9 @@ def completed_frames(
             frames without any.
         cuts: Told, before the first frame is handed over, the indices of the frames that cuts were
             found before; not told where there is none.
+        prepared: Told, while real pixels are looked for, the share in [0, 1] that is done of it,
+            which runs ahead of the frames that are handed over. It grows; it may end below 1, for
+            not all motion that could be asked for is.
         cancelled: Asked before every batch of windows, and often while real pixels are waited for
             and texture is made.
 
@@ -144,6 +149,7 @@ def completed_frames(
         indices = [*scene, *sorted(clip.clean.difference(scene))]
         store = FeatureStore(device, limits)
         told = None if origins is None else partial(_told_of_clip, origins, indices)
+        share = partial(_share_of_clip, prepared, scene, len(clip))
         try:
             part = clip.part(indices)
             if propagation is not None:
@@ -151,7 +157,7 @@ def completed_frames(
             engine = Engine(part, generator, config, store, batch)
             # The network copies from what is painted anywhere; nothing moves there from here.
             alone = part.part(range(len(scene)))
-            fills = _completed(engine, alone, config, batch, propagation, told, cancelled)
+            fills = _completed(engine, alone, config, batch, propagation, told, share, cancelled)
             for place, completed in fills:
                 yield indices[place], completed
         finally:
@@ -173,6 +179,7 @@ def _completed(
     batch: int,
     propagation: Callable[..., Propagation] | None,
     origins: Told | None,
+    prepared: Prepared,
     cancelled: Callable[[], bool],
 ) -> Iterator[tuple[int, Pixels]]:
     """What lies between two cuts: the picture, and the bars around it laid beside.
@@ -214,13 +221,19 @@ def _completed(
         yield from engine.finished(len(scene), holes, tell)
 
     inside = scene.within(picture.even)
-    holes = Holes(inside, propagation, alone if config.texture else None, cancelled)
+    holes = Holes(inside, propagation, alone if config.texture else None, cancelled, prepared)
     try:
         fills = filled() if propagation is None else steadied(filled(), inside)
         for index, completed in fills:
             yield index, picture.laid(scene, index, completed)
     finally:
         holes.close()
+
+
+def _share_of_clip(tell: Prepared | None, scene: Sequence[int], count: int, share: float) -> None:
+    """Tell of a scene's share what it makes of the clip's, whose scenes follow one another."""
+    if tell is not None:
+        tell((scene[0] + share * len(scene)) / count)
 
 
 def _told_of_clip(tell: Told, indices: Sequence[int], place: int, origins: Origins) -> None:

@@ -10,6 +10,7 @@ from sttn.errors import CancelledError
 from sttn.inference.anchors import CHOICE, SPACING, Anchors, Network
 from sttn.inference.clip import Clip, Origins, Pixels
 from sttn.inference.laying import SEAM, put_together
+from sttn.inference.preparing import Preparation, Prepared
 from sttn.model.region import Region, around_mask
 from sttn.propagation import Fill, Propagation
 from sttn.propagation.recent import Recent
@@ -36,6 +37,7 @@ class Holes:
         network: Fills what no frame shows, once for every anchor; None leaves it to whoever asks
             what is left, frame by frame.
         cancelled: Asked often while real pixels are waited for and texture is made.
+        prepared: Told how far the looking for real pixels is.
     """
 
     def __init__(
@@ -44,8 +46,11 @@ class Holes:
         propagation: Callable[..., Propagation] | None,
         network: Network | None,
         cancelled: Callable[[], bool],
+        prepared: Prepared,
     ) -> None:
         self._clip, self._cancelled = clip, cancelled
+        # Motion is looked for twice.
+        self._preparation = Preparation(prepared, 2 * (len(clip) - 1), len(clip.filled))
         self._propagation: Propagation | None = None
         self._anchors: Anchors | None = None
         if propagation is not None:
@@ -96,6 +101,7 @@ class Holes:
         if self._anchors is not None and fill.leaves(mask).any():
             fill = self._anchors.completed(index, fill)
         del self._begun[index]
+        self._preparation.seen()
         self._fills[index] = fill
         return around_mask(fill.leaves(mask))
 
@@ -108,8 +114,12 @@ class Holes:
             if self._clip.hole(following) is not None:
                 assert self._propagation is not None, "only real pixels are looked for ahead"
                 for prepare in self._propagation.preparations(following):
-                    self._preparing.submit(prepare)
+                    self._preparing.submit(self._prepare, prepare)
                 self._begun[following] = self._threads.submit(self._looked.__getitem__, following)
+
+    def _prepare(self, prepare: Callable[[], object]) -> None:
+        prepare()
+        self._preparation.moved()
 
     def _real(self, index: int) -> Fill | None:
         """A frame's real pixels; None where it has no hole."""
@@ -124,6 +134,7 @@ class Holes:
     def _go_on(self) -> None:
         if self._cancelled():
             raise CancelledError("cancelled by the caller")
+        self._preparation.tell()
 
     def origins(self, index: int) -> Origins | None:
         """Where a hole's pixels come from, until it is filled; None if none was fetched."""

@@ -100,12 +100,13 @@ def test_a_frame_that_is_being_rendered_survives_what_begins_meanwhile(address, 
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("stage", ["reading", "sending", "completing"])
+@pytest.mark.parametrize("stage", ["reading", "sending", "preparing", "completing"])
 def test_abort_takes_effect_within_a_tenth_of_a_second(address, fake_engine, stage):
     """Escape at any stage, from another thread, while the server is busy with a window."""
     clips = shot(length=4)
-    slow = Slow(clips.source, 0.3 if stage != "completing" else 0.0)
+    slow = Slow(clips.source, 0.3 if stage in ("reading", "sending") else 0.0)
     effect = InpaintEffect(dataclasses.replace(clips, source=slow))
+    fake_engine.held_at = 1 if stage == "completing" else 0
     fake_engine.hold.clear()
 
     def seconds_to_abort() -> float:

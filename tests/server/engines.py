@@ -102,9 +102,10 @@ class LostEngine(FakeEngine):
 
 
 class ScenesEngine(FakeEngine):
-    """Finds a cut before the third frame."""
+    """Finds a cut before the third frame, and says twice how far it is before the first."""
 
     cuts = (2,)
+    prepared = (0.25, 0.5)
 
 
 class BrokenEngine:
@@ -214,13 +215,26 @@ class FakeModels:
         return str(error).startswith("CUDA error: ")
 
     def completed_frames(
-        self, model, frames, masks, *, clean, handles, windows, cancelled, origins=None, cuts=None
+        self,
+        model,
+        frames,
+        masks,
+        *,
+        clean,
+        handles,
+        windows,
+        cancelled,
+        origins=None,
+        cuts=None,
+        prepared=None,
     ):
         if model not in self._held:
             raise ModelError(f"model {model!r} is not loaded")
         told = {} if origins is None else {"origins": origins}
         if cuts is not None and hasattr(self._engine, "cuts"):
             cuts(list(self._engine.cuts))
+        for share in getattr(self._engine, "prepared", ()):
+            prepared(share)
         return self._engine(
             frames, masks, clean=clean, handles=handles, cancelled=cancelled, **told
         )

@@ -12,7 +12,7 @@ from server.config import LimitsConfig, StoreConfig
 from server.protocol import chunks, codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import eventually, server, serving
-from tests.server.engines import BrokenEngine, FakeEngine, HangingEngine
+from tests.server.engines import BrokenEngine, FakeEngine, HangingEngine, ScenesEngine
 from tests.server.parts import part
 
 PLATE = np.full((48, 48, 3), 0.5, np.float16)
@@ -490,3 +490,25 @@ def test_an_engine_that_fails_fails_the_job_not_the_server():
     for end in ends:
         assert end.outcome == pb.Finished.FAILED
         assert "the network exploded" in end.message
+
+
+def test_how_far_a_job_is_prepared_is_told_until_its_first_frame():
+    """A bar moves while frames wait for motion, in a client's own script and for who watches."""
+    stages: list[tuple[str, int, int]] = []
+    plates, masks = np.zeros((4, 48, 48, 3), np.float32), np.ones((4, 48, 48), np.bool_)
+    with serving(ScenesEngine()) as address, grpc.insecure_channel(address) as channel:
+        with InpaintClient(address) as client:
+            told = stages.append
+            list(client.inpaint(plates, masks, progress=lambda *step: told(step)))
+            sent = client.send(plates[0], masks[0])
+            inpaint = inpaint_pb2_grpc.InpaintStub(channel)
+            inpaint.Submit(pb.SubmitRequest(job_id="shot", frames=[sent]))
+            words = list(client.watch("shot"))
+        job = inpaint.Get(pb.GetRequest(job_id="shot"))
+
+    assert [step for step in stages if step[0] != "sending"] == [
+        *(("preparing", done, 4) for done in (1, 2)),
+        *(("completing", done, 4) for done in (1, 2, 3, 4)),
+    ]
+    assert [word for word in words if "prepared" in word] == ["25% prepared", "50% prepared"]
+    assert (job.progress.prepared, job.progress.frames_done) == (0.5, 1)

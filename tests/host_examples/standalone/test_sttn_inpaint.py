@@ -93,7 +93,7 @@ def test_a_clean_plate_without_any_server(shot):
         assert clean[outside].tobytes() == plate[outside].tobytes()
         assert (clean[~outside][:, :3] != plate[~outside][:, :3]).mean() > 0.9
         assert np.isfinite(clean[~outside].astype(np.float32)).all()
-    for told in ("reading", "sending", "completing", "4/4", "frame/s"):
+    for told in ("reading", "sending", "preparing", "completing", "4/4", "frame/s"):
         assert told in done.stderr
     assert not started_in(shot)
 

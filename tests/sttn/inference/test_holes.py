@@ -137,6 +137,19 @@ def test_motion_is_found_beside_what_is_filled(panned, generator, monkeypatch):
     assert len(beside) <= 6 * (len(frames) - 1) + 12
 
 
+def test_how_far_the_looking_is_grows_ahead_of_the_frames(panned, generator):
+    """Nobody shall sit before a bar at zero until the first frame comes."""
+    frames, masks, _ = panned
+    shares, before_first = [], 0
+
+    for _ in completed_frames(frames, masks, generator, prepared=shares.append):
+        before_first = before_first or len(shares)
+
+    assert shares == sorted(set(shares))
+    assert before_first > 5
+    assert 0.4 < shares[before_first - 1] <= shares[-1] <= 1
+
+
 def test_cancelling_does_not_wait_for_the_network_or_leave_threads_behind(panned, generator):
     """An artist who stops a shot gets the machine back."""
     frames, masks, _ = panned
