@@ -119,14 +119,14 @@ def test_one_clip_can_be_learned_by_heart(tmp_path):
     config = TrainingConfig(
         model=ModelConfig(channels=32, blocks=1, patch_divisors=(3, 12)),
         sample=SampleConfig(width=48, height=48, frames=2, movie_share=1.0, traces_share=0.0),
-        steps=600,
+        steps=400,
         warmup_steps=20,
-        decay_steps=420,
+        decay_steps=280,
         batch=4,
         learning_rate=4e-3,
         adversarial_weight=0.0,
         average=0.0,
-        validate_every=600,
+        validate_every=400,
     )
 
     train(config, Corpus(photographs=[], movies=[np.stack([flat] * 3)]), tmp_path, CPU)
