@@ -19,6 +19,9 @@ from sttn.command_line import run_command
 ANSWER_SECONDS = 10.0
 """How long a server may take to answer."""
 
+_NAMED = {"load": "a model", "unload": "a model", "default": "a model", "cancel": "a job"}
+"""What the admin command's NAME is the name of; other actions have none."""
+
 
 def status(
     address: Annotated[str, tyro.conf.Positional] = DEFAULT_ADDRESS,
@@ -94,6 +97,11 @@ def admin(
         address: HOST:PORT or unix:/PATH.
         access: What is shown to the server, and whom is believed.
     """
+    if action in _NAMED and not name:
+        raise ServerError(f"{action} wants the name of {_NAMED[action]}")
+    if name and action not in _NAMED:
+        # Often an address, as `status` takes it: what is meant is not the server at the default.
+        raise ServerError(f"{action} takes no name, got {name}; write --address before an address")
     with _connected(address, access) as channel:
         stub, inpaint = inpaint_pb2_grpc.AdminStub(channel), inpaint_pb2_grpc.InpaintStub(channel)
         calls = {

@@ -37,15 +37,16 @@ from server.admission import frame_bytes
 from server.check import check
 from server.command import main
 from server.config import LimitsConfig, SecurityConfig, ServerConfig, StoreConfig
-from server.errors import StoreFullError
+from server.errors import ServerError, StoreFullError
 from server.jobs import Job
 from server.journal import JobJournal
 from server.messages import Stop
-from server.operate import table
+from server.operate import admin, table
 from server.plates import PlateStore
 from server.processes import ModelProcess
 from server.protocol import codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
+from server.protocol.channel import Access, open_channel
 from server.turns import Turns
 from tests.conftest import eventually, server, server_of, serving
 from tests.node.engines import StandingEngine
@@ -136,8 +137,6 @@ def test_a_second_signal_ends_at_once(tmp_path):
 
 def test_the_first_signal_after_the_administrators_drain_finishes_what_is_there(tmp_path):
     """`admin drain`, then the supervisor's stop: they mean the same."""
-    from server.protocol.channel import Access, open_channel
-
     address = f"unix:{tmp_path}/s.sock"
     admins = token_file(tmp_path / "admins", f"boss {TOKEN}")
     access = Access(token_file=token_file(tmp_path / "token", TOKEN))
@@ -555,8 +554,6 @@ def test_the_log_has_one_json_line_per_state_and_no_token(tmp_path):
     tokens.chmod(0o600)
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    from server.protocol.channel import Access
-
     with (
         server_process(address, log, "--tokens", str(tokens)),
         InpaintClient(address, access=Access(token_file=token)) as client,
@@ -854,8 +851,6 @@ def administered(tmp_path, engine=None, **settings):
     tokens.chmod(0o600)
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    from server.protocol.channel import Access, open_channel
-
     with (
         server(
             engine or FakeEngine(), security=SecurityConfig(admin_tokens=tokens), **settings
@@ -1141,8 +1136,6 @@ def test_a_load_whose_caller_gave_up_is_known_when_it_is_there(tmp_path):
 
 def test_all_devices_hold_the_same_weights_under_a_name(tmp_path, soon, monkeypatch):
     """A reload that only one GPU has room for, a file written over: no shot gets two looks."""
-    from server.protocol.channel import Access, open_channel
-
     at_once = ModelProcess.kill
 
     def slowly(process):
@@ -1347,6 +1340,26 @@ def uploaded(folder):
         (folder / image.digest).write_bytes(content)
         images.append(image)
     return pb.ClipFrame(plate=images[0], mask=images[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("drain", "unix:other.sock"), "drain takes no name, got unix:other.sock; write --address"),
+        (("unload",), "unload wants the name of a model"),
+        (("cancel",), "cancel wants the name of a job"),
+    ],
+)
+def test_the_admin_command_does_nothing_where_a_name_is_missing_or_too_many(
+    tmp_path, arguments, told
+):
+    """Operators who write an address where `status` takes one: it drained the server that listens
+    at the default address."""
+    with administered(tmp_path) as (_, default, running):
+        with pytest.raises(ServerError, match=told):
+            admin(*arguments, address=default, access=Access(token_file=tmp_path / "token"))
+
+        assert not running.asked_to_drain.is_set()
 
 
 def test_capabilities_and_drain_are_the_administrators(tmp_path):
