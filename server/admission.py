@@ -16,6 +16,9 @@ LONGEST_JOB_ID = 200
 PLATE_BYTES = 3 * 4
 """Of a pixel of a plate as float32, the largest that a client sends."""
 
+CHANNELS = {"plate": ["R", "G", "B"], "mask": ["A"]}
+"""Names of an image's channels, in their order."""
+
 PLACE_SECONDS = 1.0
 """When a client is told to come back while there is no place."""
 
@@ -27,9 +30,9 @@ def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
     """Make sure that a job can be carried out.
 
     Raises:
-        InvalidRequestError: no name, no frames, too many, windows too large, or images that do
-            not belong together.
-        CodecError: an image that cannot be.
+        InvalidRequestError: no name, no frames, too many, windows too large, an image that cannot
+            be, images that do not belong together, or a number that means nothing here.
+        CodecError: no such type of results.
     """
     if not 0 < len(request.job_id) <= LONGEST_JOB_ID:
         raise InvalidRequestError(f"a job_id of 1 to {LONGEST_JOB_ID} characters is needed")
@@ -44,8 +47,19 @@ def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
         raise InvalidRequestError("all frames are handles or clean frames; nothing to complete")
     first = frames[0].plate
     for index, frame in enumerate(frames):
-        _require_image("plate", index, frame.plate, first, channels=3)
-        _require_image("mask", index, frame.mask, first, channels=1)
+        for kind, image in (("plate", frame.plate), ("mask", frame.mask)):
+            if not frame.HasField(kind):
+                raise InvalidRequestError(f"frame {index} has no {kind}")
+            _require_image(kind, index, image, first)
+        if frame.plate.type == pb.UINT8:
+            raise InvalidRequestError(
+                f"the plate of frame {index} is UINT8; send FLOAT16 or FLOAT32 in [0, 1]"
+            )
+        if frame.role not in pb.Role.values():
+            raise InvalidRequestError(
+                f"frame {index} has the role {frame.role}; this server knows "
+                f"{', '.join(pb.Role.keys())}"
+            )
     if first.width % RASTER_MULTIPLE or first.height % RASTER_MULTIPLE:
         raise InvalidRequestError(
             f"frames are {first.width}x{first.height}; resample them to multiples of "
@@ -66,6 +80,11 @@ def require_valid(request: pb.SubmitRequest, limits: LimitsConfig) -> None:
             )
     if request.result_type == pb.UINT8:
         raise InvalidRequestError("result_type must be FLOAT16 or FLOAT32")
+    if request.result_compression not in pb.Compression.values():
+        raise InvalidRequestError(
+            f"result_compression is {request.result_compression}; this server knows "
+            f"{', '.join(pb.Compression.keys())}"
+        )
     frame_bytes(request)
 
 
@@ -158,13 +177,15 @@ def frame_bytes(request: pb.SubmitRequest) -> int:
     return first.width * first.height * (3 * dtype.itemsize + origins)
 
 
-def _require_image(
-    kind: str, index: int, image: pb.Image, first: pb.Image, *, channels: int
-) -> None:
-    codec.image_bytes(image)
-    if len(image.channels) != channels:
+def _require_image(kind: str, index: int, image: pb.Image, first: pb.Image) -> None:
+    try:
+        codec.image_bytes(image)
+    except codec.CodecError as error:
+        raise InvalidRequestError(f"the {kind} of frame {index}: {error}") from None
+    if image.channels != CHANNELS[kind]:
         raise InvalidRequestError(
-            f"the {kind} of frame {index} has {len(image.channels)} channels, not {channels}"
+            f"the {kind} of frame {index} has the channels {', '.join(image.channels)[:80]}, not "
+            f"{', '.join(CHANNELS[kind])}"
         )
     if (image.width, image.height) != (first.width, first.height):
         raise InvalidRequestError(

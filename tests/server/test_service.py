@@ -224,7 +224,37 @@ def test_submitting_twice_is_one_job(plates, inpaint):
         (
             lambda r: r.frames[0].plate.channels.append("A"),
             grpc.StatusCode.INVALID_ARGUMENT,
-            "4 channels, not 3",
+            "plate of frame 0 has the channels R, G, B, A, not R, G, B",
+        ),
+        (
+            lambda r: r.frames[0].plate.channels.reverse(),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "plate of frame 0 has the channels B, G, R, not R, G, B",
+        ),
+        (
+            lambda r: r.frames[0].ClearField("mask"),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "frame 0 has no mask",
+        ),
+        (
+            lambda r: setattr(r.frames[0].mask, "type", 9),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "mask of frame 0: unknown pixel type 9",
+        ),
+        (
+            lambda r: setattr(r.frames[0].plate, "type", pb.UINT8),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "plate of frame 0 is UINT8; send FLOAT16 or FLOAT32",
+        ),
+        (
+            lambda r: r.frames.add(plate=r.frames[0].plate, mask=r.frames[0].mask, role=7),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "frame 1 has the role 7; this server knows PLATE, HANDLE, CLEAN",
+        ),
+        (
+            lambda r: setattr(r, "result_compression", 9),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "result_compression is 9; this server knows NONE, SHUFFLED_ZLIB",
         ),
         (
             lambda r: setattr(r.frames[0].plate, "digest", "0" * 64),
@@ -244,7 +274,8 @@ def test_submitting_twice_is_one_job(plates, inpaint):
     ],
 )
 def test_jobs_that_cannot_run_are_refused(plates, inpaint, change, code, told):
-    """The message names the frame and the value."""
+    """The message names the frame and the value; who writes a client from the contract alone
+    learns of a slip before a shot is computed from it."""
     request = pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)])
     change(request)
 
