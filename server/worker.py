@@ -85,10 +85,18 @@ class StoredImages(Sequence[NDArray[Any]]):
     def __init__(
         self,
         folder: Path,
-        images: Sequence[pb.Image],
+        images: Sequence[tuple[str, pb.Image]],
         convert: Callable[[NDArray[Any]], NDArray[Any]],
         unproven: frozenset[str],
     ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            folder: The store's.
+            images: What people call each, and what it is.
+            convert: To what computes.
+            unproven: Digests of those that an earlier server left, and nobody has read since.
+        """
         self._folder = folder
         self._images = images
         self._convert = convert
@@ -105,12 +113,15 @@ class StoredImages(Sequence[NDArray[Any]]):
         if isinstance(index, slice):
             images = self._images[index]
             return StoredImages(self._folder, images, self._convert, self._unproven)
-        image = self._images[index]
+        name, image = self._images[index]
         with open_content(self._folder, image.digest) as file:
             content = file.read()
         if image.digest in self._unproven and codec.digest(content) != image.digest:
             raise UnknownDigestError(f"content {image.digest} is damaged on disk; send it again")
-        return self._convert(codec.decode_image(image, content))
+        try:
+            return self._convert(codec.decode_image(image, content))
+        except codec.CodecError as error:
+            raise codec.CodecError(f"{name}: {error}") from None
 
 
 def work(connection: Connection, make_models: MakeModels, device: str, folder: Path) -> None:
@@ -212,7 +223,9 @@ class _Worker:
         handles = {index for index, role in enumerate(roles) if role == pb.HANDLE} | order.done
         clean = {index for index, role in enumerate(roles) if role == pb.CLEAN}
         origins: dict[int, NDArray[np.float32]] = {}
-        plates, masks = zip(*((frame.plate, frame.mask) for frame in request.frames), strict=True)
+        frames = list(enumerate(request.frames))
+        plates = [(f"the plate of frame {index}", frame.plate) for index, frame in frames]
+        masks = [(f"the mask of frame {index}", frame.mask) for index, frame in frames]
         completed = self._models.completed_frames(
             order.key,
             StoredImages(self._folder, plates, _pixels, order.unproven),

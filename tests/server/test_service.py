@@ -285,6 +285,20 @@ def test_jobs_that_cannot_run_are_refused(plates, inpaint, change, code, told):
     assert told in refused[1]
 
 
+@pytest.mark.parametrize("kind", ["plate", "mask"])
+def test_a_content_that_is_no_image_is_told_by_its_frame(plates, inpaint, kind):
+    """A farm with thousands of frames looks for the one that its exporter cut short."""
+    request = pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)] * 3)
+    upload(plates, b"cut short")
+    getattr(request.frames[2], kind).digest = codec.digest(b"cut short")
+
+    inpaint.Submit(request)
+    *_, last = inpaint.Watch(pb.WatchRequest(job_id="shot"))
+
+    assert (last.finished.outcome, last.finished.code) == (pb.Finished.FAILED, "INVALID_ARGUMENT")
+    assert last.finished.message.startswith(f"the {kind} of frame 2: an image of 48x48x")
+
+
 def test_an_unknown_job_is_not_found(inpaint):
     """Watching what was never submitted says so."""
     code, _ = refusal(lambda: list(inpaint.Watch(pb.WatchRequest(job_id="nothing"))))
