@@ -126,7 +126,8 @@ class Scheduler:
             owner: Whose turn it takes.
 
         Raises:
-            InvalidRequestError: no name, no frames, or images that do not belong together.
+            InvalidRequestError: no name, no frames, images that do not belong together, or another
+                job has the name.
             UnknownDigestError: a content was not uploaded.
             ModelError: no such model.
             ServerBusyError: the queue is full.
@@ -134,7 +135,9 @@ class Scheduler:
             DrainingError: the server is about to stop.
         """
         if request.job_id in self._jobs:
-            return self._jobs[request.job_id]
+            job = self._jobs[request.job_id]
+            _require_same(job, request)
+            return job
         if self.draining:
             raise DrainingError("the server is about to stop and takes no new jobs")
         require_valid(request, self._limits)
@@ -416,6 +419,18 @@ class Scheduler:
         self._store.unpin(job.contents(), job.ended_at)
         self._journal.forget(job.job_id)
         del self._jobs[job.job_id]
+
+
+def _require_same(job: Job, request: pb.SubmitRequest) -> None:
+    # Whoever names jobs after shots would get the frames of an earlier version as if made now.
+    asked = pb.SubmitRequest()
+    asked.CopyFrom(request)
+    asked.client, asked.model = job.owner, request.model or job.request.model
+    if asked != job.request:
+        raise InvalidRequestError(
+            f"job {job.job_id[:80]!r} is here already, with other frames or settings; give each "
+            "job a job_id of its own"
+        )
 
 
 def _cancelled(job: Job) -> pb.Finished:

@@ -299,6 +299,32 @@ def test_a_content_that_is_no_image_is_told_by_its_frame(plates, inpaint, kind):
     assert last.finished.message.startswith(f"the {kind} of frame 2: an image of 48x48x")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r.frames.append(r.frames[0]),
+        lambda r: setattr(r, "origins", True),
+        lambda r: setattr(r.windows, "texture", False),
+    ],
+)
+def test_another_job_under_the_name_of_one_is_refused(plates, inpaint, fake_engine, change):
+    """Farms that name jobs after shots: they got the frames of an earlier version as if made now,
+    while that one ran and once it had ended."""
+    fake_engine.hold.clear()
+    request = pb.SubmitRequest(job_id="shot", frames=[uploaded_frame(plates)], client="farm")
+    inpaint.Submit(request)
+    change(request)
+
+    refused = [refusal(lambda: inpaint.Submit(request))]
+    fake_engine.hold.set()
+    list(inpaint.Watch(pb.WatchRequest(job_id="shot")))
+    refused.append(refusal(lambda: inpaint.Submit(request)))
+
+    for code, told in refused:
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert told.startswith("job 'shot' is here already, with other frames or settings; give")
+
+
 def test_an_unknown_job_is_not_found(inpaint):
     """Watching what was never submitted says so."""
     code, _ = refusal(lambda: list(inpaint.Watch(pb.WatchRequest(job_id="nothing"))))
