@@ -86,7 +86,8 @@ class PlateStore:
         return frozenset(self._unproven.intersection(names))
 
     async def prove(self, names: Iterable[str]) -> None:
-        """Forget those of these contents that the disk has spoiled, before anybody relies on them.
+        """Forget those of these contents that the disk has spoiled, and those that somebody deleted
+        by hand, before anybody relies on them.
 
         Each is read once, the first time that somebody asks for it after a start: writing every
         one through to the disk would make uploads three to ten times slower.
@@ -103,6 +104,9 @@ class PlateStore:
                     logger.warning("content %s is damaged on disk; it has to be sent again", name)
                     self._forget(name)
                 self._unproven.discard(name)
+            elif self._is_gone(name):
+                logger.warning("content %s was deleted by others; it has to be sent again", name)
+                self._forget(name)
 
     @contextmanager
     def upload(self, header: pb.UploadHeader) -> Iterator[Upload]:
@@ -257,6 +261,12 @@ class PlateStore:
         longest = time.time() - self._expire_seconds
         while (oldest := self._oldest())[0] < longest:
             self._forget(oldest[1])
+
+    def _is_gone(self, name: str) -> bool:
+        try:
+            return name in self._sizes and not (self.folder / name).exists()
+        except OSError:  # which whoever reads it will hear
+            return False
 
     def _oldest(self) -> tuple[float, str]:
         # When that was used which no job needs and was not used for longest, and its name.

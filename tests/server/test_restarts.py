@@ -392,6 +392,22 @@ def test_what_the_disk_damaged_is_sent_and_made_again(tmp_path, damage):
     require_completed(results, plates, masks)
 
 
+def test_what_somebody_deleted_from_the_store_is_sent_and_made_again(tmp_path):
+    """An operator makes room by hand: until the next restart every shot whose plates had been there
+    ended with "upload it first", however often it was started."""
+    plates, masks = (each[:2] for each in clip())
+    store = StoreConfig(folder=tmp_path / "store")
+    with serving(FakeEngine(), store=store) as address, InpaintClient(address) as client:
+        for _ in range(2):
+            results = dict(client.inpaint(plates, masks))
+            gone = [path for path in store.folder.iterdir() if path.is_file()]
+            for path in gone:
+                path.unlink()
+
+    assert len(gone) > 4
+    require_completed(results, plates, masks)
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda content: content[:100], lambda content: bytes(len(content))],
