@@ -12,6 +12,10 @@ DEFAULT_ADDRESS = "localhost:50071"
 """Where a server listens that is not told otherwise."""
 
 
+MOST = {"gigabytes": 1e9, "megapixels": 1e6, "keepalive_seconds": 1e6}
+"""What becomes a whole number of bytes, pixels or milliseconds can be no larger."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig:
     """Plates and completed frames on disk."""
@@ -24,10 +28,7 @@ class StoreConfig:
     """What no job needs is deleted when it was not used for so long."""
 
     def __post_init__(self) -> None:
-        if self.gigabytes <= 0:
-            raise ValueError(f"gigabytes must be above 0, got {self.gigabytes}")
-        if self.expire_hours <= 0:
-            raise ValueError(f"expire_hours must be above 0, got {self.expire_hours}")
+        _require_limits(gigabytes=self.gigabytes, expire_hours=self.expire_hours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +61,7 @@ class LimitsConfig:
     """A silent client is asked after this time, and given up after as much again."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value <= 0:
-                raise ValueError(f"{name} must be above 0, got {value}")
+        _require_limits(**vars(self))
 
     @property
     def whole_queue(self) -> int:
@@ -186,3 +185,11 @@ def _require_port(name: str, address: str) -> None:
     port = address.rpartition(":")[2]
     if not (port.isdecimal() and int(port) < 2**16):
         raise ValueError(f"{name} must be HOST:PORT with a port of 0 to 65535, got {address}")
+
+
+def _require_limits(**limits: float) -> None:
+    for name, value in limits.items():
+        if not value > 0:  # nor is NaN
+            raise ValueError(f"{name} must be above 0, got {value}")
+        if value > MOST.get(name, value):
+            raise ValueError(f"{name} must be at most {MOST[name]:g}, got {value}")

@@ -1,6 +1,8 @@
 """What an operator's flags come to."""
 
 import asyncio
+import math
+import re
 import socket
 import subprocess
 import sys
@@ -168,6 +170,21 @@ def test_limits_of_nothing_are_refused(kind, wrong):
     """A limit of 0 would refuse everything."""
     with pytest.raises(ValueError, match=f"{wrong} must be above 0, got 0"):
         kind(**{wrong: 0})
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "told"),
+    [
+        (StoreConfig, {"gigabytes": math.inf}, "gigabytes must be at most 1e+09, got inf"),
+        (LimitsConfig, {"megapixels": math.inf}, "megapixels must be at most 1e+06, got inf"),
+        (LimitsConfig, {"keepalive_seconds": 1e9}, "keepalive_seconds must be at most 1e+06"),
+        (LimitsConfig, {"stop_seconds": math.nan}, "stop_seconds must be above 0, got nan"),
+    ],
+)
+def test_limits_that_no_number_can_hold_are_refused(kind, wrong, told):
+    """An operator who wants no limit hears it at the start, not with every upload."""
+    with pytest.raises(ValueError, match=re.escape(told)):
+        kind(**wrong)
 
 
 @pytest.mark.parametrize("taken", ["127.0.0.1", "::1"])
