@@ -99,7 +99,8 @@ def inpaint(
         rate: Frames per second of a movie made of a sequence; 24 where its files tell none.
         patience: Seconds that the server may be gone or busy before the job counts as lost.
         overwrite: Replace output files that exist.
-        resume: Keep output files that exist and do the others only; all frames are looked at.
+        resume: Keep output files that exist and do the others only, and those that are empty; all
+            frames are looked at.
     """
     params = Params(**asdict(node))
     _require_named(
@@ -142,7 +143,8 @@ def inpaint(
         raise ClipError("a movie is written in one go; --resume needs a sequence as --output")
     if targets and not overwrite and not resume:
         raise _would_replace(targets, writer)
-    missing = [frame for frame in chosen if frame not in existing] if resume else chosen
+    done = [frame for frame in existing if resume and writer.path(frame).stat().st_size]
+    missing = [frame for frame in chosen if frame not in done]
     if not missing:
         print(f"all {len(chosen)} frames are there; nothing to do")
         return
@@ -161,7 +163,7 @@ def inpaint(
             missing,
             writer,
             connect,
-            done_before=existing if resume else (),
+            done_before=done,
             replaced=targets if overwrite and writer.keeps_frames else (),
         )
 
