@@ -32,7 +32,8 @@ from node.connection import (
     client_name,
     never,
 )
-from node.errors import CancelledError, ClipError, JobError, ServerLostError
+from node.errors import CancelledError, ClipError, HostError, JobError, ServerLostError
+from node.params import param_specs
 from node.shared_memory import SharedMemory
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
@@ -65,7 +66,12 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the server shall do otherwise than it would by itself."""
+    """What the server shall do otherwise than it would by itself; limits are those of the params of
+    these names.
+
+    Raises:
+        ValueError: naming wish, value and what it may be.
+    """
 
     model: str = ""
     """A model that it holds; its default where empty."""
@@ -82,6 +88,11 @@ class Wishes:
     part_at_cuts: bool = True
     """Complete what lies between two cuts on its own, unless the server's preset does not; False
     takes every clip for one shot."""
+
+    def __post_init__(self) -> None:
+        for spec in param_specs():
+            if hasattr(self, spec.name):
+                spec.require(getattr(self, spec.name))
 
 
 class InpaintClient:
@@ -440,7 +451,7 @@ class InpaintClient:
     def _cancel(self, job_id: str) -> None:
         # A server that is gone took its jobs with it; a client that is closed leaves its jobs to
         # the server, which gives up what nobody watches.
-        with contextlib.suppress(grpc.RpcError, ValueError):
+        with contextlib.suppress(grpc.RpcError, HostError, ValueError):
             self._server.inpaint.Cancel(pb.CancelRequest(job_id=job_id), timeout=2)
 
 

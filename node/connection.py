@@ -81,13 +81,41 @@ class Connection:
             raise HostError(f"cannot read {error.filename}: {error.strerror}") from None
         except ValueError as error:
             raise HostError(str(error)) from None
-        self.plates = PlatesStub(self._channel)
-        self.inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
+        self._plates = PlatesStub(self._channel)
+        self._inpaint = inpaint_pb2_grpc.InpaintStub(self._channel)
+        self._closed = False
         self._connect(connect_seconds)
+
+    @property
+    def plates(self) -> PlatesStub:
+        """Where pixels are sent and fetched.
+
+        Raises:
+            HostError: it is closed.
+        """
+        self._require_open()
+        return self._plates
+
+    @property
+    def inpaint(self) -> inpaint_pb2_grpc.InpaintStub:
+        """Where jobs are given and watched.
+
+        Raises:
+            HostError: it is closed.
+        """
+        self._require_open()
+        return self._inpaint
 
     def close(self) -> None:
         """End it; calls that run are cancelled."""
+        self._closed = True
         self._channel.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise HostError(
+                f"the client of {self.address} is closed; use it inside its 'with', or make another"
+            )
 
     def retrying(self, call: Callable[[], _Result], cancelled: Cancelled) -> _Result:
         """Make a call until it succeeds, is refused, or patience ends.

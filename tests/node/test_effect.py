@@ -8,10 +8,17 @@ import time
 import numpy as np
 import pytest
 
-from node.client import InpaintClient
+from node.client import InpaintClient, Wishes
 from node.clips import Clips
 from node.effect import InpaintEffect
-from node.errors import CancelledError, ClipError, JobError, ServerLostError, ServerUnreachableError
+from node.errors import (
+    CancelledError,
+    ClipError,
+    HostError,
+    JobError,
+    ServerLostError,
+    ServerUnreachableError,
+)
 from node.params import Params
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import eventually, server, serving
@@ -278,6 +285,32 @@ def test_plates_of_another_type_are_told(address, kind):
     """What numpy makes by default, and what images hold."""
     with InpaintClient(address) as client, pytest.raises(ClipError, match=kind.__name__):
         client.send(np.zeros((48, 48, 3), kind), np.ones((48, 48), np.bool_))
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        ({"neighbor_radius": -1}, "neighbor_radius must be at least 0, got -1"),
+        ({"reference_stride": 2.5}, "reference_stride must be a number of type int, got 2.5"),
+        ({"model": 3}, "model must be text, got 3"),
+    ],
+)
+def test_wishes_that_cannot_be_are_named(wish, told):
+    """A script's slip is told as a host's is, not in the words of protobuf."""
+    with pytest.raises(ValueError, match=told):
+        Wishes(**wish)
+
+
+def test_a_client_that_is_closed_says_so(address):
+    """A script that leaves the 'with' before it asks for frames, which come when they are asked."""
+    plate, mask = np.zeros((48, 48, 3), np.float32), np.ones((48, 48), np.bool_)
+    with InpaintClient(address) as client:
+        begun, unasked = (client.inpaint([plate] * 2, [mask] * 2) for _ in range(2))
+        next(begun)
+
+    for call in (lambda: list(begun), lambda: list(unasked), lambda: list(client.watch("job"))):
+        with pytest.raises(HostError, match=f"the client of {address} is closed; use it inside"):
+            call()
 
 
 def test_a_failed_job_carries_the_servers_reason(quiet):
