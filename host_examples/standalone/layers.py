@@ -30,7 +30,7 @@ def plate_layer(picture: Picture, wanted: str = "", *, optional: bool = False) -
         optional: Whether a file without such a layer is taken as if none were wanted.
 
     Raises:
-        ClipError: none of that name, or several to choose from.
+        ClipError: none of that name, several to choose from, or two colors without the third.
     """
     by_prefix = list(_layers(picture))
     names = ", ".join(layer.name for _, layer in by_prefix if layer.name) or "no layers with names"
@@ -47,6 +47,7 @@ def plate_layer(picture: Picture, wanted: str = "", *, optional: bool = False) -
     if by_prefix:
         return plain[0] if plain else by_prefix[0][1]
     first = picture.parts[0]
+    _require_no_pair(picture, first.names)
     colors = [0, 1, 2] if len(first.names) >= 3 else [0, 0, 0]
     return Layer("", 0, colors, _position(first.names, "", _ALPHA))
 
@@ -84,6 +85,18 @@ def _layers(picture: Picture) -> Iterator[tuple[str, Layer]]:
                 if alpha is None:
                     alpha = _position(part.names, "", _ALPHA)
                 yield prefix, Layer(prefix or _name_of(part), index, known, alpha)
+
+
+def _require_no_pair(picture: Picture, names: Sequence[str]) -> None:
+    # As gray it would be filled in one color, and keep the object in the other.
+    prefix = names[0].rpartition(".")[0]
+    known = {ways[0]: _position(names, prefix, ways) for ways in _COLORS}
+    missing = [color for color, position in known.items() if position is None]
+    if len(missing) == 1:
+        raise ClipError(
+            f"{picture.path} has no {missing[0]} beside {', '.join(names)}; write R, G and B, or "
+            "one of them alone"
+        )
 
 
 def _position(names: Sequence[str], prefix: str, ways: Sequence[str]) -> int | None:

@@ -1,5 +1,6 @@
 """Files as artists have them: sequences, stills, movies, and broken ones."""
 
+import contextlib
 import os
 import resource
 from fractions import Fraction
@@ -1614,6 +1615,25 @@ def test_colors_that_are_not_rgb_are_refused(tmp_path):
 
     with pytest.raises(ClipError, match=r"p\.0001\.tif is CMYK, not RGB; convert it first"):
         open_plate(str(tmp_path / "p.####.tif")).read(1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "told"),
+    [
+        (("R", "G"), r"p\.0001\.exr has no B beside R, G; write R, G and B, or"),
+        (("G", "B", "A"), "has no R beside"),
+        (("beauty.R", "beauty.B"), "has no G beside"),
+        (("Y", "A"), None),
+        (("R",), None),
+    ],
+)
+def test_two_colors_are_no_gray(tmp_path, channels, told):
+    """A channel deleted by mistake: filled in one color, the object would stay in the other."""
+    write_exr(tmp_path / "p.0001.exr", np.zeros((6, 8, len(channels)), np.float16), channels)
+    plate = open_plate(str(tmp_path / "p.####.exr"))
+
+    with pytest.raises(ClipError, match=told) if told else contextlib.nullcontext():
+        assert plate.read(1).shape == (6, 8, 3)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f2", "f4"])
