@@ -42,6 +42,9 @@ class Completed:
         self._lock = threading.Lock()
         self._readers = 0
         self._discarded = False
+        self._layouts: dict[Path, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        """Shape and type of what each file holds. NumPy's own files tell theirs in Python's syntax,
+        whose parser in 3.11 now and then raises a SystemError where threads run beside it."""
 
     def discard(self) -> None:
         """Give the disk back, once nobody holds it; nobody having the object does so too."""
@@ -70,27 +73,28 @@ class Completed:
         Raises:
             ClipError: the disk is full.
         """
+        file = self._file(kind, part, index)
         try:
-            np.save(self._file(kind, part, index), pixels, allow_pickle=False)
+            pixels.tofile(file)
         except OSError as error:
             raise ClipError(
                 f"cannot keep completed pixels in {self._folder}: {error}; "
                 "free space there or set TMPDIR"
             ) from None
+        self._layouts[file] = pixels.shape, pixels.dtype
 
     def load(self, kind: Kind, part: int, index: int) -> NDArray[Any]:
         """What was kept; only what is looked at is read."""
-        pixels: NDArray[Any] = np.load(
-            self._file(kind, part, index), mmap_mode="r", allow_pickle=False
-        )
-        return pixels
+        file = self._file(kind, part, index)
+        shape, dtype = self._layouts[file]
+        return np.memmap(file, dtype, "r", shape=shape)
 
     def has(self, kind: Kind, part: int, index: int) -> bool:
         """Whether it was kept."""
-        return self._file(kind, part, index).exists()
+        return self._file(kind, part, index) in self._layouts
 
     def _file(self, kind: Kind, part: int, index: int) -> Path:
-        return self._folder / f"{kind}-{part}-{index}.npy"
+        return self._folder / f"{kind}-{part}-{index}.raw"
 
 
 def send(
