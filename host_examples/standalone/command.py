@@ -90,7 +90,8 @@ def inpaint(
         matte: Movie, folder, pattern, or one still for all frames; 1 or white = replace.
         hold_out: As --matte; 1 or white = never changed and never copied from.
         clean_frames: Folder or pattern of frames that you painted, numbered as the plate's: they
-            are copied from, and show under the matte as they are.
+            are copied from, and show under the matte as they are. One image without a number is
+            copied from only.
         layer: The plate where files hold several layers: beauty for beauty.R and so on; empty
             takes R, G and B. Clean frames, mattes and hold-outs may lack it.
         weights: Weights for the server that is started, .safetensors or a published .pth.

@@ -46,6 +46,9 @@ FIRST_MOVIE_FRAME = 1
 USUAL_RATE = Fraction(24)
 """Frames per second of a movie where nobody says."""
 
+# Stems whose number stands where frame numbers do; in painted_v012 it does not.
+_NUMBERED_BY_FRAME = re.compile(r"(.*\.)?-?\d+|.*_\d{4,}")
+
 
 @runtime_checkable
 class OnDisk(Protocol):
@@ -85,7 +88,8 @@ def open_plate(
         alpha: Whether frames are read with their alpha, where there is one.
         layer: Which colors are the plate, where files hold several layers; clean frames may lack
             it.
-        over: The plate, for clean frames.
+        over: The plate, for clean frames. One image without a number in its name is none of the
+            plate's frames.
 
     Raises:
         ClipError: nothing there that can be read.
@@ -94,7 +98,8 @@ def open_plate(
         if layer and over is None:
             raise ClipError(f"{location} is a movie without a layer {layer}")
         return Movie(_existing(location), FIRST_MOVIE_FRAME, alpha=alpha)
-    files = ImageSequence(location, _files(location))
+    found = _files(location) if over is None else _painted_files(location, over)
+    files = ImageSequence(location, found)
     return ImagePlate(files, alpha=alpha, layer=layer, over=_with_windows(over))
 
 
@@ -298,13 +303,29 @@ def _clear_abandoned(path: Path) -> None:
     )
 
 
-def _files(location: str) -> dict[int, Path]:
+def _painted_files(location: str, plate: Clip) -> dict[int, Path]:
+    # A still without a number is none of the plate's frames: it comes before the first.
+    files = _files(location, unnumbered=plate.frames[0] - 1)
+    if is_pattern(location):
+        return files
+    frame, path = min(files.items())
+    if re.search(r"\d$", path.stem) is None:
+        logger.warning("%s has no frame number: it is copied from, and replaces no frame", path)
+    elif _NUMBERED_BY_FRAME.fullmatch(path.stem) is None:
+        logger.warning(
+            "%s is taken as frame %d; if that is a version, name it as %s.%04d%s",
+            *(path, frame, path.stem, plate.frames[0], path.suffix),
+        )
+    return files
+
+
+def _files(location: str, unnumbered: int = 1) -> dict[int, Path]:
     path = Path(location)
     if path.is_file():
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             raise ClipError(f"{location} is neither an image nor a movie that can be read")
         number = re.search(r"(\d+)$", path.stem)
-        return {int(number[1]) if number else 1: path}
+        return {int(number[1]) if number else unnumbered: path}
     if not path.is_dir() and not is_pattern(location):
         raise ClipError(f"no file or folder {location}")
     return find_sequence(location)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 from fractions import Fraction
 from pathlib import Path
@@ -280,6 +281,34 @@ def test_clean_frames_lie_where_their_data_window_says(tmp_path, left, top, widt
     expected = values[10 - top : 16 - top, 20 - left : 28 - left]
     np.testing.assert_array_equal(typed, expected)
     np.testing.assert_array_equal(inside, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "told"),
+    [
+        (
+            "painted.png",
+            1000,
+            "painted.png has no frame number: it is copied from, and replaces no",
+        ),
+        ("painted_v012.png", 12, r"_v012.png is taken as frame 12; .* painted_v012\.1001\.png"),
+        ("painted.1002.png", 1002, None),
+        ("painted_1002.png", 1002, None),
+    ],
+)
+def test_it_is_told_which_frame_a_clean_frame_is(tmp_path, caplog, name, frame, told):
+    """A still of the empty set replaces no frame, and a version that is taken for one is seen."""
+    (tmp_path / "plate").mkdir()
+    (tmp_path / "painted").mkdir()
+    for path in (tmp_path / "plate/p.1001.exr", tmp_path / "painted" / name):
+        path.touch()
+    plate = open_plate(str(tmp_path / "plate"))
+
+    painted = open_plate(str(tmp_path / "painted" / name), over=plate)
+
+    assert painted.frames == [frame]
+    assert bool(caplog.text) == bool(told)
+    assert re.search(told or "", caplog.text)
 
 
 def test_clean_frames_that_leave_something_out_are_refused(tmp_path):
