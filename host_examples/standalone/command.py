@@ -128,6 +128,8 @@ def inpaint(
             raise ClipError(f"{flag} goes with a server that is started; leave out --server")
     if overwrite and resume:
         raise ClipError("--overwrite replaces what --resume would keep; leave one out")
+    if not patience >= 0:  # nor is nan
+        raise ClipError(f"--patience must be at least 0 seconds, got {patience:g}")
     effect = create_instance(HOST, clips, params)
     chosen = params.chosen_frames(source.frames)
     if len(chosen) > 1 and chosen[1] - chosen[0] > 1:

@@ -327,7 +327,9 @@ def _files(location: str, unnumbered: int = 1) -> dict[int, Path]:
         number = re.search(r"(\d+)$", path.stem)
         return {int(number[1]) if number else unnumbered: path}
     if not path.is_dir() and not is_pattern(location):
-        raise ClipError(f"no file or folder {location}")
+        raise ClipError(
+            f"no file or folder {location}; a sequence is written name.####.exr or name.%04d.exr"
+        )
     return find_sequence(location)
 
 

@@ -434,6 +434,10 @@ def test_a_discarded_movie_leaves_nothing(tmp_path):
     [
         (lambda p: open_plate(str(p / "none.####.exr")), "no frames match"),
         (lambda p: open_plate(str(p / "none")), "no file or folder"),
+        (
+            lambda p: open_plate(str(p / "cut.@@@@.exr")),
+            "no file or folder .*cut.@@@@.exr; a sequence is written name.####.exr or name.%04d",
+        ),
         (lambda p: open_plate(str(p / "none.mov")), "no file"),
         (lambda p: open_plate(str(p / "text.txt")), "neither an image nor a movie"),
         (lambda p: open_plate(str(p / "broken.mov")), "cannot read the movie .*broken.mov"),

@@ -590,6 +590,8 @@ def test_its_own_server_starts_while_the_shot_is_looked_at(shot, typed, busy_ser
     ("flag", "value", "told"),
     [
         ("--server", "localhost", "server 'localhost' has no port; write localhost:50071"),
+        ("--patience", "-1", "--patience must be at least 0 seconds, got -1"),
+        ("--patience", "nan", "--patience must be at least 0 seconds, got nan"),
         ("--rate", "25", "--rate goes with a movie as --output"),
         ("--frames", "1001-100800000", "frames 1001-100800000 are more than 1000000"),
     ],
