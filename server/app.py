@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from server.security import Gate
 from server.service import InpaintService, PlatesService
 from server.worker import MakeModels, Models
 from server.workers import Workers
+from sttn.command_line import stopping_signals
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ async def running(config: ServerConfig, make_models: MakeModels) -> AsyncIterato
 async def serve(config: ServerConfig, make_models: MakeModels) -> None:
     """Serve until told to stop.
 
-    SIGTERM, SIGINT and the administrator's Drain: no new work, what is there is finished, and
-    clients fetch it. A second signal ends at once, as does the end of standard input where the
+    SIGTERM, SIGINT, SIGHUP and the administrator's Drain: no new work, what is there is finished,
+    and clients fetch it. A second signal ends at once, as does the end of standard input where the
     server was started to end with it; while it starts, the first one does.
 
     Raises:
@@ -135,7 +135,7 @@ async def serve(config: ServerConfig, make_models: MakeModels) -> None:
             signalled.set()
             end.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stopping_signals():
         loop.add_signal_handler(number, stop)
     if config.until_stdin_closes:
         loop.add_reader(0, stdin_said_something)

@@ -13,7 +13,7 @@ For a floor of artists:
     sttn-server --address 0.0.0.0:50071 --store.folder /var/lib/sttn \
         --security.certificate cert.pem --security.key key.pem --security.tokens tokens
 
-Ctrl-C or SIGTERM: no new jobs, those that are here are finished; a second one ends at once.
+Ctrl-C, SIGTERM or SIGHUP: no new jobs, those that are here are finished; a second one ends at once.
 `sttn-server --check` (with the flags you mean to use) says whether this machine is fit to serve,
 and what it would reach. `sttn-server status` shows what a running server does, `sttn-server admin`
 loads models, cancels jobs and drains; both have a --help of their own.

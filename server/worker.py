@@ -32,6 +32,7 @@ from server.messages import (
 )
 from server.protocol import codec
 from server.protocol import inpaint_pb2 as pb
+from sttn.command_line import stopping_signals
 from sttn.errors import CancelledError
 
 
@@ -134,7 +135,7 @@ def work(connection: Connection, make_models: MakeModels, device: str, folder: P
         folder: The store's.
     """
     # Signals of a terminal go to the whole group; the front end decides when to stop.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stopping_signals():
         signal.signal(number, signal.SIG_IGN)
     try:
         try:

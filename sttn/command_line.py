@@ -4,6 +4,7 @@ import io
 import os
 import re
 import signal
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -44,10 +45,23 @@ def ended_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def stopped_by_sigterm() -> None:
-    """Have SIGTERM, as a farm sends it, stop this process as Ctrl-C does instead of killing it."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """What stops a process and lets it tidy up: SIGINT, SIGTERM, and SIGHUP, which a terminal sends
+    where it goes away, unless it is ignored, as nohup has it; Windows has none.
+    """
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
+    return tuple(heard)
+
+
+def stopped_by_signals() -> None:
+    """Have SIGTERM, as a farm sends it, and SIGHUP, as an ssh session that drops does, stop this
+    process as Ctrl-C does instead of killing it.
+    """
+    for number in stopping_signals():
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def run_command(

@@ -15,6 +15,7 @@ from hypothesis import settings
 from server.app import Running, running
 from server.config import ServerConfig
 from server.worker import MakeModels
+from sttn.command_line import stopping_signals
 from tests.server.engines import FakeEngine, FakeModels
 
 # The machines are shared: a slow moment is no failure. Derandomized, so that red means changed.
@@ -101,6 +102,17 @@ def server_of(config: ServerConfig, make_models: MakeModels) -> Iterator[tuple[s
         thread.join(120)
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+@contextmanager
+def usual_signals() -> Iterator[None]:
+    """Commands answer signals as long as their process lasts, which here is that of all tests."""
+    usual = {number: signal.getsignal(number) for number in stopping_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 def eventually(holds: Callable[[], object], seconds: float = 45) -> None:

@@ -15,7 +15,7 @@ pair by frame number. Without --server a server is started for this job and stop
     the background never shows                  paint a frame or two: --clean-frames painted/
 
 Exit codes: 0 done, 2 something is wrong with what was given (one line says what), 130 interrupted
-(Ctrl-C or SIGTERM; what is not finished is cleared away).
+(Ctrl-C, SIGTERM or SIGHUP; what is not finished is cleared away).
 """
 
 import logging
@@ -52,7 +52,7 @@ from node.effect import HostDescription, InpaintEffect, create_instance
 from node.errors import CancelledError, ClipError, NodeError
 from node.params import Params, param_specs
 from server.protocol.channel import Access
-from sttn.command_line import INTERRUPTED, run_command, stopped_by_sigterm
+from sttn.command_line import INTERRUPTED, run_command, stopped_by_signals, stopping_signals
 
 HOST = HostDescription(name="sttn-inpaint", temporal_clip_access=True)
 
@@ -246,7 +246,7 @@ def _aborted_by_signals(effect: InpaintEffect) -> Iterator[None]:
 
     usual = signal.default_int_handler
     # A shell's background job ignores Ctrl-C, and shall.
-    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is usual]
+    heard = [number for number in stopping_signals() if signal.getsignal(number) is usual]
     for number in heard:
         signal.signal(number, interrupt)
     try:
@@ -269,8 +269,8 @@ def _how_to_go_on(
 
 def main() -> None:
     """Run the command line."""
-    # A farm's SIGTERM would leave a server's log, half a movie and the fills so far behind.
-    stopped_by_sigterm()
+    # Killed, it would leave a server's log, half a movie and the fills so far behind.
+    stopped_by_signals()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         run_command(inpaint, "sttn-inpaint", description=__doc__)

@@ -30,7 +30,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import tyro
 
-from sttn.command_line import INTERRUPTED, run_command, stopped_by_sigterm
+from sttn.command_line import INTERRUPTED, run_command, stopped_by_signals
 from sttn.device import choose_device, choose_precision, ran_out_of_memory
 from sttn.errors import SttnError
 from sttn.evaluation.baselines import BASELINES, BaselineName
@@ -247,10 +247,10 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 def main() -> None:
     """Run the command line.
 
-    Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C or SIGTERM.
+    Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C, SIGTERM or SIGHUP.
     """
     # A farm's SIGTERM would leave the processes beside, and tell nobody that it can go on.
-    stopped_by_sigterm()
+    stopped_by_signals()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     command = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     try:

@@ -7,9 +7,9 @@ folders and zips of numbered frames, .exr too, shards. A train.json, an object w
 of videos, or DAVIS' ImageSets/*/train.txt say which videos beside them count.
 
 RUN gets generator.safetensors, which `sttn-inpaint --weights` takes, a log, a curve and what
-TensorBoard reads. Stopped by Ctrl-C or SIGTERM it saves first and ends with 130; the same command
-goes on where it stopped. With --config the run is read from a TOML file or a preset (youtube-vos,
-davis, tiny); flags have the last word. On several GPUs:
+TensorBoard reads. Stopped by Ctrl-C, SIGTERM or SIGHUP it saves first and ends with 130; the same
+command goes on where it stopped. With --config the run is read from a TOML file or a preset
+(youtube-vos, davis, tiny); flags have the last word. On several GPUs:
 
     torchrun --nproc-per-node 4 -m sttn.training CORPUS --output RUN --config youtube-vos.toml
 
@@ -35,7 +35,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from sttn.command_line import INTERRUPTED, run_command, stopped_by_sigterm
+from sttn.command_line import INTERRUPTED, run_command, stopped_by_signals
 from sttn.device import choose_device, ran_out_of_memory
 from sttn.errors import FootageError, SttnError
 from sttn.footage import require_unicode
@@ -325,10 +325,10 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 def main() -> None:
     """Run the command line.
 
-    Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C or SIGTERM.
+    Exit code 2 where what was given is wrong or too large, 130 after Ctrl-C, SIGTERM or SIGHUP.
     """
     # A farm's SIGTERM would end it without a word of what stays.
-    stopped_by_sigterm()
+    stopped_by_signals()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     name = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
     try:

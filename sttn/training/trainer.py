@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from sttn.command_line import stopping_signals
 from sttn.errors import FootageError, SavingError, TrainingError
 from sttn.model import Generator
 from sttn.training.ahead import Parts, rendered
@@ -109,7 +110,7 @@ class Run:
         self._step = Step(config, state, device, processes)
 
     def train(self, corpus: Corpus) -> Path:
-        """Train to the end, or until SIGTERM or SIGINT, which wait for what is saved.
+        """Train to the end, or until SIGTERM, SIGINT or SIGHUP, which wait for what is saved.
 
         Args:
             corpus: Material with known pixels.
@@ -336,8 +337,8 @@ def _batches(
 
 def _calm_worker(_: int) -> None:
     torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in stopping_signals():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _give_up(state: TrainingState, output: Path, recipes: Sequence[Recipe]) -> None:
@@ -352,11 +353,11 @@ def _give_up(state: TrainingState, output: Path, recipes: Sequence[Recipe]) -> N
 
 @contextmanager
 def _stop_signal() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT, so that the step under way is finished and saved."""
+    """Collect signals to stop, so that the step under way is finished and saved."""
     received: list[int] = []
     kept = {
         number: signal.signal(number, lambda got, _: received.append(got))
-        for number in (signal.SIGTERM, signal.SIGINT)
+        for number in stopping_signals()
     }
     try:
         yield received

@@ -101,14 +101,17 @@ def test_a_drain_finishes_what_is_there_and_refuses_what_comes(tmp_path):
     assert received == list(range(20))
 
 
-def test_a_drain_waits_for_clients_to_fetch_and_no_longer_than_told(tmp_path):
-    """A client that is between two frames when the job ends still gets them."""
+@pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="under nohup")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_drain_waits_for_clients_to_fetch_and_no_longer_than_told(tmp_path, number):
+    """A client that is between two frames when the job ends still gets them, also where the
+    terminal that the server was started in goes away."""
     address, log = f"unix:{tmp_path}/s.sock", tmp_path / "log"
     with server_process(address, log, "--seconds", "0.01") as process:
         with InpaintClient(address, patience_seconds=5) as client:
             frames = client.inpaint([PLATE * 0.1 * i for i in range(5)], [MASK] * 5)
             next(frames)
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             time.sleep(1.0)  # all frames are done, one is fetched
 
             assert process.poll() is None

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sttn.command_line import stopped_by_signals
+from tests.conftest import usual_signals
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,6 +41,24 @@ def test_ctrl_c_while_a_command_still_imports_is_no_traceback(tmp_path, package)
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(signal.SIG_DFL, signal.default_int_handler), (signal.SIG_IGN, signal.SIG_IGN)],
+)
+def test_a_terminal_that_goes_away_stops_a_command_unless_it_is_ignored(before, after):
+    """Whoever works over ssh, and whoever starts a night's work with nohup."""
+    usual = signal.signal(signal.SIGHUP, before)
+    try:
+        with usual_signals():
+            stopped_by_signals()
+            found = signal.getsignal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+
+    assert found is after
 
 
 @pytest.mark.parametrize(
@@ -87,13 +108,10 @@ def test_what_cannot_be_read_is_one_line(monkeypatch, capsys, package, typed, to
     """A farm shows the last line of a log, and a terminal may be narrow."""
     monkeypatch.setattr("sys.argv", ["command", *typed.split()])
     monkeypatch.setenv("COLUMNS", "40")
-    # Commands answer SIGTERM as long as the process lasts.
-    usual = signal.getsignal(signal.SIGTERM)
 
-    with pytest.raises(SystemExit) as ended:
+    with usual_signals(), pytest.raises(SystemExit) as ended:
         importlib.import_module(f"{package}.command").main()
 
-    signal.signal(signal.SIGTERM, usual)
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
     assert told in line

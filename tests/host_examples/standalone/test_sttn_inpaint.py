@@ -21,7 +21,7 @@ from host_examples.standalone.images import ImagePlate, ImageWriter
 from host_examples.standalone.local_server import local_server
 from node.client import InpaintClient
 from node.errors import ServerUnreachableError
-from tests.conftest import FakeEngine, eventually, serving
+from tests.conftest import FakeEngine, eventually, serving, usual_signals
 from tests.server.engines import ScenesEngine
 from tests.server.process import server_process
 
@@ -54,9 +54,8 @@ def typed(monkeypatch, capsys):
             return int(ended.code or 0), capsys.readouterr().err
         return 0, capsys.readouterr().err
 
-    usual = signal.getsignal(signal.SIGTERM)
-    yield run_here
-    signal.signal(signal.SIGTERM, usual)
+    with usual_signals():
+        yield run_here
 
 
 @pytest.fixture
@@ -333,9 +332,11 @@ def test_movies_in_and_out(tmp_path, address):
         np.testing.assert_array_equal(clean.read(number)[outside], frame[outside])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="under nohup")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_stops_and_says_how_to_go_on(shot, fake_engine, address, number):
-    """Exit code 130, by a farm's SIGTERM too; what was finished stays, what was begun does not."""
+    """Exit code 130, by a farm's SIGTERM too, or where an ssh session drops; what was finished
+    stays, what was begun does not."""
     scratch = shot / "scratch"
     scratch.mkdir()
     fake_engine.held_at = 1

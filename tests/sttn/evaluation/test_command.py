@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from sttn.evaluation.command import COMMANDS, main
+from tests.conftest import usual_signals
 from tests.sttn.evaluation.conftest import panned, write_frames
 
 
@@ -16,14 +17,13 @@ from tests.sttn.evaluation.conftest import panned, write_frames
 def command(tmp_path, monkeypatch):
     """The command line in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    usual = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["sttn-evaluate", *map(str, arguments)])
         main()
 
-    yield run
-    signal.signal(signal.SIGTERM, usual)
+    with usual_signals():
+        yield run
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """A corpus and a run small enough for tests."""
 
-import signal
-
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from sttn.model import ModelConfig
 from sttn.training.config import TrainingConfig
 from sttn.training.corpus import Corpus
 from sttn.training.recipes import SampleConfig
+from tests.conftest import usual_signals
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +37,10 @@ def tiny() -> TrainingConfig:
 
 
 @pytest.fixture(autouse=True)
-def usual_sigterm():
-    """The command takes it for Ctrl-C, in the process that calls it."""
-    usual = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, usual)
+def as_before():
+    """The command takes signals for Ctrl-C, in the process that calls it."""
+    with usual_signals():
+        yield
 
 
 @pytest.fixture(autouse=True)
