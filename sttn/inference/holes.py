@@ -19,10 +19,6 @@ from sttn.settings.computing import THREADS
 AHEAD = THREADS + 4
 """Frames whose real pixels are looked for before they are asked for."""
 
-EACH = max(1, THREADS // 2)
-"""Threads that look for real pixels, and threads for the motion they ask for: together one for
-every core, since what they do between calls of OpenCV and numpy one thread does at a time."""
-
 PATIENCE = 0.05
 """Seconds after which a caller that waits for real pixels is asked again whether to go on."""
 
@@ -61,10 +57,9 @@ class Holes:
                 steps = self._real, network, self._go_on
                 self._anchors = Anchors(clip, self._propagation, *steps)
         self._closed = False
-        self._threads = ThreadPoolExecutor(EACH, thread_name_prefix="real-pixels")
+        # As many as there are cores, for motion too: more hinder one another (Python's lock).
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="real-pixels")
         self._unforeseen = ThreadPoolExecutor(1, thread_name_prefix="real-pixels-now")
-        # The motion that they ask for, so that the first frame does not wait for all of it.
-        self._preparing = ThreadPoolExecutor(EACH, thread_name_prefix="motion")
         self._begun: dict[int, Future[Fill | None]] = {}
         self._following = iter(clip.filled)
         self._fills: dict[int, Fill] = {}
@@ -73,7 +68,7 @@ class Holes:
     def close(self) -> None:
         """Look for nothing more; what is under way ends with the next frame that it reads."""
         self._closed = True
-        for threads in (self._preparing, self._threads, self._unforeseen):
+        for threads in (self._threads, self._unforeseen):
             threads.shutdown(cancel_futures=True)
 
     def _frame(self, index: int) -> Pixels:
@@ -113,8 +108,9 @@ class Holes:
                 break
             if self._clip.hole(following) is not None:
                 assert self._propagation is not None, "only real pixels are looked for ahead"
+                # Motion first, so that neighbors that are filled side by side find it done.
                 for prepare in self._propagation.preparations(following):
-                    self._preparing.submit(self._prepare, prepare)
+                    self._threads.submit(self._prepare, prepare)
                 self._begun[following] = self._threads.submit(self._looked.__getitem__, following)
 
     def _prepare(self, prepare: Callable[[], object]) -> None:
