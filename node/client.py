@@ -284,12 +284,13 @@ class InpaintClient:
         self._memory.free()
         clip = list(frames)
         wanted = deque(index for index, frame in enumerate(clip) if frame.role == pb.PLATE)
+        first = wanted[0] if wanted else None
         losses = 0
         while wanted:
             job_id = uuid.uuid4().hex
             try:
-                job = self._job(job_id, clip, wishes, cancelled, origins, cuts, prepared)
-                for index, frame in job:
+                told = prepared if wanted[0] == first else None  # not of a job that goes on for one
+                for index, frame in self._job(job_id, clip, wishes, cancelled, origins, cuts, told):
                     if clip[index].role != pb.PLATE:
                         continue  # told before, by a server that was started anew since
                     if index != wanted[0]:

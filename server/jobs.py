@@ -96,6 +96,8 @@ class Job:
             ready = event.frame_ready
             self.results[ready.index] = ready
             self.unfetched.update(result_digests(ready))
+        elif event.WhichOneof("event") == "progress":
+            self.prepared = event.progress.prepared
 
     async def watch(self, first: int) -> AsyncGenerator[pb.JobEvent, None]:
         """Events from a number on, those of the past first, until the job has ended."""

@@ -295,8 +295,9 @@ class Scheduler:
     def _on_prepared(self, message: Prepared) -> None:
         job = self._jobs[message.job_id]
         if message.share > job.prepared:  # a process that goes on for another begins anew
-            job.prepared = message.share
-            self._tell(job, pb.JobEvent(progress=job.progress()))
+            progress = job.progress()
+            progress.prepared = message.share
+            self._tell(job, pb.JobEvent(progress=progress))
 
     def _on_done(self, message: JobDone) -> None:
         job = self._jobs[message.job_id]

@@ -9,6 +9,7 @@ import pytest
 
 from node.client import InpaintClient
 from server.config import LimitsConfig, StoreConfig
+from server.jobs import Job
 from server.protocol import chunks, codec, inpaint_pb2_grpc
 from server.protocol import inpaint_pb2 as pb
 from tests.conftest import eventually, server, serving
@@ -583,3 +584,13 @@ def test_how_far_a_job_is_prepared_is_told_until_its_first_frame():
     ]
     assert [word for word in words if "prepared" in word] == ["25% prepared", "50% prepared"]
     assert (job.progress.prepared, job.progress.frames_done) == (0.5, 1)
+
+
+def test_a_restart_forgets_nothing_of_how_far_a_job_was_prepared():
+    """A bar that somebody watches does not fall back."""
+    request = pb.SubmitRequest(job_id="shot", frames=[pb.ClipFrame()])
+    told = pb.JobEvent(number=1, progress=pb.Progress(frames=1, prepared=0.5))
+
+    job = Job.restored(request, [told], written_at=0)
+
+    assert job.progress() == pb.Progress(frames=1, prepared=0.5)
